@@ -1,0 +1,72 @@
+// Masks, one bit a pixel. Pixel x of a row is bit x % 64 (least significant first) of word x / 64; every row starts at a
+// word, and the bits beyond the width are zero.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+namespace fastcam::FASTCAM_ISA {
+
+static_assert(std::endian::native == std::endian::little, "eight bytes are read as one little-endian word");
+
+inline int words_in_row(int width) { return (width + 63) / 64; }
+
+// The bits of a row's last word that lie inside the width.
+inline std::uint64_t last_word_mask(int width) { return ~std::uint64_t{0} >> (-width & 63); }
+
+// Which of the 64 bytes at p are not zero.
+inline std::uint64_t nonzero_bits(const std::uint8_t* p) {
+#if defined(__AVX512BW__)
+  const __m512i v = _mm512_loadu_si512(p);
+  return _mm512_test_epi8_mask(v, v);
+#elif defined(__SSE2__)
+  std::uint64_t bits = 0;
+  for (int i = 0; i < 4; ++i) {
+    const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 16 * i));
+    const int zero = _mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_setzero_si128()));
+    bits |= static_cast<std::uint64_t>(static_cast<std::uint16_t>(~zero)) << (16 * i);
+  }
+  return bits;
+#else
+  std::uint64_t bits = 0;
+  for (int i = 0; i < 8; ++i) {
+    std::uint64_t x;
+    std::memcpy(&x, p + 8 * i, 8);
+    constexpr std::uint64_t low = 0x7f7f7f7f7f7f7f7full;
+    x = ((((x & low) + low) | x) & ~low) >> 7;               // 1 in every byte that is not zero
+    bits |= ((x * 0x0102040810204080ull) >> 56) << (8 * i);  // gather the eight of them
+  }
+  return bits;
+#endif
+}
+
+// Packs one row of bytes, set where not zero.
+inline void pack_row(const std::uint8_t* row, int width, std::uint64_t* words) {
+  int x = 0;
+  for (; x + 64 <= width; x += 64) *words++ = nonzero_bits(row + x);
+  if (x < width) {
+    std::uint8_t rest[64] = {};
+    std::memcpy(rest, row + x, static_cast<std::size_t>(width - x));
+    *words = nonzero_bits(rest);
+  }
+}
+
+// Sets bits [begin, end) of a row.
+inline void set_bits(std::uint64_t* row, int begin, int end) {
+  const int first = begin / 64, last = (end - 1) / 64;
+  const std::uint64_t head = ~std::uint64_t{0} << (begin & 63), tail = last_word_mask(end);
+  if (first == last) {
+    row[first] |= head & tail;
+    return;
+  }
+  row[first] |= head;
+  for (int k = first + 1; k < last; ++k) row[k] = ~std::uint64_t{0};
+  row[last] |= tail;
+}
+
+}  // namespace fastcam::FASTCAM_ISA

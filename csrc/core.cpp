@@ -1,0 +1,61 @@
+// Compiled once for every instruction set, each time with another FASTCAM_ISA, the name of its namespace.
+#include "core.hpp"
+
+#include "regions.hpp"
+
+#define FASTCAM_QUOTE(x) #x
+#define FASTCAM_NAME(x) FASTCAM_QUOTE(x)
+
+namespace fastcam::FASTCAM_ISA {
+namespace {
+
+// Calls use(mask) with one mask of the batch, packed into `scratch` if it is not yet.
+template <class Use>
+void with_mask(const MaskBatch& masks, std::int64_t image, Buffer<std::uint64_t>& scratch, const Use& use) {
+  const int words = words_in_row(masks.width);
+  if (masks.packed) {
+    const auto* bits = static_cast<const std::uint64_t*>(masks.data);
+    use(Mask{bits + image * words * masks.height, masks.height, masks.width});
+    return;
+  }
+  const auto* bytes = static_cast<const std::uint8_t*>(masks.data) + image * masks.height * masks.width;
+  std::uint64_t* bits = scratch.reserve(static_cast<std::size_t>(words) * static_cast<std::size_t>(masks.height));
+  for (std::int64_t y = 0; y < masks.height; ++y) pack_row(bytes + y * masks.width, masks.width, bits + y * words);
+  use(Mask{bits, masks.height, masks.width});
+}
+
+template <int Connectivity>
+RegionFinder<Connectivity>& finder() {
+  static thread_local RegionFinder<Connectivity> instance;
+  return instance;
+}
+
+template <int Connectivity>
+void find_largest(const MaskBatch& masks, std::int64_t begin, std::int64_t end, Region* regions) {
+  Buffer<std::uint64_t> scratch;
+  for (std::int64_t i = begin; i < end; ++i)
+    with_mask(masks, i, scratch, [&](const Mask& m) { regions[i] = finder<Connectivity>().largest(m, masks.area); });
+}
+
+void largest(const MaskBatch& masks, std::int64_t begin, std::int64_t end, Region* regions) {
+  (masks.connectivity == 8 ? find_largest<8> : find_largest<4>)(masks, begin, end, regions);
+}
+
+template <int Connectivity>
+void find_all(const MaskBatch& masks, std::int64_t image, void (*emit)(void*, const Region&), void* context) {
+  Buffer<std::uint64_t> scratch;
+  with_mask(masks, image, scratch, [&](const Mask& mask) {
+    finder<Connectivity>().all(mask, masks.area, [&](const Region& region) { emit(context, region); });
+  });
+}
+
+void all(const MaskBatch& masks, std::int64_t image, void (*emit)(void*, const Region&), void* context) {
+  (masks.connectivity == 8 ? find_all<8> : find_all<4>)(masks, image, emit, context);
+}
+
+}  // namespace
+
+extern const Core core;
+const Core core{FASTCAM_NAME(FASTCAM_ISA), largest, all};
+
+}  // namespace fastcam::FASTCAM_ISA

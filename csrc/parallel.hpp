@@ -1,0 +1,126 @@
+// One pool of threads for the process. Work is cut into pieces that the caller and the workers take in turn, so what a
+// piece computes never depends on how many threads there are.
+#pragma once
+
+#include <unistd.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace fastcam {
+
+class ThreadPool {
+ public:
+  using Piece = std::function<void(std::int64_t begin, std::int64_t end)>;
+
+  // The pool is never destroyed: at exit its threads sleep, and the system takes them. After a fork the child has none
+  // of them, so it starts a pool of its own.
+  static ThreadPool& instance() {
+    static std::mutex guard;
+    static ThreadPool* pool = nullptr;
+    static pid_t owner = 0;
+    const std::lock_guard lock(guard);
+    if (owner != getpid()) {
+      pool = new ThreadPool;
+      owner = getpid();
+    }
+    return *pool;
+  }
+
+  // Runs piece(begin, end) over [0, count) in steps of `grain`, on at most `threads` threads, the caller's among them.
+  // A caller who finds the pool busy works alone.
+  void run(std::int64_t count, std::int64_t grain, int threads, const Piece& piece) {
+    const std::unique_lock busy(running_, std::try_to_lock);
+    const std::int64_t pieces = (count + grain - 1) / grain;
+    const int helpers = static_cast<int>(std::min<std::int64_t>(threads, pieces)) - 1;
+    if (!busy.owns_lock() || helpers < 1) {
+      piece(0, count);
+      return;
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      while (static_cast<int>(workers_.size()) < helpers) {
+        const int number = static_cast<int>(workers_.size());
+        workers_.emplace_back([this, number] { serve(number); });
+      }
+      job_ = {&piece, count, grain};
+      next_ = 0;
+      error_ = nullptr;
+      wanted_ = helpers;
+      unfinished_ = helpers;
+      ++generation_;
+    }
+    wake_.notify_all();
+    work();
+    std::unique_lock lock(mutex_);
+    done_.wait(lock, [this] { return unfinished_ == 0; });
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  struct Job {
+    const Piece* piece = nullptr;
+    std::int64_t count = 0;
+    std::int64_t grain = 1;
+  };
+
+  void serve(int number) {
+    std::uint64_t seen = 0;
+    for (;;) {
+      {
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, [&] { return generation_ != seen; });
+        seen = generation_;
+        if (number >= wanted_) continue;
+      }
+      work();
+      const std::lock_guard lock(mutex_);
+      if (--unfinished_ == 0) done_.notify_one();
+    }
+  }
+
+  void work() noexcept {
+    for (;;) {
+      const std::int64_t begin = next_.fetch_add(job_.grain);
+      if (begin >= job_.count) return;
+      try {
+        (*job_.piece)(begin, std::min(begin + job_.grain, job_.count));
+      } catch (...) {
+        const std::lock_guard lock(mutex_);
+        error_ = std::current_exception();
+        next_ = job_.count;
+      }
+    }
+  }
+
+  std::mutex running_, mutex_;
+  std::condition_variable wake_, done_;
+  std::vector<std::thread> workers_;
+  Job job_;
+  std::atomic<std::int64_t> next_{0};
+  std::exception_ptr error_;
+  int wanted_ = 0, unfinished_ = 0;
+  std::uint64_t generation_ = 0;
+};
+
+// As ThreadPool::run, inline where the work is too small to be worth waking anyone: `cost` is about what one item takes
+// in nanoseconds.
+template <class Piece>
+void parallel_for(std::int64_t count, double cost, int threads, const Piece& piece) {
+  constexpr double worth_waking = 100e3, worth_taking = 25e3;
+  if (threads <= 1 || count <= 1 || static_cast<double>(count) * cost < worth_waking) {
+    piece(std::int64_t{0}, count);
+    return;
+  }
+  const std::int64_t fair = (count + threads - 1) / threads;
+  const auto grain = static_cast<std::int64_t>(worth_taking / cost) + 1;
+  ThreadPool::instance().run(count, std::min(fair, grain), threads, piece);
+}
+
+}  // namespace fastcam

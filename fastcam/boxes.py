@@ -1,0 +1,105 @@
+"""Box arithmetic: intersection over union, and ground truth in the two evaluation geometries of the field."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["box_iou", "crop_boxes", "resize_boxes"]
+
+
+def box_iou(a: Tensor, b: Tensor, *, inclusive: bool = False) -> Tensor:
+    """Intersection over union of every pair of boxes.
+
+    Args:
+        a: (N, 4), x0, y0, x1, y1 in pixels.
+        b: (M, 4), likewise.
+        inclusive: x1 and y1 are the last pixels inside (a width is ``x1 - x0 + 1``), as the evaluators of the field
+            have it; otherwise boxes are half-open.
+
+    Returns:
+        (N, M) float64. The intersection is clamped at 0; two boxes without area have an IoU of 0.
+
+    Raises:
+        ValueError: a shape other than (N, 4).
+
+    Example:
+        >>> import torch, fastcam
+        >>> a, b = torch.tensor([[0, 0, 9, 9]]), torch.tensor([[5, 5, 14, 14]])
+        >>> fastcam.box_iou(a, b, inclusive=True)  # 25 / 175
+        tensor([[0.1429]], dtype=torch.float64)
+    """
+    a, b = _checked("a", a), _checked("b", b)
+    end = 1 if inclusive else 0
+    low = torch.maximum(a[:, None, :2], b[None, :, :2])
+    high = torch.minimum(a[:, None, 2:], b[None, :, 2:])
+    both = (high - low + end).clamp(min=0).prod(dim=2)
+    areas = [(boxes[:, 2:] - boxes[:, :2] + end).prod(dim=1) for boxes in (a, b)]
+    union = areas[0][:, None] + areas[1][None] - both
+    return torch.where(union > 0, both / union, 0)
+
+
+def resize_boxes(boxes: Tensor, image_size: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """Ground truth for images resized directly (wsolevaluation): ``int(x * size / image_size)``.
+
+    Args:
+        boxes: (N, 4), x0, y0, x1, y1 in pixels of the picture.
+        image_size: (H, W) of the picture.
+        size: (H, W) it is resized to.
+
+    Returns:
+        (N, 4) int64.
+
+    Raises:
+        ValueError: a shape other than (N, 4), or a size below 1.
+
+    Example:
+        >>> import torch, fastcam
+        >>> fastcam.resize_boxes(torch.tensor([[60, 27, 385, 331]]), (335, 500), (224, 224)).tolist()
+        [[26, 18, 172, 221]]
+    """
+    return (_checked("boxes", boxes) * _scale(image_size, size)).trunc().to(torch.int64)
+
+
+def crop_boxes(
+    boxes: Tensor, image_size: tuple[int, int], *, resize: tuple[int, int] = (256, 256), crop: tuple[int, int] = (224, 224)
+) -> Tensor:
+    """Ground truth for images resized, then cropped at the centre (the paper's code): clipped to the last pixels.
+
+    Args:
+        boxes: (N, 4), x0, y0, x1, y1 in pixels of the picture, x1 and y1 inclusive.
+        image_size: (H, W) of the picture.
+        resize: (H, W) it is resized to.
+        crop: (H, W) of the centre crop.
+
+    Returns:
+        (N, 4) int64, x1 and y1 inclusive. A box that lies outside the crop comes out degenerate.
+
+    Raises:
+        ValueError: a shape other than (N, 4), a size below 1, or a crop larger than the resized picture.
+
+    Example:
+        >>> import torch, fastcam
+        >>> fastcam.crop_boxes(torch.tensor([[60, 27, 384, 330]]), (335, 500)).tolist()
+        [[14, 4, 180, 223]]
+    """
+    if crop[0] > resize[0] or crop[1] > resize[1]:
+        raise ValueError(f"crop must fit in resize={resize}, got {crop}")
+    shift = boxes.new_tensor([(resize[1] - crop[1]) // 2, (resize[0] - crop[0]) // 2] * 2, dtype=torch.float64)
+    moved = (_checked("boxes", boxes) * _scale(image_size, resize) - shift).trunc().to(torch.int64)
+    low = moved[:, :2].clamp(min=0)
+    high = torch.minimum(moved[:, 2:], moved.new_tensor([crop[1] - 1, crop[0] - 1]))
+    return torch.cat((low, high), dim=1)
+
+
+def _checked(name: str, boxes: Tensor) -> Tensor:
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"{name} must be (N, 4), got shape {tuple(boxes.shape)}")
+    return boxes.to(torch.float64)
+
+
+def _scale(source: tuple[int, int], target: tuple[int, int]) -> Tensor:
+    for name, size in (("image_size", source), ("size", target)):
+        if len(size) != 2 or min(size) < 1:
+            raise ValueError(f"{name} must be (H, W), each at least 1, got {size}")
+    return torch.tensor([target[1] / source[1], target[0] / source[0]] * 2, dtype=torch.float64)

@@ -1,0 +1,144 @@
+"""Boxes from masks, plain or packed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from fastcam.ops import regions
+
+__all__ = ["MaskBoxes", "PackedMasks", "boxes_from_masks"]
+
+
+@dataclass(frozen=True)
+class PackedMasks:
+    """Masks of one size, one bit a pixel.
+
+    Pixel x of a row is bit ``x % 64``, the least significant first, of word ``x // 64``. A row takes ``ceil(W / 64)``
+    words of 64 bits; the bits beyond the width are not read.
+
+    Attributes:
+        bits: (N, H, ceil(W / 64)) int64.
+        size: (H, W) in pixels.
+
+    Raises:
+        TypeError: ``bits`` is not an int64 tensor.
+        ValueError: a shape that does not fit ``size``.
+
+    Example:
+        >>> import torch, fastcam
+        >>> packed = fastcam.PackedMasks.pack(torch.tensor([[[True, False, True]]]))
+        >>> packed.bits.tolist(), packed.size
+        ([[[5]]], (1, 3))
+    """
+
+    bits: Tensor
+    size: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.bits, Tensor) or self.bits.dtype != torch.int64:
+            got = self.bits.dtype if isinstance(self.bits, Tensor) else type(self.bits).__name__
+            raise TypeError(f"bits must be an int64 tensor, got {got}")
+        if len(self.size) != 2 or min(self.size) < 1:
+            raise ValueError(f"size must be (H, W), each at least 1, got {self.size}")
+        row = (self.size[0], -(-self.size[1] // 64))
+        if self.bits.ndim != 3 or tuple(self.bits.shape[1:]) != row:
+            raise ValueError(f"bits must be (N, {row[0]}, {row[1]}) for size {self.size}, got {tuple(self.bits.shape)}")
+
+    @classmethod
+    def pack(cls, masks: Tensor | npt.NDArray[Any]) -> PackedMasks:
+        """Pack masks (N, H, W) or (H, W), bool or uint8, set where not zero."""
+        plain = _checked_masks(masks)
+        return cls(regions.pack(plain), (plain.shape[1], plain.shape[2]))
+
+    def unpack(self) -> Tensor:
+        """Return the masks as (N, H, W) bool."""
+        return regions.unpack(self.bits, self.size[1])
+
+    def __len__(self) -> int:
+        """Return the number of masks, N."""
+        return len(self.bits)
+
+
+@dataclass(frozen=True)
+class MaskBoxes:
+    """What :func:`boxes_from_masks` found.
+
+    Attributes:
+        boxes: (N, 4), or (M, 4) for all components; float32 x0, y0, x1, y1, half-open, in pixels.
+        areas: (N,) or (M,); int64 pixels, or float64 polygon areas.
+        image: (M,) int64, the number of the mask each box lies in; None for the largest, one a mask.
+    """
+
+    boxes: Tensor
+    areas: Tensor
+    image: Tensor | None = None
+
+
+def boxes_from_masks(
+    masks: Tensor | npt.NDArray[Any] | PackedMasks,
+    *,
+    keep: Literal["largest", "all"] = "largest",
+    area: Literal["pixels", "polygon"] = "pixels",
+    connectivity: Literal[4, 8] = 8,
+) -> MaskBoxes:
+    """Boxes and areas of the connected components of masks.
+
+    Args:
+        masks: (N, H, W) or (H, W), bool or uint8 (set where not zero), tensor or NumPy array; or :class:`PackedMasks`.
+        keep: ``"largest"``, one box a mask; or ``"all"``, image by image in the raster order of first pixels.
+        area: ``"pixels"``, the pixel count; or ``"polygon"``, the area inside the outer contour through the pixel
+            centres, holes included (``cv2.contourArea``). Of equal pixel counts the first component in raster order is
+            the largest, of equal polygon areas the last, as OpenCV's order makes it.
+        connectivity: 8 or 4.
+
+    Returns:
+        :class:`MaskBoxes`, on the masks' device. An empty mask has the box 0, 0, 0, 0 and the area 0 with
+        ``keep="largest"``, and no box with ``keep="all"``.
+
+    Raises:
+        TypeError: ``masks`` of another type or dtype.
+        ValueError: ``masks`` of another rank or without pixels, or an option that does not exist.
+
+    Example:
+        >>> import torch, fastcam
+        >>> mask = torch.zeros(1, 8, 8, dtype=torch.bool)
+        >>> mask[0, 2:5, 1:7] = True
+        >>> found = fastcam.boxes_from_masks(mask)
+        >>> found.boxes, found.areas
+        (tensor([[1., 2., 7., 5.]]), tensor([18]))
+    """
+    for name, value, choices in (
+        ("keep", keep, ("largest", "all")),
+        ("area", area, ("pixels", "polygon")),
+        ("connectivity", connectivity, (4, 8)),
+    ):
+        if value not in choices:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+    if isinstance(masks, PackedMasks):
+        bits, width = masks.bits, masks.size[1]
+    else:
+        plain = _checked_masks(masks)
+        bits, width = plain.view(torch.uint8), plain.shape[2]
+    if keep == "largest":
+        return MaskBoxes(*regions.largest(bits, width, area == "polygon", connectivity))
+    return MaskBoxes(*regions.all_regions(bits, width, area == "polygon", connectivity))
+
+
+def _checked_masks(masks: Tensor | npt.NDArray[Any]) -> Tensor:
+    """Masks as a contiguous (N, H, W) tensor of bool or uint8."""
+    try:
+        tensor = masks if isinstance(masks, Tensor) else torch.tensor(masks)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"masks must be a tensor, an array or PackedMasks, got {type(masks).__name__}") from error
+    if tensor.dtype not in (torch.bool, torch.uint8):
+        raise TypeError(f"masks must be bool or uint8, got {tensor.dtype}; compare heat maps with a threshold first")
+    if tensor.ndim == 2:
+        tensor = tensor[None]
+    if tensor.ndim != 3 or 0 in tensor.shape[1:]:
+        raise ValueError(f"masks must be (N, H, W) or (H, W) with H and W at least 1, got {tuple(tensor.shape)}")
+    return tensor.contiguous()

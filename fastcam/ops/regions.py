@@ -1,0 +1,90 @@
+"""``fastcam::largest``: the largest component of each mask. Beside it :func:`all_regions`, whose size depends on data."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fastcam.ops.core import core
+from fastcam.reference import components as reference
+
+__all__ = ["all_regions", "largest", "pack", "unpack"]
+
+_library = torch.library.Library("fastcam", "FRAGMENT")
+_library.define(
+    "largest(Tensor masks, int width, bool polygon, int connectivity) -> (Tensor, Tensor)",
+    tags=(torch.Tag.pt2_compliant_tag,),
+)
+
+
+def _area_dtype(polygon: bool) -> torch.dtype:
+    return torch.float64 if polygon else torch.int64
+
+
+@torch.library.register_fake("fastcam::largest")
+def _(masks: Tensor, width: int, polygon: bool, connectivity: int) -> tuple[Tensor, Tensor]:  # noqa: ARG001
+    boxes = masks.new_empty((masks.shape[0], 4), dtype=torch.float32)
+    return boxes, masks.new_empty(masks.shape[0], dtype=_area_dtype(polygon))
+
+
+def _largest(masks: Tensor, width: int, polygon: bool, connectivity: int) -> tuple[Tensor, Tensor]:
+    """Boxes (N, 4) float32 and areas (N,) of masks (N, H, W) uint8, or (N, H, words) int64, packed."""
+    host = masks.cpu().contiguous()
+    boxes = torch.zeros((len(host), 4), dtype=torch.float32)
+    areas = torch.zeros(len(host), dtype=_area_dtype(polygon))
+    if core is not None:
+        core.largest(*_batch(host, width, polygon, connectivity), boxes.data_ptr(), areas.data_ptr(), _threads())
+    else:
+        for i, mask in enumerate(_unpacked(host, width)):
+            found = reference.largest(mask, "polygon" if polygon else "pixels", connectivity)
+            if found is not None:
+                boxes[i] = torch.tensor([found.x0, found.y0, found.x1, found.y1])
+                areas[i] = found.polygon if polygon else found.pixels
+    return boxes.to(masks.device), areas.to(masks.device)
+
+
+_library.impl("largest", _largest, "CompositeExplicitAutograd")
+largest = torch.ops.fastcam.largest.default
+
+
+def all_regions(masks: Tensor, width: int, polygon: bool, connectivity: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Boxes (M, 4), areas (M,) and image numbers (M,) of every component, image by image in raster order."""
+    host = masks.cpu().contiguous()
+    if core is not None:
+        boxes, areas, image = core.all(*_batch(host, width, polygon, connectivity), _threads())
+    else:
+        found = [(i, c) for i, mask in enumerate(_unpacked(host, width)) for c in reference.components(mask, connectivity)]
+        boxes = np.array([(c.x0, c.y0, c.x1, c.y1) for _, c in found], np.float32).reshape(-1, 4)
+        areas = np.array([c.polygon if polygon else c.pixels for _, c in found], np.float64)
+        image = np.array([i for i, _ in found], np.int64)
+    tensors = torch.from_numpy(boxes), torch.from_numpy(areas).to(_area_dtype(polygon)), torch.from_numpy(image)
+    return tensors[0].to(masks.device), tensors[1].to(masks.device), tensors[2].to(masks.device)
+
+
+def _batch(masks: Tensor, width: int, polygon: bool, connectivity: int) -> tuple[int, bool, int, int, int, bool, int]:
+    packed = masks.dtype == torch.int64
+    return masks.data_ptr(), packed, masks.shape[0], masks.shape[1], width, polygon, connectivity
+
+
+def _threads() -> int:
+    return torch.get_num_threads()
+
+
+def _unpacked(masks: Tensor, width: int) -> list[np.ndarray[tuple[int, int], np.dtype[np.bool_]]]:
+    return list((unpack(masks, width) if masks.dtype == torch.int64 else masks != 0).numpy())
+
+
+def pack(masks: Tensor) -> Tensor:
+    """Pack masks (..., W), set where not zero, into words (..., ceil(W / 64)) int64."""
+    width = masks.shape[-1]
+    bits = torch.nn.functional.pad(masks != 0, (0, -width % 64)).to(torch.uint8).unflatten(-1, (-1, 8))
+    places = torch.tensor([1 << i for i in range(8)], dtype=torch.uint8, device=masks.device)
+    return (bits * places).sum(dim=-1, dtype=torch.uint8).contiguous().view(torch.int64)
+
+
+def unpack(words: Tensor, width: int) -> Tensor:
+    """The inverse of :func:`pack`: (..., width) bool."""
+    places = torch.tensor([1 << i for i in range(8)], dtype=torch.uint8, device=words.device)
+    octets = words.contiguous().view(torch.uint8)
+    return ((octets[..., None] & places) != 0).flatten(-2)[..., :width]

@@ -1,0 +1,107 @@
+"""Thresholded average pooling, as a function and as a module."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from fastcam.ops.pooling import TapFunction, tap_forward
+
+__all__ = ["TAP", "tap"]
+
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def tap(x: Tensor, threshold: float, *, keepdim: bool = False) -> Tensor:
+    r"""Thresholded average pooling (Eq. 4): the mean of the values above a fraction of their channel's maximum.
+
+    .. math:: p_c = \frac{\sum_{ij} 1[F_{c,ij} > \tau_c] F_{c,ij}}{\sum_{ij} 1[F_{c,ij} > \tau_c]},
+              \quad \tau_c = \theta \max_{ij} F_{c,ij}
+
+    A channel that keeps nothing (no positive value) pools to 0. ``threshold=0`` is the mean over the positive values,
+    not global average pooling. Half precision is computed in float32. The gradient is ``g / count`` where a value is
+    kept and 0 elsewhere: nothing flows through the maximum, the threshold or the count.
+
+    A NaN makes its channel NaN, value and gradient; +inf makes it +inf. (The paper's released code hides both as 0.)
+
+    Args:
+        x: (N, C, H, W), float16, bfloat16, float32 or float64; contiguous or channels_last.
+        threshold: theta, in [0, 1). The paper uses 0.1 (VGG16, MobileNetV1) and 0.0 (ResNet50-SE, GoogleNet).
+        keepdim: return (N, C, 1, 1).
+
+    Returns:
+        (N, C), of the input's dtype.
+
+    Raises:
+        TypeError: ``x`` is not a floating-point tensor, or ``threshold`` not a number.
+        ValueError: ``x`` is not (N, C, H, W) with at least one position, or ``threshold`` lies outside [0, 1).
+
+    Example:
+        >>> import torch, fastcam
+        >>> x = torch.tensor([[[[-1.0, 2.0], [0.5, 0.1]]]])
+        >>> fastcam.tap(x, 0.1)
+        tensor([[1.2500]])
+    """
+    if not isinstance(x, Tensor) or x.dtype not in _DTYPES:
+        raise TypeError(f"x must be a tensor of float16, bfloat16, float32 or float64, got {_kind(x)}")
+    if x.ndim != 4 or x.shape[2] == 0 or x.shape[3] == 0:
+        raise ValueError(f"x must be (N, C, H, W) with H and W at least 1, got shape {tuple(x.shape)}")
+    threshold = _checked_threshold(threshold)
+    if torch.is_grad_enabled() and x.requires_grad:
+        pooled: Tensor = TapFunction.apply(x, threshold)  # type: ignore[no-untyped-call]
+    else:
+        pooled = tap_forward(x, threshold)[0]
+    return pooled[:, :, None, None] if keepdim else pooled
+
+
+class TAP(nn.Module):
+    """Thresholded average pooling (Eq. 4) in the place of ``nn.AdaptiveAvgPool2d(1)``; see :func:`tap`.
+
+    The default, (N, C), fits a network that flattens next; ``keepdim=True`` gives (N, C, 1, 1) for the others. A
+    network that was trained with global average pooling must be trained again: its classifier expects other values.
+
+    Args:
+        threshold: theta, in [0, 1).
+        keepdim: return (N, C, 1, 1).
+
+    Raises:
+        TypeError: ``threshold`` is not a number.
+        ValueError: ``threshold`` lies outside [0, 1).
+
+    Shape:
+        (N, C, H, W) to (N, C), or (N, C, 1, 1) with ``keepdim``.
+
+    Example:
+        >>> import torch, fastcam
+        >>> fastcam.TAP(threshold=0.1, keepdim=True)
+        TAP(threshold=0.1, keepdim=True)
+        >>> fastcam.TAP(threshold=0.1)(torch.rand(2, 8, 14, 14)).shape
+        torch.Size([2, 8])
+    """
+
+    def __init__(self, threshold: float, keepdim: bool = False) -> None:
+        super().__init__()
+        self.threshold = _checked_threshold(threshold)
+        self.keepdim = keepdim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool (N, C, H, W) to (N, C), or (N, C, 1, 1) with ``keepdim``."""
+        return tap(x, self.threshold, keepdim=self.keepdim)
+
+    def extra_repr(self) -> str:
+        """Return what is between the brackets of the module's repr."""
+        return f"threshold={self.threshold}, keepdim={self.keepdim}"
+
+
+def _checked_threshold(threshold: float) -> float:
+    if isinstance(threshold, bool) or not isinstance(threshold, (int, float)):
+        raise TypeError(f"threshold must be a number in [0, 1), got {threshold!r}")
+    if math.isnan(threshold) or not 0 <= threshold < 1:
+        raise ValueError(f"threshold must lie in [0, 1), got {threshold!r}")
+    return float(threshold)
+
+
+def _kind(x: object) -> str:
+    return f"a tensor of {x.dtype}" if isinstance(x, Tensor) else type(x).__name__

@@ -1,0 +1,134 @@
+"""How a class activation map becomes a box, as data: :class:`Protocol` and the named ones."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final, Literal, get_args
+
+__all__ = ["AUTHORS", "NAMED", "PAPER", "VANILLA", "WSOLEVAL", "Protocol"]
+
+Interpolation = Literal["bilinear", "bicubic"]
+Normalization = Literal["none", "minmax", "max", "percentile"]
+Area = Literal["pixels", "polygon"]
+BoxEnd = Literal["exclusive", "clipped"]
+Empty = Literal["zeros", "image"]
+
+_CHOICES: Final[dict[str, tuple[Any, ...]]] = {
+    "interpolation": get_args(Interpolation),
+    "normalize": get_args(Normalization),
+    "area": get_args(Area),
+    "connectivity": (4, 8),
+    "box_end": get_args(BoxEnd),
+    "empty": get_args(Empty),
+}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    r"""Every choice between a class activation map and its box.
+
+    The threshold of Eq. 6 is :math:`\tau = \theta \cdot \mathrm{per}_i(M')`, with :math:`M'` the map resized to the
+    wanted size; a pixel is kept where :math:`M' > \tau`, strictly, and the box is that of the largest component kept.
+
+    Attributes:
+        clamp_negative: use ``max(w, 0)`` for the weights (negative weight clamping, Eq. 5).
+        interpolation: ``"bilinear"`` or ``"bicubic"`` (a = -0.75), both with half-pixel centres.
+        normalize: after the resize, ``"none"``; ``"minmax"``: ``(x - min) / (max - min)``; ``"max"``:
+            ``max(x, 0) / max``; ``"percentile"``: ``clip(x / per_i, 0, 1)``. A map for which that is undefined (constant,
+            without a positive reference, not finite) becomes zeros.
+        quantize: work on ``uint8`` levels, ``trunc(255 x)`` of the normalized map (of the map clipped to [0, 1] where
+            ``normalize="none"``), and truncate the threshold to a whole level.
+        percentile: ``i`` of Eq. 6, in [0, 100]; 100 is the maximum (Eq. 3).
+        threshold: theta of Eq. 3 and 6, in [0, 1].
+        area: what "largest" means: ``"pixels"``, or ``"polygon"``, the area of the outer contour through the pixel
+            centres with what it encloses (``cv2.contourArea``).
+        connectivity: 8 or 4.
+        box_end: ``"exclusive"``: half-open, ``x1 = last + 1``; ``"clipped"``: ``min(last + 1, W - 1)``.
+        empty: the box where nothing is kept: ``"zeros"`` or ``"image"`` (0, 0, W, H). Its area is 0 either way.
+
+    Raises:
+        ValueError: a field outside its range, named with what came and what was expected.
+        TypeError: a field of the wrong type.
+
+    Example:
+        >>> import fastcam
+        >>> fastcam.PAPER.replace(percentile=95).percentile
+        95
+    """
+
+    clamp_negative: bool = True
+    interpolation: Interpolation = "bilinear"
+    normalize: Normalization = "none"
+    quantize: bool = False
+    percentile: float = 90
+    threshold: float = 0.35
+    area: Area = "pixels"
+    connectivity: Literal[4, 8] = 8
+    box_end: BoxEnd = "exclusive"
+    empty: Empty = "zeros"
+
+    def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or value not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+        for name in ("clamp_negative", "quantize"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name} must be a bool, got {getattr(self, name)!r}")
+        _check_number("percentile", self.percentile, 100)
+        _check_number("threshold", self.threshold, 1)
+        if 0 < self.percentile <= 1:
+            raise ValueError(
+                f"percentile is in percent, [0, 100]; {self.percentile!r} looks like a fraction: "
+                f"did you mean {self.percentile * 100:g}?"
+            )
+        if self.percentile < 80:
+            warnings.warn(
+                f"percentile={self.percentile!r} is below the range [80, 100] in which Eq. 6 was studied",
+                UserWarning,
+                stacklevel=3,
+            )
+
+    def replace(self, **changes: Any) -> Protocol:  # noqa: ANN401
+        """Return a copy with some fields changed; unknown names are a TypeError that lists the known ones."""
+        known = [field.name for field in fields(self)]
+        unknown = sorted(set(changes) - set(known))
+        if unknown:
+            raise TypeError(f"Protocol has no field {', '.join(unknown)}; its fields are {', '.join(known)}")
+        return replace(self, **changes)
+
+
+def _check_number(name: str, value: object, upper: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if math.isnan(value) or not 0 <= value <= upper:
+        raise ValueError(f"{name} must lie in [0, {upper:g}], got {value!r}")
+
+
+PAPER: Final = Protocol()
+"""The equations of the paper, taken literally (Eq. 2, 5, 6)."""
+
+VANILLA: Final = Protocol(clamp_negative=False, percentile=100, threshold=0.2)
+"""PAPER without the paper's techniques (Eq. 2, 3); theta 0.2 is that of the authors' code."""
+
+AUTHORS: Final = Protocol(
+    interpolation="bicubic", normalize="minmax", quantize=True, area="polygon", empty="image"
+)
+"""The paper's released code."""
+
+WSOLEVAL: Final = Protocol(
+    clamp_negative=False,
+    interpolation="bicubic",
+    normalize="minmax",
+    quantize=True,
+    percentile=100,
+    threshold=0.2,
+    area="polygon",
+    box_end="clipped",
+)
+"""The evaluator of Choe et al. (wsolevaluation)."""
+
+NAMED: Final[dict[str, Protocol]] = {"paper": PAPER, "vanilla": VANILLA, "authors": AUTHORS, "wsoleval": WSOLEVAL}
+"""The named protocols by the names the command line takes."""

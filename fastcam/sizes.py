@@ -1,0 +1,39 @@
+"""Picture sizes as arguments: one for all images, or one an image."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = ["Size", "checked_sizes"]
+
+Size = tuple[int, int] | Sequence[int]
+
+_MOST_PIXELS = 1 << 30  # counts of pixels and their products stay inside 32 bits in the compiled core
+
+
+def checked_sizes(size: Any, images: int) -> tuple[int, int] | list[tuple[int, int]]:  # noqa: ANN401
+    """One (H, W), or a list of one (H, W) for each of the images."""
+    wanted = f"size must be (H, W), or one (H, W) for each of the {images} images"
+    try:
+        items = list(size)
+    except TypeError as error:
+        raise TypeError(f"{wanted}, got {size!r}") from error
+    if len(items) == 2 and not any(hasattr(item, "__len__") and getattr(item, "ndim", 1) for item in items):
+        return _checked_size(items, wanted)
+    if len(items) != images:
+        raise ValueError(f"{wanted}, got {len(items)} of them")
+    return [_checked_size(item, wanted) for item in items]
+
+
+def _checked_size(size: Any, wanted: str) -> tuple[int, int]:  # noqa: ANN401
+    try:
+        height, width = (operator.index(length) for length in size)
+    except TypeError as error:
+        raise TypeError(f"{wanted}, in whole pixels, got {size!r}") from error
+    except ValueError as error:
+        raise ValueError(f"{wanted}, got {size!r}") from error
+    if height < 1 or width < 1 or height * width > _MOST_PIXELS:
+        raise ValueError(f"{wanted}, each at least 1 and at most 2^30 pixels in all, got {(height, width)}")
+    return height, width
