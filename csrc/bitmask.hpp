@@ -1,5 +1,5 @@
-// Masks, one bit a pixel. Pixel x of a row is bit x % 64 (least significant first) of word x / 64; every row starts at a
-// word, and the bits beyond the width are zero.
+// Masks, one bit a pixel. Pixel x of a row is bit x % 64 (least significant first) of word x / 64; every row starts at
+// a word, and the bits beyond the width are zero.
 #pragma once
 
 #include <bit>
@@ -14,10 +14,14 @@ namespace fastcam::FASTCAM_ISA {
 
 static_assert(std::endian::native == std::endian::little, "eight bytes are read as one little-endian word");
 
-inline int words_in_row(int width) { return (width + 63) / 64; }
+inline int words_in_row(int width) {
+  return (width + 63) / 64;
+}
 
 // The bits of a row's last word that lie inside the width.
-inline std::uint64_t last_word_mask(int width) { return ~std::uint64_t{0} >> (-width & 63); }
+inline std::uint64_t last_word_mask(int width) {
+  return ~std::uint64_t{0} >> (-width & 63);
+}
 
 // Which of the 64 bytes at p are not zero.
 inline std::uint64_t nonzero_bits(const std::uint8_t* p) {

@@ -17,8 +17,8 @@ namespace fastcam::FASTCAM_ISA {
 struct Component {
   std::int32_t x0, y0, x1, y1;  // half-open
   std::int32_t pixels;
-  std::int32_t euler;   // components minus holes: 1 - holes
-  std::int64_t area2;   // twice the polygon area, holes not filled
+  std::int32_t euler;  // components minus holes: 1 - holes
+  std::int64_t area2;  // twice the polygon area, holes not filled
 };
 
 struct Mask {

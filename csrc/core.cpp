@@ -1,7 +1,9 @@
 // Compiled once for every instruction set, each time with another FASTCAM_ISA, the name of its namespace.
 #include "core.hpp"
 
-#include "regions.hpp"
+#include "activation.hpp"
+#include "locate.hpp"
+#include "pooling.hpp"
 
 #define FASTCAM_QUOTE(x) #x
 #define FASTCAM_NAME(x) FASTCAM_QUOTE(x)
@@ -53,9 +55,53 @@ void all(const MaskBatch& masks, std::int64_t image, void (*emit)(void*, const R
   (masks.connectivity == 8 ? find_all<8> : find_all<4>)(masks, image, emit, context);
 }
 
+// Calls use(Element{}) with the element type that the dtype names.
+template <class Use>
+void with_element(Dtype dtype, const Use& use) {
+  switch (dtype) {
+    case Dtype::float32:
+      return use(float{});
+    case Dtype::float64:
+      return use(double{});
+    case Dtype::float16:
+      return use(Half{});
+    case Dtype::bfloat16:
+      return use(BFloat{});
+  }
+}
+
+void sums(const Features& features, const Classes& classes, std::int64_t begin, std::int64_t end, void* maps) {
+  with_element(features.dtype, [&](auto element) {
+    using Element = decltype(element);
+    weighted_sums<Element, Work<Element>>(features, classes, begin, end, maps);
+  });
+}
+
+void tap_forward(const Planes& planes, double threshold, std::int64_t begin, std::int64_t end, const Pooled& out) {
+  with_element(planes.dtype,
+               [&](auto element) { tap_forward_of<decltype(element)>(planes, threshold, begin, end, out); });
+}
+
+void tap_backward(const Planes& planes, const void* grad, std::int64_t begin, std::int64_t end, const Pooled& saved,
+                  void* out) {
+  with_element(planes.dtype,
+               [&](auto element) { tap_backward_of<decltype(element)>(planes, grad, begin, end, saved, out); });
+}
+
+template <int Connectivity>
+void find_boxes(const Maps& maps, const Protocol& protocol, std::int64_t begin, std::int64_t end, const Found& found) {
+  static thread_local Locator<Connectivity> locator;
+  locator.prepare(maps, protocol);
+  for (std::int64_t i = begin; i < end; ++i) locator.run(i, found);
+}
+
+void locate(const Maps& maps, const Protocol& protocol, std::int64_t begin, std::int64_t end, const Found& found) {
+  (protocol.connectivity == 8 ? find_boxes<8> : find_boxes<4>)(maps, protocol, begin, end, found);
+}
+
 }  // namespace
 
 extern const Core core;
-const Core core{FASTCAM_NAME(FASTCAM_ISA), largest, all};
+const Core core{FASTCAM_NAME(FASTCAM_ISA), largest, all, sums, locate, tap_forward, tap_backward};
 
 }  // namespace fastcam::FASTCAM_ISA

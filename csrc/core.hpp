@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "dtype.hpp"
+
 namespace fastcam {
 
 enum class Area { pixels, polygon };
@@ -21,12 +23,88 @@ struct MaskBatch {
   int connectivity;
 };
 
+// Feature maps (N, C, h, w); strides in elements.
+struct Features {
+  const void* data;
+  Dtype dtype;
+  int channels, height, width;
+  std::int64_t stride_n, stride_c, stride_h, stride_w;
+};
+
+// Which row of the weights (rows, C) each map takes: index[i], or row i where there is no index. Map i belongs to image
+// i / per_image. Weights are float, or double for float64 features, and so are the maps.
+struct Classes {
+  const void* weight;
+  std::int64_t rows;
+  const std::int64_t* index;
+  std::int64_t per_image;
+  bool clamp_negative;
+};
+
+// What is pooled: N * C planes of `positions` values, one after the other; or, interleaved, N images of `positions`
+// times C values (channels_last). Pieces of work are planes, or images where interleaved.
+struct Planes {
+  const void* data;
+  Dtype dtype;
+  bool interleaved;
+  std::int64_t channels, positions;
+};
+
+// Of every plane the pooled value, in the planes' type; the cutoff that kept values exceed, float (double for
+// float64), NaN where the plane has a NaN; and how many were kept.
+struct Pooled {
+  void* values;
+  void* cutoffs;
+  std::int32_t* counts;
+};
+
+enum class Normalize { none, minmax, max, percentile };
+
+// fastcam.Protocol, as far as a map's way to its box goes.
+struct Protocol {
+  bool bicubic;
+  Normalize normalize;
+  bool quantize;
+  double percentile;
+  double threshold;
+  Area area;
+  int connectivity;
+  bool clipped;
+  bool whole_image;
+};
+
+// Maps (N, h, w) float, and the size (height, width) that boxes refer to.
+struct Maps {
+  const float* data;
+  int h, w, height, width;
+};
+
+struct Box {
+  float x0, y0, x1, y1;
+};
+
+// Where to write what was found for map i: full-size maps (float, or uint8 levels) and masks only where not null.
+struct Found {
+  Box* boxes;
+  void* areas;  // double for polygon areas, else int64
+  float* thresholds;
+  void* maps;
+  std::uint8_t* masks;
+};
+
 struct Core {
   const char* name;
   // The largest region of masks [begin, end).
   void (*largest)(const MaskBatch& masks, std::int64_t begin, std::int64_t end, Region* regions);
   // Every region of one mask, in the raster order of first pixels.
   void (*all)(const MaskBatch& masks, std::int64_t image, void (*emit)(void* context, const Region&), void* context);
+  // Class activation maps [begin, end).
+  void (*weighted_sums)(const Features&, const Classes&, std::int64_t begin, std::int64_t end, void* maps);
+  // The boxes of maps [begin, end).
+  void (*locate)(const Maps&, const Protocol&, std::int64_t begin, std::int64_t end, const Found&);
+  // Thresholded average pooling and its gradient, of planes [begin, end).
+  void (*tap_forward)(const Planes&, double threshold, std::int64_t begin, std::int64_t end, const Pooled&);
+  void (*tap_backward)(const Planes&, const void* grad, std::int64_t begin, std::int64_t end, const Pooled&, void* out);
 };
 
 // The builds that this processor runs, the plainest first; the last one is in use unless another was chosen.

@@ -51,9 +51,15 @@ std::atomic<const Core*>& chosen() {
 
 }  // namespace
 
-int core_count() { return runnable().count; }
-const Core& core(int i) { return *runnable().cores[i]; }
-const Core& core() { return *chosen().load(std::memory_order_relaxed); }
+int core_count() {
+  return runnable().count;
+}
+const Core& core(int i) {
+  return *runnable().cores[i];
+}
+const Core& core() {
+  return *chosen().load(std::memory_order_relaxed);
+}
 
 bool choose_core(const char* name) {
   for (int i = 0; i < core_count(); ++i) {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "core.hpp"
@@ -40,16 +41,17 @@ void write_area(double area, bool polygon, std::uintptr_t areas, std::int64_t i)
 }
 
 // About what one mask takes, in nanoseconds: what a row costs, and what a word costs.
-double mask_cost(int height, int width) { return 8.0 * height + 0.5 * height * ((width + 63) / 64); }
+double mask_cost(int height, int width) {
+  return 8.0 * height + 0.5 * height * ((width + 63) / 64);
+}
 
-void largest(std::uintptr_t data, bool packed, std::int64_t count, int height, int width, bool polygon,
-             int connectivity, std::uintptr_t boxes, std::uintptr_t areas, int threads) {
+void largest_regions(std::uintptr_t data, bool packed, std::int64_t count, int height, int width, bool polygon,
+                     int connectivity, std::uintptr_t boxes, std::uintptr_t areas, int threads) {
   const py::gil_scoped_release released;
   const MaskBatch masks = mask_batch(data, packed, height, width, polygon, connectivity);
   std::vector<Region> regions(static_cast<std::size_t>(count));
-  parallel_for(count, mask_cost(height, width), threads, [&](std::int64_t begin, std::int64_t end) {
-    core().largest(masks, begin, end, regions.data());
-  });
+  parallel_for(count, mask_cost(height, width), threads,
+               [&](std::int64_t begin, std::int64_t end) { core().largest(masks, begin, end, regions.data()); });
   for (std::int64_t i = 0; i < count; ++i) {
     const Region& region = regions[static_cast<std::size_t>(i)];
     write_box(region, at<float>(boxes) + 4 * i);
@@ -57,10 +59,8 @@ void largest(std::uintptr_t data, bool packed, std::int64_t count, int height, i
   }
 }
 
-
-
-py::tuple all(std::uintptr_t data, bool packed, std::int64_t count, int height, int width, bool polygon,
-              int connectivity, int threads) {
+py::tuple all_regions(std::uintptr_t data, bool packed, std::int64_t count, int height, int width, bool polygon,
+                      int connectivity, int threads) {
   std::vector<std::vector<Region>> found(static_cast<std::size_t>(count));
   std::size_t total = 0;
   {
@@ -69,8 +69,7 @@ py::tuple all(std::uintptr_t data, bool packed, std::int64_t count, int height, 
     parallel_for(count, mask_cost(height, width), threads, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i)
         core().all(
-            masks, i,
-            [](void* to, const Region& region) { static_cast<std::vector<Region>*>(to)->push_back(region); },
+            masks, i, [](void* to, const Region& region) { static_cast<std::vector<Region>*>(to)->push_back(region); },
             &found[static_cast<std::size_t>(i)]);
     });
     for (const auto& regions : found) total += regions.size();
@@ -89,6 +88,80 @@ py::tuple all(std::uintptr_t data, bool packed, std::int64_t count, int height, 
   return py::make_tuple(boxes, areas, image);
 }
 
+// What a nanosecond reads, on one thread.
+constexpr double bytes_per_ns = 20;
+
+double element_size(Dtype dtype) {
+  return dtype == Dtype::float64 ? 8 : dtype == Dtype::float32 ? 4 : 2;
+}
+
+void weighted_sums(std::uintptr_t features, int dtype, std::tuple<int, int, int> shape,
+                   std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t> strides, std::uintptr_t weight,
+                   std::int64_t rows, std::uintptr_t index, std::int64_t count, std::int64_t per_image,
+                   bool clamp_negative, std::uintptr_t maps, int threads) {
+  const py::gil_scoped_release released;
+  const auto [channels, height, width] = shape;
+  const auto [n, c, h, w] = strides;
+  const Features f{at<const void>(features), static_cast<Dtype>(dtype), channels, height, width, n, c, h, w};
+  const Classes classes{at<const void>(weight), rows, at<const std::int64_t>(index), per_image, clamp_negative};
+  const double cost = element_size(f.dtype) * channels * height * width / bytes_per_ns + 1;
+  parallel_for(count, cost, threads, [&](std::int64_t begin, std::int64_t end) {
+    core().weighted_sums(f, classes, begin, end, at<void>(maps));
+  });
+}
+
+void locate(std::uintptr_t data, std::int64_t count, std::tuple<int, int> shape, std::tuple<int, int> size,
+            bool bicubic, int normalize, bool quantize, double percentile, double threshold, bool polygon,
+            int connectivity, bool clipped, bool whole_image, std::uintptr_t boxes, std::uintptr_t areas,
+            std::uintptr_t thresholds, std::uintptr_t full, std::uintptr_t masks, int threads) {
+  const py::gil_scoped_release released;
+  const auto [h, w] = shape;
+  const auto [height, width] = size;
+  const Maps maps{at<const float>(data), h, w, height, width};
+  const Protocol protocol{bicubic,    static_cast<Normalize>(normalize),      quantize,     percentile,
+                          threshold,  polygon ? Area::polygon : Area::pixels, connectivity, clipped,
+                          whole_image};
+  const Found found{at<Box>(boxes), at<void>(areas), at<float>(thresholds), at<void>(full), at<std::uint8_t>(masks)};
+  parallel_for(count, 0.4 * height * width + 100, threads,
+               [&](std::int64_t begin, std::int64_t end) { core().locate(maps, protocol, begin, end, found); });
+}
+
+// Of N images of C planes; the pieces are planes, or images where interleaved.
+struct Pieces {
+  Planes planes;
+  std::int64_t count;
+  double cost;
+};
+
+Pieces pieces(std::uintptr_t x, int dtype, bool interleaved, std::int64_t images, std::int64_t channels,
+              std::int64_t positions) {
+  const Planes planes{at<const void>(x), static_cast<Dtype>(dtype), interleaved, channels, positions};
+  const double values = static_cast<double>(interleaved ? channels * positions : positions);
+  return {planes, interleaved ? images : images * channels, element_size(planes.dtype) * values / bytes_per_ns + 1};
+}
+
+void tap_forward(std::uintptr_t x, int dtype, bool interleaved, std::int64_t images, std::int64_t channels,
+                 std::int64_t positions, double threshold, std::uintptr_t values, std::uintptr_t cutoffs,
+                 std::uintptr_t counts, int threads) {
+  const py::gil_scoped_release released;
+  const Pieces work = pieces(x, dtype, interleaved, images, channels, positions);
+  const Pooled out{at<void>(values), at<void>(cutoffs), at<std::int32_t>(counts)};
+  parallel_for(work.count, work.cost, threads, [&](std::int64_t begin, std::int64_t end) {
+    core().tap_forward(work.planes, threshold, begin, end, out);
+  });
+}
+
+void tap_backward(std::uintptr_t grad, std::uintptr_t x, int dtype, bool interleaved, std::int64_t images,
+                  std::int64_t channels, std::int64_t positions, std::uintptr_t cutoffs, std::uintptr_t counts,
+                  std::uintptr_t dx, int threads) {
+  const py::gil_scoped_release released;
+  const Pieces work = pieces(x, dtype, interleaved, images, channels, positions);
+  const Pooled saved{nullptr, at<void>(cutoffs), at<std::int32_t>(counts)};
+  parallel_for(work.count, 2 * work.cost, threads, [&](std::int64_t begin, std::int64_t end) {
+    core().tap_backward(work.planes, at<const void>(grad), begin, end, saved, at<void>(dx));
+  });
+}
+
 std::vector<std::string> cores() {
   std::vector<std::string> names;
   for (int i = 0; i < core_count(); ++i) names.emplace_back(core(i).name);
@@ -99,8 +172,12 @@ std::vector<std::string> cores() {
 
 PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
   m.doc() = "The compiled core of fastcam.";
-  m.def("largest", &largest);
-  m.def("all", &all);
+  m.def("largest_regions", &largest_regions);
+  m.def("all_regions", &all_regions);
+  m.def("weighted_sums", &weighted_sums);
+  m.def("locate", &locate);
+  m.def("tap_forward", &tap_forward);
+  m.def("tap_backward", &tap_backward);
   m.def("cores", &cores, "Names of the builds that this processor runs, the plainest first.");
   m.def("core", [] { return core().name; }, "Name of the build in use.");
   m.def("choose_core", [](const std::string& name) {

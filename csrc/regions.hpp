@@ -6,7 +6,9 @@
 
 namespace fastcam::FASTCAM_ISA {
 
-inline Region region(const Component& c, double area) { return {c.x0, c.y0, c.x1, c.y1, area}; }
+inline Region region(const Component& c, double area) {
+  return {c.x0, c.y0, c.x1, c.y1, area};
+}
 
 template <int Connectivity>
 class RegionFinder {

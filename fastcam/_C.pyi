@@ -1,7 +1,7 @@
 import numpy as np
 import numpy.typing as npt
 
-def largest(
+def largest_regions(
     data: int,
     packed: bool,
     count: int,
@@ -14,9 +14,74 @@ def largest(
     threads: int,
     /,
 ) -> None: ...
-def all(
+def all_regions(
     data: int, packed: bool, count: int, height: int, width: int, polygon: bool, connectivity: int, threads: int, /
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64], npt.NDArray[np.int64]]: ...
 def cores() -> list[str]: ...
 def core() -> str: ...
 def choose_core(name: str, /) -> None: ...
+def weighted_sums(
+    features: int,
+    dtype: int,
+    shape: tuple[int, int, int],
+    strides: tuple[int, int, int, int],
+    weight: int,
+    rows: int,
+    index: int,
+    count: int,
+    per_image: int,
+    clamp_negative: bool,
+    maps: int,
+    threads: int,
+    /,
+) -> None: ...
+def locate(
+    data: int,
+    count: int,
+    shape: tuple[int, int],
+    size: tuple[int, int],
+    bicubic: bool,
+    normalize: int,
+    quantize: bool,
+    percentile: float,
+    threshold: float,
+    polygon: bool,
+    connectivity: int,
+    clipped: bool,
+    whole_image: bool,
+    boxes: int,
+    areas: int,
+    thresholds: int,
+    maps: int,
+    masks: int,
+    threads: int,
+    /,
+) -> None: ...
+def tap_forward(
+    x: int,
+    dtype: int,
+    interleaved: bool,
+    images: int,
+    channels: int,
+    positions: int,
+    threshold: float,
+    values: int,
+    cutoffs: int,
+    counts: int,
+    threads: int,
+    /,
+) -> None: ...
+def tap_backward(
+    grad: int,
+    x: int,
+    dtype: int,
+    interleaved: bool,
+    images: int,
+    channels: int,
+    positions: int,
+    cutoffs: int,
+    counts: int,
+    dx: int,
+    threads: int,
+    /,
+) -> None: ...

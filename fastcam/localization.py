@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from fastcam.activation import Index, checked_rows
-from fastcam.ops import activation as ops
+from fastcam.ops.activation import cam
+from fastcam.ops.localization import locate
 from fastcam.protocol import PAPER, Protocol
 from fastcam.sizes import Size, checked_sizes
 
@@ -76,9 +77,12 @@ class Localization:
             raise ValueError(f"image_ids must have the length of the {len(self)} images, got {len(ids)}")
         results = []
         for image, found in zip(ids, self.to_torchmetrics(), strict=True):
-            for (x0, y0, x1, y1), label, score in zip(*(found[key].tolist() for key in ("boxes", "labels", "scores"))):
+            columns = (found[key].tolist() for key in ("boxes", "labels", "scores"))
+            for (x0, y0, x1, y1), label, score in zip(*columns, strict=True):
                 category = label if category_ids is None else category_ids[label]
-                results.append({"image_id": image, "category_id": category, "bbox": [x0, y0, x1 - x0, y1 - y0], "score": score})
+                results.append(
+                    {"image_id": image, "category_id": category, "bbox": [x0, y0, x1 - x0, y1 - y0], "score": score}
+                )
         return results
 
     def to_torchmetrics(self) -> list[dict[str, Tensor]]:
@@ -123,8 +127,8 @@ def localize(
         return_masks: also return what the threshold keeps.
 
     Returns:
-        :class:`Localization`. ``thresholds`` equals ``np.float32(theta) * np.percentile(map, percentile)`` of the float32
-        map that ``return_maps=True`` returns, bit for bit (NumPy 2.4's arithmetic); of levels,
+        :class:`Localization`. ``thresholds`` equals ``np.float32(theta) * np.percentile(map, percentile)`` of the
+        float32 map that ``return_maps=True`` returns, bit for bit (NumPy 2.4's arithmetic); of levels,
         ``int(theta * np.percentile(levels, percentile))``. A map with a NaN gives an empty box.
 
     Raises:
@@ -142,7 +146,7 @@ def localize(
     """
     chosen = _overridden(protocol, percentile, threshold)
     labels = checked_rows(features, weight, index)
-    maps = ops.cam(features.detach(), weight.detach(), labels, chosen.clamp_negative)
+    maps = cam(features.detach(), weight.detach(), labels, chosen.clamp_negative)
     sizes = checked_sizes(size, len(features))
     per_image = 1 if maps.ndim == 3 else maps.shape[1]
     flat = maps.reshape(-1, *maps.shape[-2:])
@@ -180,7 +184,7 @@ def boxes_from_maps(
         >>> fastcam.boxes_from_maps(heat).boxes
         tensor([[1., 2., 7., 5.]])
     """
-    several = [_checked_maps(one) for one in maps] if isinstance(maps, (list, tuple)) else [_checked_maps(maps)]
+    several = [_checked_maps(one) for one in (maps if isinstance(maps, Sequence) else [maps])]
     if protocol.quantize and protocol.normalize == "none" and any(one.dtype == torch.uint8 for one in several):
         raise ValueError(
             "protocol.quantize without normalize takes maps in [0, 1], got uint8 maps; "
@@ -209,7 +213,7 @@ def _located(
     """Boxes, areas, thresholds, and maps and masks or None, of maps (N, h, w)."""
 
     def at(some: Tensor, size: tuple[int, int]) -> _Located:
-        found = ops.locate(
+        found = locate(
             some,
             *size,
             protocol.interpolation,

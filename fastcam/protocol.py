@@ -36,8 +36,8 @@ class Protocol:
         clamp_negative: use ``max(w, 0)`` for the weights (negative weight clamping, Eq. 5).
         interpolation: ``"bilinear"`` or ``"bicubic"`` (a = -0.75), both with half-pixel centres.
         normalize: after the resize, ``"none"``; ``"minmax"``: ``(x - min) / (max - min)``; ``"max"``:
-            ``max(x, 0) / max``; ``"percentile"``: ``clip(x / per_i, 0, 1)``. A map for which that is undefined (constant,
-            without a positive reference, not finite) becomes zeros.
+            ``max(x, 0) / max``; ``"percentile"``: ``clip(x / per_i, 0, 1)``. A map for which that is undefined
+            (constant, without a positive reference, not finite) becomes zeros.
         quantize: work on ``uint8`` levels, ``trunc(255 x)`` of the normalized map (of the map clipped to [0, 1] where
             ``normalize="none"``), and truncate the threshold to a whole level.
         percentile: ``i`` of Eq. 6, in [0, 100]; 100 is the maximum (Eq. 3).
@@ -113,9 +113,7 @@ PAPER: Final = Protocol()
 VANILLA: Final = Protocol(clamp_negative=False, percentile=100, threshold=0.2)
 """PAPER without the paper's techniques (Eq. 2, 3); theta 0.2 is that of the authors' code."""
 
-AUTHORS: Final = Protocol(
-    interpolation="bicubic", normalize="minmax", quantize=True, area="polygon", empty="image"
-)
+AUTHORS: Final = Protocol(interpolation="bicubic", normalize="minmax", quantize=True, area="polygon", empty="image")
 """The paper's released code."""
 
 WSOLEVAL: Final = Protocol(

@@ -1,4 +1,4 @@
-"""``fastcam::largest``: the largest component of each mask. Beside it :func:`all_regions`, whose size depends on data."""
+"""``fastcam::largest``, the largest component of each mask; and all of them, whose number depends on the data."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def _largest(masks: Tensor, width: int, polygon: bool, connectivity: int) -> tup
     boxes = torch.zeros((len(host), 4), dtype=torch.float32)
     areas = torch.zeros(len(host), dtype=_area_dtype(polygon))
     if core is not None:
-        core.largest(*_batch(host, width, polygon, connectivity), boxes.data_ptr(), areas.data_ptr(), _threads())
+        core.largest_regions(
+            *_batch(host, width, polygon, connectivity), boxes.data_ptr(), areas.data_ptr(), _threads()
+        )
     else:
         for i, mask in enumerate(_unpacked(host, width)):
             found = reference.largest(mask, "polygon" if polygon else "pixels", connectivity)
@@ -52,9 +54,11 @@ def all_regions(masks: Tensor, width: int, polygon: bool, connectivity: int) -> 
     """Boxes (M, 4), areas (M,) and image numbers (M,) of every component, image by image in raster order."""
     host = masks.cpu().contiguous()
     if core is not None:
-        boxes, areas, image = core.all(*_batch(host, width, polygon, connectivity), _threads())
+        boxes, areas, image = core.all_regions(*_batch(host, width, polygon, connectivity), _threads())
     else:
-        found = [(i, c) for i, mask in enumerate(_unpacked(host, width)) for c in reference.components(mask, connectivity)]
+        found = [
+            (i, c) for i, mask in enumerate(_unpacked(host, width)) for c in reference.components(mask, connectivity)
+        ]
         boxes = np.array([(c.x0, c.y0, c.x1, c.y1) for _, c in found], np.float32).reshape(-1, 4)
         areas = np.array([c.polygon if polygon else c.pixels for _, c in found], np.float64)
         image = np.array([i for i, _ in found], np.int64)
@@ -87,4 +91,6 @@ def unpack(words: Tensor, width: int) -> Tensor:
     """The inverse of :func:`pack`: (..., width) bool."""
     places = torch.tensor([1 << i for i in range(8)], dtype=torch.uint8, device=words.device)
     octets = words.contiguous().view(torch.uint8)
-    return ((octets[..., None] & places) != 0).flatten(-2)[..., :width]
+    bits: Tensor = (octets[..., None] & places) != 0
+    unpacked: Tensor = bits.flatten(-2)[..., :width]
+    return unpacked

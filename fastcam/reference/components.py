@@ -86,11 +86,12 @@ def _label(mask: Mask, connectivity: int) -> tuple[npt.NDArray[np.int64], int]:
 def _filled(region: Mask, connectivity: int) -> Mask:
     """The region with every hole filled: what the background outside cannot reach."""
     outside, _ = _label(~np.pad(region, 1), 4 if connectivity == 8 else 8)
-    return (outside != outside[0, 0])[1:-1, 1:-1]
+    filled: Mask = outside != outside[0, 0]
+    return filled[1:-1, 1:-1]
 
 
 def _polygon_area(region: Mask) -> float:
-    """Area inside the contour through the pixel centres: 1 for a 2x2 window of four set pixels, 1/2 for one of three."""
+    """Area inside the contour through the pixel centres: 1 for a full 2x2 window, 1/2 for one of three pixels."""
     r = region.astype(np.int64)
     windows = r[:-1, :-1] + r[:-1, 1:] + r[1:, :-1] + r[1:, 1:]
     return float((windows == 4).sum() + (windows == 3).sum() / 2)

@@ -19,6 +19,7 @@ def tap_forward(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
     maximum = work.amax(dim=(2, 3))
     cutoff = maximum * torch.tensor(threshold, dtype=work.dtype, device=work.device)
     cutoff = cutoff.masked_fill(maximum == torch.inf, torch.finfo(work.dtype).max)
+    cutoff = cutoff.masked_fill(maximum == -torch.inf, -torch.inf)
     keep = work > cutoff[:, :, None, None]
     count = keep.sum(dim=(2, 3), dtype=torch.int32)
     total = work.masked_fill(~keep, 0).sum(dim=(2, 3))

@@ -1,0 +1,76 @@
+# `make help` lists what there is to do. Everything happens in .venv, which the first target makes.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+SITE = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+CXX_FILES := $(wildcard csrc/*.hpp csrc/*.cpp)
+PHOTOS := chelsea.png coffee.png rocket.jpg astronaut.png motorcycle_left.png
+SKIMAGE = $(shell $(BIN)/python -c 'import skimage.data as d, os; print(os.path.dirname(d.__file__))')
+
+.PHONY: help demo test lint types unit sanitize dist bench check-long format clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
+
+.make/venv: constraints.txt
+	@mkdir -p .make
+	$(PYTHON) -m venv .venv
+	$(PIP) install --quiet --constraint constraints.txt torch numpy scikit-build-core pybind11 cmake ninja
+	@touch $@
+
+.make/demo: .make/venv pyproject.toml CMakeLists.txt $(CXX_FILES)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable '.[demo]'
+	@touch $@
+
+.make/test: .make/demo
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --quiet --constraint constraints.txt --no-build-isolation \
+		-Ccmake.define.FASTCAM_ERRORS=ON --editable '.[test]'
+	@touch $@
+
+demo: .make/demo  ## localize objects in five photographs with a pretrained classifier, into demo/
+	$(BIN)/fastcam localize $(addprefix $(SKIMAGE)/,$(PHOTOS)) --out demo
+
+test: lint types unit sanitize dist  ## all that CI runs
+
+lint: .make/test  ## ruff and clang-format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $(CXX_FILES)
+
+types: .make/test  ## mypy, strict
+	$(BIN)/mypy
+
+unit: .make/test  ## pytest
+	$(BIN)/pytest --numprocesses 2 --dist worksteal -m 'not long and not gpu'
+
+# An interpreter that does not see the editable install, so that the sanitized build is the one imported.
+sanitize: .make/test  ## the C++ under AddressSanitizer and UndefinedBehaviorSanitizer
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --quiet --no-deps --no-build-isolation --upgrade --target build/sanitized-site \
+		-Cbuild-dir=build/sanitized -Ccmake.define.FASTCAM_SANITIZE=address,undefined .
+	LD_PRELOAD="$$(c++ -print-file-name=libasan.so) $$(c++ -print-file-name=libubsan.so)" \
+		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+		PYTHONPATH=build/sanitized-site:$(SITE) $(shell $(BIN)/python -c 'import sys; print(sys._base_executable)') -P -m pytest \
+		-p no:cacheprovider -p no:xdist -m 'not long and not gpu' -q tests/csrc
+
+dist: .make/test  ## sdist and wheel, and the wheel imported where nothing else is
+	rm -rf dist build/fresh
+	$(BIN)/python -m build --outdir dist
+	$(PYTHON) -m venv build/fresh
+	build/fresh/bin/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt dist/*.whl
+	cd build/fresh && bin/python -c "import fastcam, fastcam.kernels, torch; from fastcam import _C; \
+		print('wheel', _C.core(), fastcam.boxes_from_masks(torch.ones(1, 3, 5, dtype=torch.bool)).boxes.tolist())"
+
+bench: .make/test  ## the benchmark grid, and its table
+	$(BIN)/pytest bench --benchmark-only
+
+check-long: .make/test  ## the tests at full size
+	$(BIN)/pytest --numprocesses 2 --dist worksteal -m 'long and not gpu' -s
+
+format: .make/test  ## ruff and clang-format, in place
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(CXX_FILES)
+
+clean:  ## remove what was built
+	rm -rf .make .venv build dist demo

@@ -1,0 +1,161 @@
+// Class activation maps: the weighted sum over the channels, streamed once from memory with the sums in registers.
+//
+// Every position adds its products in the order of the channels, one rounding each, so the result is the same on every
+// processor, for every batch size and any number of threads. Channels of weight 0 are read like the others, since a
+// break in the stream costs more than the read; where that brought in a NaN, the map is summed again without them.
+#pragma once
+
+#include <array>
+#include <cmath>
+#include <utility>
+
+#include "buffer.hpp"
+#include "core.hpp"
+#include "dtype.hpp"
+#include "simd.hpp"
+
+namespace fastcam::FASTCAM_ISA {
+
+// Adds the channels' products to `Count` vectors of sums, the last of which may overlap the one before it.
+template <class T, std::size_t Count>
+void accumulate_vectors(const T* plane, std::int64_t stride, const T* weights, int channels, std::int64_t last,
+                        T* sums) {
+  constexpr std::int64_t lanes = vector_bytes / static_cast<int>(sizeof(T));
+  Vector<T> total[Count];
+#pragma GCC unroll 32
+  for (std::size_t i = 0; i < Count; ++i)
+    load(total[i], sums + (i + 1 < Count ? lanes * static_cast<std::int64_t>(i) : last));
+  for (int c = 0; c < channels; ++c, plane += stride) {
+    const T weight = weights[c];
+#pragma GCC unroll 32
+    for (std::size_t i = 0; i < Count; ++i) {
+      Vector<T> values;
+      load(values, plane + (i + 1 < Count ? lanes * static_cast<std::int64_t>(i) : last));
+      total[i] += values * weight;
+    }
+  }
+#pragma GCC unroll 32
+  for (std::size_t i = 0; i < Count; ++i)
+    store(sums + (i + 1 < Count ? lanes * static_cast<std::int64_t>(i) : last), total[i]);
+}
+
+template <class T>
+using AccumulateVectors = void (*)(const T*, std::int64_t, const T*, int, std::int64_t, T*);
+
+template <class T, std::size_t... Count>
+constexpr auto accumulate_table(std::index_sequence<Count...>) {
+  return std::array<AccumulateVectors<T>, sizeof...(Count)>{accumulate_vectors<T, Count + 1>...};
+}
+
+// sums[i] += weights[c] * plane[c * stride + i] for c = 0, 1, ..., for `count` positions.
+template <class T>
+void accumulate(const T* plane, std::int64_t stride, const T* weights, int channels, std::int64_t count, T* sums) {
+  constexpr std::int64_t lanes = vector_bytes / static_cast<int>(sizeof(T)), most = vector_registers - 4;
+  static constexpr auto table = accumulate_table<T>(std::make_index_sequence<static_cast<std::size_t>(most)>{});
+  if (count < lanes) {
+    for (int c = 0; c < channels; ++c)
+      for (std::int64_t i = 0; i < count; ++i) sums[i] += plane[c * stride + i] * weights[c];
+    return;
+  }
+  const std::int64_t vectors = (count + lanes - 1) / lanes, tiles = (vectors + most - 1) / most;
+  for (std::int64_t tile = 0; tile < tiles; ++tile) {
+    const std::int64_t first = vectors * tile / tiles, end = vectors * (tile + 1) / tiles;
+    const std::int64_t begin = first * lanes;
+    const std::int64_t last = std::min((end - 1) * lanes, count - lanes) - begin;
+    table[static_cast<std::size_t>(end - first - 1)](plane + begin, stride, weights, channels, last, sums + begin);
+  }
+}
+
+// Widens `count` channels from `channel` on into rows of h * w positions.
+template <class Element, class T>
+void gather(const Features& f, const Element* image, std::int64_t channel, int count, T* rows) {
+  const std::int64_t positions = std::int64_t{f.height} * f.width;
+  if (f.stride_c == 1) {
+    for (int y = 0; y < f.height; ++y)
+      for (int x = 0; x < f.width; ++x) {
+        const Element* from = image + y * f.stride_h + x * f.stride_w + channel;
+        T* to = rows + std::int64_t{y} * f.width + x;
+        for (int c = 0; c < count; ++c) to[c * positions] = widen(from[c]);
+      }
+    return;
+  }
+  for (int c = 0; c < count; ++c) {
+    for (int y = 0; y < f.height; ++y) {
+      const Element* from = image + (channel + c) * f.stride_c + y * f.stride_h;
+      T* to = rows + c * positions + std::int64_t{y} * f.width;
+      if (f.stride_w == 1)
+        for (int x = 0; x < f.width; ++x) to[x] = widen(from[x]);
+      else
+        for (int x = 0; x < f.width; ++x) to[x] = widen(from[x * f.stride_w]);
+    }
+  }
+}
+
+template <class Element, class T>
+class WeightedSum {
+ public:
+  explicit WeightedSum(const Features& features) : f_(features), positions_(std::int64_t{f_.height} * f_.width) {}
+
+  // The map of image n under the weights (C).
+  void run(std::int64_t n, const T* weights, T* map) {
+    const Element* image = static_cast<const Element*>(f_.data) + n * f_.stride_n;
+    for (std::int64_t i = 0; i < positions_; ++i) map[i] = 0;
+    if constexpr (std::is_same_v<Element, T>) {
+      if (f_.stride_w == 1 && (f_.stride_h == f_.width || f_.height == 1)) {
+        accumulate(image, f_.stride_c, weights, f_.channels, positions_, map);
+        return finish(image, weights, map);
+      }
+    }
+    constexpr int block = 32;
+    T* const rows = rows_.reserve(static_cast<std::size_t>(block * positions_));
+    for (int c = 0; c < f_.channels; c += block) {
+      const int count = std::min(block, f_.channels - c);
+      gather(f_, image, c, count, rows);
+      accumulate(rows, positions_, weights + c, count, positions_, map);
+    }
+    finish(image, weights, map);
+  }
+
+ private:
+  // What a channel of weight 0 holds must not be seen, and 0 times a NaN or an infinity is.
+  void finish(const Element* image, const T* weights, T* map) {
+    T sum = 0;
+    for (std::int64_t i = 0; i < positions_; ++i) sum += map[i] - map[i];
+    if (sum == 0) return;
+    for (std::int64_t i = 0; i < positions_; ++i) {
+      const Element* at = image + i / f_.width * f_.stride_h + i % f_.width * f_.stride_w;
+      T total = 0;
+      for (std::int64_t c = 0; c < f_.channels; ++c)
+        if (weights[c] != 0) total += weights[c] * static_cast<T>(widen(at[c * f_.stride_c]));
+      map[i] = total;
+    }
+  }
+
+  Features f_;
+  std::int64_t positions_;
+  Buffer<T> rows_;
+};
+
+template <class Element, class T>
+void weighted_sums(const Features& features, const Classes& classes, std::int64_t begin, std::int64_t end, void* maps) {
+  const std::int64_t positions = std::int64_t{features.height} * features.width;
+  WeightedSum<Element, T> sum(features);
+  Buffer<T> clamped;
+  for (std::int64_t i = begin; i < end; ++i) {
+    T* const map = static_cast<T*>(maps) + i * positions;
+    const std::int64_t row = classes.index == nullptr ? i : classes.index[i];
+    if (row < 0 || row >= classes.rows) {
+      for (std::int64_t p = 0; p < positions; ++p) map[p] = std::nan("");
+      continue;
+    }
+    const T* weights = static_cast<const T*>(classes.weight) + row * features.channels;
+    if (classes.clamp_negative) {
+      T* const to = clamped.reserve(static_cast<std::size_t>(features.channels));
+      for (int c = 0; c < features.channels; ++c) to[c] = weights[c] < 0 ? T{0} : weights[c];
+      weights = to;
+    }
+    sum.run(i / classes.per_image, weights, map);
+  }
+}
+
+}  // namespace fastcam::FASTCAM_ISA

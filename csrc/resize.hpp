@@ -1,0 +1,180 @@
+// A map resized row by row, so that no full-size map has to exist. Half-pixel centres, replicated border; along the
+// width first. Bilinear is a + (b - a) f, whose values never leave [a, b]; bicubic is Keys' kernel with a = -0.75.
+#pragma once
+
+#include <cmath>
+#include <limits>
+
+#include "buffer.hpp"
+#include "simd.hpp"
+
+namespace fastcam::FASTCAM_ISA {
+
+// Where each of `to` output positions falls among `from` input positions.
+class Axis {
+ public:
+  void prepare(int from, int to, bool bicubic) {
+    if (from == from_ && to == to_ && bicubic == bicubic_) return;
+    from_ = from;
+    to_ = to;
+    bicubic_ = bicubic;
+    first_.reserve(static_cast<std::size_t>(to));
+    for (auto& factor : factors_) factor.reserve(static_cast<std::size_t>(to) + 64);
+    for (int i = 0; i < to; ++i) {
+      double source = (i + 0.5) * from / to - 0.5;
+      if (!bicubic) source = std::min(std::max(source, 0.0), from - 1.0);
+      const double floor = std::floor(source), t = source - floor;
+      const auto at = static_cast<std::size_t>(i);
+      first_[at] = static_cast<int>(floor);
+      if (!bicubic) {
+        factors_[0][at] = static_cast<float>(t);
+        continue;
+      }
+      factors_[0][at] = static_cast<float>(far(t + 1));
+      factors_[1][at] = static_cast<float>(near(t));
+      factors_[2][at] = static_cast<float>(near(1 - t));
+      factors_[3][at] = static_cast<float>(far(2 - t));
+    }
+  }
+
+  int from() const { return from_; }
+  int to() const { return to_; }
+  int first(int i) const { return first_[static_cast<std::size_t>(i)]; }
+  // The input position `offset` after the first, at the border the last one there is.
+  int tap(int i, int offset) const { return std::min(std::max(first(i) + offset, 0), from_ - 1); }
+  const float* factors(int k) { return factors_[k].data(); }
+
+ private:
+  static double near(double d) { return ((-0.75 + 2) * d - (-0.75 + 3)) * d * d + 1; }
+  static double far(double d) { return ((-0.75 * d - 5 * -0.75) * d + 8 * -0.75) * d - 4 * -0.75; }
+
+  int from_ = 0, to_ = 0;
+  bool bicubic_ = false;
+  Buffer<int> first_;
+  Buffer<float> factors_[4];
+};
+
+class ResizedRows {
+ public:
+  // Rows come padded with NaN, which no comparison holds for, to a multiple of this.
+  static constexpr int padding = 64;
+
+  void start(const float* map, int h, int w, int height, int width, bool bicubic) {
+    map_ = map;
+    width_ = width;
+    bicubic_ = bicubic;
+    identity_ = h == height && w == width;
+    padded_ = (width + padding - 1) / padding * padding;
+    // Spans are written in whole vectors and may overrun what the next one, or the padding, then overwrites.
+    float* const row = row_.reserve(static_cast<std::size_t>(padded_ + padding));
+    for (int x = width; x < padded_; ++x) row[x] = std::numeric_limits<float>::quiet_NaN();
+    if (identity_) return;
+    x_.prepare(w, width, bicubic);
+    y_.prepare(h, height, bicubic);
+    stride_ = padded_ + padding;
+    wide_.reserve(static_cast<std::size_t>(h) * static_cast<std::size_t>(stride_));
+    for (int y = 0; y < h; ++y) widen_row(map + std::int64_t{y} * w, wide_.data() + std::int64_t{y} * stride_);
+    difference_.reserve(static_cast<std::size_t>(stride_));
+    difference_of_ = -1;
+  }
+
+  int padded() const { return padded_; }
+
+  // Row y of the resized map, until the next call.
+  const float* row(int y) {
+    float* const out = row_.data();
+    if (identity_) {
+      std::memcpy(out, map_ + std::int64_t{y} * width_, sizeof(float) * static_cast<std::size_t>(width_));
+      return out;
+    }
+    if (bicubic_)
+      cubic_row(y, out);
+    else
+      linear_row(y, out);
+    for (int x = width_; x < std::min(padded_, width_ + lanes); ++x) out[x] = std::numeric_limits<float>::quiet_NaN();
+    return out;
+  }
+
+ private:
+  using Floats = Vector<float>;
+  static constexpr int lanes = vector_bytes / static_cast<int>(sizeof(float));
+
+  const float* wide(int y) const { return &wide_[static_cast<std::size_t>(y) * static_cast<std::size_t>(stride_)]; }
+
+  void widen_row(const float* from, float* out) {
+    for (int begin = 0, end; begin < width_; begin = end) {
+      end = begin + 1;
+      while (end < width_ && x_.first(end) == x_.first(begin)) ++end;
+      if (bicubic_)
+        cubic_span(from, begin, end, out);
+      else
+        linear_span(from[x_.tap(begin, 0)], from[x_.tap(begin, 1)], begin, end, out);
+    }
+  }
+
+  void linear_span(float a, float b, int begin, int end, float* out) {
+    const float step = b - a;
+    for (int x = begin; x < end; x += lanes) {
+      Floats f;
+      load(f, x_.factors(0) + x);
+      store(out + x, a + step * f);
+    }
+  }
+
+  void cubic_span(const float* from, int begin, int end, float* out) {
+    const float p0 = from[x_.tap(begin, -1)], p1 = from[x_.tap(begin, 0)];
+    const float p2 = from[x_.tap(begin, 1)], p3 = from[x_.tap(begin, 2)];
+    for (int x = begin; x < end; x += lanes) {
+      Floats w0, w1, w2, w3;
+      load(w0, x_.factors(0) + x);
+      load(w1, x_.factors(1) + x);
+      load(w2, x_.factors(2) + x);
+      load(w3, x_.factors(3) + x);
+      store(out + x, ((p0 * w0 + p1 * w1) + p2 * w2) + p3 * w3);
+    }
+  }
+
+  void linear_row(int y, float* out) {
+    const float* a = wide(y_.first(y));
+    if (difference_of_ != y_.first(y)) {
+      difference_of_ = y_.first(y);
+      const float* b = wide(y_.tap(y, 1));
+      for (int x = 0; x < width_; x += lanes) {
+        Floats va, vb;
+        load(va, a + x);
+        load(vb, b + x);
+        store(difference_.data() + x, vb - va);
+      }
+    }
+    const float f = y_.factors(0)[y];
+    for (int x = 0; x < width_; x += lanes) {
+      Floats va, step;
+      load(va, a + x);
+      load(step, difference_.data() + x);
+      store(out + x, va + step * f);
+    }
+  }
+
+  void cubic_row(int y, float* out) {
+    const float *p0 = wide(y_.tap(y, -1)), *p1 = wide(y_.tap(y, 0)), *p2 = wide(y_.tap(y, 1)), *p3 = wide(y_.tap(y, 2));
+    const float w0 = y_.factors(0)[y], w1 = y_.factors(1)[y], w2 = y_.factors(2)[y], w3 = y_.factors(3)[y];
+    for (int x = 0; x < width_; x += lanes) {
+      Floats v0, v1, v2, v3;
+      load(v0, p0 + x);
+      load(v1, p1 + x);
+      load(v2, p2 + x);
+      load(v3, p3 + x);
+      store(out + x, ((v0 * w0 + v1 * w1) + v2 * w2) + v3 * w3);
+    }
+  }
+
+  const float* map_ = nullptr;
+  int width_ = 0, padded_ = 0, stride_ = 0, difference_of_ = -1;
+  bool bicubic_ = false, identity_ = false;
+  Axis x_, y_;
+  Buffer<float> wide_;        // the map's rows, resized along the width
+  Buffer<float> difference_;  // of the two rows that linear_row last lay between
+  Buffer<float> row_;
+};
+
+}  // namespace fastcam::FASTCAM_ISA
