@@ -20,23 +20,17 @@ namespace fastcam::FASTCAM_ISA {
 template <class T, std::size_t Count>
 void accumulate_vectors(const T* plane, std::int64_t stride, const T* weights, int channels, std::int64_t last,
                         T* sums) {
-  constexpr std::int64_t lanes = vector_bytes / static_cast<int>(sizeof(T));
+  const auto offset = [last](std::size_t i) { return i + 1 < Count ? lanes<T> * static_cast<std::int64_t>(i) : last; };
   Vector<T> total[Count];
 #pragma GCC unroll 32
-  for (std::size_t i = 0; i < Count; ++i)
-    load(total[i], sums + (i + 1 < Count ? lanes * static_cast<std::int64_t>(i) : last));
+  for (std::size_t i = 0; i < Count; ++i) total[i] = load(sums + offset(i));
   for (int c = 0; c < channels; ++c, plane += stride) {
     const T weight = weights[c];
 #pragma GCC unroll 32
-    for (std::size_t i = 0; i < Count; ++i) {
-      Vector<T> values;
-      load(values, plane + (i + 1 < Count ? lanes * static_cast<std::int64_t>(i) : last));
-      total[i] += values * weight;
-    }
+    for (std::size_t i = 0; i < Count; ++i) total[i] += load(plane + offset(i)) * weight;
   }
 #pragma GCC unroll 32
-  for (std::size_t i = 0; i < Count; ++i)
-    store(sums + (i + 1 < Count ? lanes * static_cast<std::int64_t>(i) : last), total[i]);
+  for (std::size_t i = 0; i < Count; ++i) store(sums + offset(i), total[i]);
 }
 
 template <class T>
@@ -50,18 +44,18 @@ constexpr auto accumulate_table(std::index_sequence<Count...>) {
 // sums[i] += weights[c] * plane[c * stride + i] for c = 0, 1, ..., for `count` positions.
 template <class T>
 void accumulate(const T* plane, std::int64_t stride, const T* weights, int channels, std::int64_t count, T* sums) {
-  constexpr std::int64_t lanes = vector_bytes / static_cast<int>(sizeof(T)), most = vector_registers - 4;
+  constexpr std::int64_t most = vector_registers - 4;
   static constexpr auto table = accumulate_table<T>(std::make_index_sequence<static_cast<std::size_t>(most)>{});
-  if (count < lanes) {
+  if (count < lanes<T>) {
     for (int c = 0; c < channels; ++c)
       for (std::int64_t i = 0; i < count; ++i) sums[i] += plane[c * stride + i] * weights[c];
     return;
   }
-  const std::int64_t vectors = (count + lanes - 1) / lanes, tiles = (vectors + most - 1) / most;
+  const std::int64_t vectors = (count + lanes<T> - 1) / lanes<T>, tiles = (vectors + most - 1) / most;
   for (std::int64_t tile = 0; tile < tiles; ++tile) {
     const std::int64_t first = vectors * tile / tiles, end = vectors * (tile + 1) / tiles;
-    const std::int64_t begin = first * lanes;
-    const std::int64_t last = std::min((end - 1) * lanes, count - lanes) - begin;
+    const std::int64_t begin = first * lanes<T>;
+    const std::int64_t last = std::min((end - 1) * lanes<T>, count - lanes<T>) - begin;
     table[static_cast<std::size_t>(end - first - 1)](plane + begin, stride, weights, channels, last, sums + begin);
   }
 }

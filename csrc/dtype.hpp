@@ -8,8 +8,10 @@ namespace fastcam {
 
 enum class Dtype { float32, float64, float16, bfloat16 };
 
-// Always inlined: an instance compiled for one instruction set must not be the one that all of them call.
-#define FASTCAM_INLINE [[gnu::always_inline]] inline
+}  // namespace fastcam
+
+#if defined(FASTCAM_ISA)
+namespace fastcam::FASTCAM_ISA {
 
 struct Half {
   std::uint16_t bits;
@@ -18,18 +20,18 @@ struct BFloat {
   std::uint16_t bits;
 };
 
-FASTCAM_INLINE float widen(float x) {
+inline float widen(float x) {
   return x;
 }
-FASTCAM_INLINE double widen(double x) {
+inline double widen(double x) {
   return x;
 }
-FASTCAM_INLINE float widen(BFloat x) {
+inline float widen(BFloat x) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(x.bits) << 16);
 }
 
 // Shifts the fields into place and corrects the exponent's bias by a multiplication, which also normalizes subnormals.
-FASTCAM_INLINE float widen(Half x) {
+inline float widen(Half x) {
   const std::uint32_t sign = static_cast<std::uint32_t>(x.bits & 0x8000u) << 16;
   const std::uint32_t magnitude = static_cast<std::uint32_t>(x.bits & 0x7fffu) << 13;
   const std::uint32_t special = magnitude >= 0x0f800000u ? 0x7f800000u : 0u;
@@ -38,23 +40,23 @@ FASTCAM_INLINE float widen(Half x) {
 }
 
 template <class T>
-FASTCAM_INLINE T narrow(float x) {
+inline T narrow(float x) {
   return x;
 }
 template <class T>
-FASTCAM_INLINE T narrow(double x) {
+inline T narrow(double x) {
   return x;
 }
 
 template <>
-FASTCAM_INLINE BFloat narrow<BFloat>(float x) {
+inline BFloat narrow<BFloat>(float x) {
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
   if (x != x) return {static_cast<std::uint16_t>(bits >> 16 | 0x40u)};
   return {static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16)};
 }
 
 template <>
-FASTCAM_INLINE Half narrow<Half>(float x) {
+inline Half narrow<Half>(float x) {
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(x), magnitude = bits & 0x7fffffffu;
   const auto sign = static_cast<std::uint16_t>(bits >> 16 & 0x8000u);
   std::uint32_t half;
@@ -70,4 +72,5 @@ FASTCAM_INLINE Half narrow<Half>(float x) {
   return {static_cast<std::uint16_t>(sign | half)};
 }
 
-}  // namespace fastcam
+}  // namespace fastcam::FASTCAM_ISA
+#endif

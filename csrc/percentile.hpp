@@ -25,16 +25,10 @@ inline std::int32_t middle_key(std::int32_t a, std::int32_t b) {
 
 // How many of the `count` values, a multiple of 16, are at most t.
 inline std::int64_t count_at_most(const float* p, std::int64_t count, float t) {
-  using Floats = Vector<float, 16>;
-  using Ints = Vector<std::int32_t, 16>;
-  Ints total = {};
-  for (std::int64_t i = 0; i < count; i += 16) {
-    Floats v;
-    load(v, p + i);
-    total -= v <= t;
-  }
+  Vector<std::int32_t> total = {};
+  for (std::int64_t i = 0; i < count; i += lanes<float>) total -= load(p + i) <= t;
   std::int64_t sum = 0;
-  for (int i = 0; i < 16; ++i) sum += total[i];
+  for (int i = 0; i < lanes<float>; ++i) sum += total[i];
   return sum;
 }
 
@@ -44,15 +38,13 @@ struct Range {
 
 // Smallest and largest of the `count` values, a multiple of 16; NaNs are passed over.
 inline Range range_of(const float* p, std::int64_t count, Range so_far) {
-  using Floats = Vector<float, 16>;
-  Floats low = so_far.low - Floats{}, high = so_far.high - Floats{};
-  for (std::int64_t i = 0; i < count; i += 16) {
-    Floats v;
-    load(v, p + i);
+  Vector<float> low = all_lanes(so_far.low), high = all_lanes(so_far.high);
+  for (std::int64_t i = 0; i < count; i += lanes<float>) {
+    const Vector<float> v = load(p + i);
     low = v < low ? v : low;
     high = v > high ? v : high;
   }
-  for (int i = 0; i < 16; ++i) {
+  for (int i = 0; i < lanes<float>; ++i) {
     so_far.low = std::min(so_far.low, low[i]);
     so_far.high = std::max(so_far.high, high[i]);
   }

@@ -17,18 +17,60 @@ template <class Element>
 using Work = std::conditional_t<std::is_same_v<Element, double>, double, float>;
 
 template <class T>
-using Lanes = Vector<T, 16>;
-template <class T>
-using LaneMask = Vector<std::conditional_t<sizeof(T) == 8, std::int64_t, std::int32_t>, 16>;
+using Count = std::conditional_t<sizeof(T) == 8, std::int64_t, std::int32_t>;
 
-template <class Element>
-[[gnu::always_inline]] inline void load_wide(Lanes<Work<Element>>& v, const Element* p) {
-  if constexpr (std::is_same_v<Element, Work<Element>>) {
-    load(v, p);
-  } else {
-    for (int i = 0; i < 16; ++i) v[i] = widen(p[i]);
+// Sixteen lanes, in as many vectors as that takes.
+template <class T>
+struct Sixteen {
+  static constexpr int parts = 16 / lanes<T>;
+  Vector<T> part[parts];
+
+  FASTCAM_INLINE explicit Sixteen(T x) {
+    for (auto& p : part) p = all_lanes(x);
   }
-}
+  template <class Element>
+  FASTCAM_INLINE explicit Sixteen(const Element* from) {
+    if constexpr (std::is_same_v<Element, T>) {
+      for (int i = 0; i < parts; ++i) part[i] = load(from + i * lanes<T>);
+    } else {
+      T wide[16];
+      for (int i = 0; i < 16; ++i) wide[i] = widen(from[i]);
+      for (int i = 0; i < parts; ++i) part[i] = load(wide + i * lanes<T>);
+    }
+  }
+  FASTCAM_INLINE void to(T* out) const {
+    for (int i = 0; i < parts; ++i) store(out + i * lanes<T>, part[i]);
+  }
+};
+
+// Running maximum, and whether there was a NaN.
+template <class T>
+struct Maximum {
+  Sixteen<T> max{-std::numeric_limits<T>::infinity()};
+  Sixteen<Count<T>> nan{0};
+
+  FASTCAM_INLINE void add(const Sixteen<T>& v) {
+    for (int i = 0; i < v.parts; ++i) {
+      max.part[i] = v.part[i] > max.part[i] ? v.part[i] : max.part[i];
+      nan.part[i] |= v.part[i] != v.part[i];
+    }
+  }
+};
+
+// Running sum and count of the values above a cutoff.
+template <class T>
+struct Kept {
+  Sixteen<T> sum{0};
+  Sixteen<Count<T>> count{0};
+
+  FASTCAM_INLINE void add(const Sixteen<T>& v, const Sixteen<T>& cutoff) {
+    for (int i = 0; i < v.parts; ++i) {
+      const auto keep = v.part[i] > cutoff.part[i];
+      sum.part[i] += keep ? v.part[i] : Vector<T>{};
+      count.part[i] -= keep;
+    }
+  }
+};
 
 // The kept values exceed this: threshold * max; where the maximum is infinite, all finite numbers fall short.
 template <class T>
@@ -38,80 +80,65 @@ T cutoff_of(T max, T threshold) {
   return max * threshold;
 }
 
-template <class T>
-T horizontal_sum(Lanes<T> v) {
-  for (int width = 8; width > 0; width /= 2)
-    for (int i = 0; i < width; ++i) v[i] += v[i + width];
-  return v[0];
-}
-
-// Of one plane: lanes of the maximum, of whether a NaN was seen, of the sum and of the count.
+// One plane at a time, sixteen positions at a time.
 template <class Element>
 class PlanePool {
  public:
   using T = Work<Element>;
 
-  PlanePool(std::int64_t positions, T threshold) : positions_(positions), threshold_(threshold) {
-    for (int i = 0; i < 16; ++i) rest_[i] = i < positions % 16 ? -1 : 0;
-  }
+  PlanePool(std::int64_t positions, T threshold) : positions_(positions), threshold_(threshold) {}
 
-  void run(const Element* plane, Element& value, T& cutoff, std::int32_t& count) {
-    Lanes<T> max = -std::numeric_limits<T>::infinity() - Lanes<T>{};
-    LaneMask<T> nan = {};
-    each(plane, [&](const Lanes<T>& v) {
-      max = v > max ? v : max;
-      nan |= v != v;
-    });
+  void run(const Element* plane, Element& value, T& cutoff, std::int32_t& count) const {
+    Maximum<T> seen;
+    each(plane, [&](const Sixteen<T>& v) { seen.add(v); });
+    T max[16], sum[16];
+    Count<T> nan[16], kept[16];
+    seen.max.to(max);
+    seen.nan.to(nan);
     T top = max[0];
     bool any_nan = false;
     for (int i = 0; i < 16; ++i) {
       top = max[i] > top ? max[i] : top;
       any_nan |= nan[i] != 0;
     }
+    count = 0;
     if (any_nan) {
       cutoff = std::numeric_limits<T>::quiet_NaN();
       value = narrow<Element>(cutoff);
-      count = 0;
       return;
     }
     cutoff = cutoff_of(top, threshold_);
-    Lanes<T> sum = {};
-    LaneMask<T> kept = {};
-    each(plane, [&](const Lanes<T>& v) {
-      const LaneMask<T> keep = v > cutoff;
-      sum += keep ? v : Lanes<T>{};
-      kept -= keep;
-    });
-    count = 0;
+    const Sixteen<T> limit(cutoff);
+    Kept<T> above;
+    each(plane, [&](const Sixteen<T>& v) { above.add(v, limit); });
+    above.sum.to(sum);
+    above.count.to(kept);
     for (int i = 0; i < 16; ++i) count += static_cast<std::int32_t>(kept[i]);
-    value = narrow<Element>(count > 0 ? horizontal_sum<T>(sum) / static_cast<T>(count) : T{0});
+    for (int width = 8; width > 0; width /= 2)
+      for (int i = 0; i < width; ++i) sum[i] += sum[i + width];
+    value = narrow<Element>(count > 0 ? sum[0] / static_cast<T>(count) : T{0});
   }
 
  private:
   template <class Use>
-  [[gnu::always_inline]] void each(const Element* plane, const Use& use) const {
-    Lanes<T> v = {};
+  FASTCAM_INLINE void each(const Element* plane, const Use& use) const {
     std::int64_t p = 0;
-    for (; p + 16 <= positions_; p += 16) {
-      load_wide(v, plane + p);
-      use(v);
-    }
+    for (; p + 16 <= positions_; p += 16) use(Sixteen<T>(plane + p));
     if (p == positions_) return;
-    Element last[16];
-    for (int i = 0; i < 16; ++i) last[i] = plane[i < positions_ - p ? p + i : p];
-    load_wide(v, last);
-    use(rest_ ? v : -std::numeric_limits<T>::infinity() - Lanes<T>{});
+    T last[16];
+    for (int i = 0; i < 16; ++i)
+      last[i] = i < positions_ - p ? static_cast<T>(widen(plane[p + i])) : -std::numeric_limits<T>::infinity();
+    use(Sixteen<T>(static_cast<const T*>(last)));
   }
 
   std::int64_t positions_;
   T threshold_;
-  LaneMask<T> rest_;
 };
 
 template <class Element>
 void pool_planes(const Planes& planes, double threshold, std::int64_t begin, std::int64_t end, const Pooled& out) {
   using T = Work<Element>;
-  PlanePool<Element> pool(planes.positions, static_cast<T>(threshold));
+  const PlanePool<Element> pool(planes.positions, static_cast<T>(threshold));
   for (std::int64_t i = begin; i < end; ++i)
     pool.run(static_cast<const Element*>(planes.data) + i * planes.positions, static_cast<Element*>(out.values)[i],
              static_cast<T*>(out.cutoffs)[i], out.counts[i]);
@@ -119,46 +146,63 @@ void pool_planes(const Planes& planes, double threshold, std::int64_t begin, std
 
 // channels_last: sixteen channels at a time, position by position.
 template <class Element>
-void pool_images(const Planes& planes, double threshold, std::int64_t begin, std::int64_t end, const Pooled& out) {
+class ImagePool {
+ public:
   using T = Work<Element>;
-  const std::int64_t channels = planes.channels, positions = planes.positions;
-  Buffer<T> rows;
-  for (std::int64_t n = begin; n < end; ++n) {
-    const Element* image = static_cast<const Element*>(planes.data) + n * channels * positions;
-    for (std::int64_t c = 0; c < channels; c += 16) {
-      const int count = static_cast<int>(std::min<std::int64_t>(16, channels - c));
-      T* const copy = rows.reserve(static_cast<std::size_t>(16 * positions));
-      Lanes<T> max = -std::numeric_limits<T>::infinity() - Lanes<T>{};
-      LaneMask<T> nan = {};
-      for (std::int64_t p = 0; p < positions; ++p) {
-        Lanes<T> v = {};
-        if (count == 16)
-          load_wide(v, image + p * channels + c);
-        else
-          for (int i = 0; i < count; ++i) v[i] = widen(image[p * channels + c + i]);
-        store(copy + 16 * p, v);
-        max = v > max ? v : max;
-        nan |= v != v;
-      }
-      Lanes<T> cutoff, sum = {};
-      for (int i = 0; i < 16; ++i) cutoff[i] = cutoff_of(max[i], static_cast<T>(threshold));
-      LaneMask<T> kept = {};
-      for (std::int64_t p = 0; p < positions; ++p) {
-        Lanes<T> v;
-        load(v, copy + 16 * p);
-        const LaneMask<T> keep = v > cutoff;
-        sum += keep ? v : Lanes<T>{};
-        kept -= keep;
-      }
-      for (int i = 0; i < count; ++i) {
-        const std::int64_t at = n * channels + c + i;
-        constexpr T missing = std::numeric_limits<T>::quiet_NaN();
-        const T mean = kept[i] > 0 ? sum[i] / static_cast<T>(kept[i]) : T{0};
-        out.counts[at] = nan[i] != 0 ? 0 : static_cast<std::int32_t>(kept[i]);
-        static_cast<T*>(out.cutoffs)[at] = nan[i] != 0 ? missing : cutoff[i];
-        static_cast<Element*>(out.values)[at] = narrow<Element>(nan[i] != 0 ? missing : mean);
-      }
+
+  ImagePool(const Planes& planes, T threshold, const Pooled& out)
+      : channels_(planes.channels), positions_(planes.positions), threshold_(threshold), out_(out) {
+    copy_.reserve(static_cast<std::size_t>(16 * positions_));
+  }
+
+  // Pools `count` channels from `from` on, which lie `first` values into the output.
+  void run(const Element* from, int count, std::int64_t first) {
+    Maximum<T> seen;
+    for (std::int64_t p = 0; p < positions_; ++p, from += channels_) {
+      const Sixteen<T> v = count == 16 ? Sixteen<T>(from) : some(from, count);
+      v.to(copy_.data() + 16 * p);
+      seen.add(v);
     }
+    T cutoff[16], sum[16];
+    Count<T> nan[16], kept[16];
+    seen.max.to(cutoff);
+    seen.nan.to(nan);
+    for (T& c : cutoff) c = cutoff_of(c, threshold_);
+    const Sixteen<T> limit(static_cast<const T*>(cutoff));
+    Kept<T> above;
+    for (std::int64_t p = 0; p < positions_; ++p)
+      above.add(Sixteen<T>(static_cast<const T*>(copy_.data() + 16 * p)), limit);
+    above.sum.to(sum);
+    above.count.to(kept);
+    for (int i = 0; i < count; ++i) {
+      constexpr T missing = std::numeric_limits<T>::quiet_NaN();
+      const T mean = kept[i] > 0 ? sum[i] / static_cast<T>(kept[i]) : T{0};
+      out_.counts[first + i] = nan[i] != 0 ? 0 : static_cast<std::int32_t>(kept[i]);
+      static_cast<T*>(out_.cutoffs)[first + i] = nan[i] != 0 ? missing : cutoff[i];
+      static_cast<Element*>(out_.values)[first + i] = narrow<Element>(nan[i] != 0 ? missing : mean);
+    }
+  }
+
+ private:
+  static Sixteen<T> some(const Element* from, int count) {
+    T wide[16] = {};
+    for (int i = 0; i < count; ++i) wide[i] = widen(from[i]);
+    return Sixteen<T>(static_cast<const T*>(wide));
+  }
+
+  std::int64_t channels_, positions_;
+  T threshold_;
+  Pooled out_;
+  Buffer<T> copy_;
+};
+
+template <class Element>
+void pool_images(const Planes& planes, double threshold, std::int64_t begin, std::int64_t end, const Pooled& out) {
+  ImagePool<Element> pool(planes, static_cast<Work<Element>>(threshold), out);
+  for (std::int64_t n = begin; n < end; ++n) {
+    const Element* image = static_cast<const Element*>(planes.data) + n * planes.channels * planes.positions;
+    for (std::int64_t c = 0; c < planes.channels; c += 16)
+      pool.run(image + c, static_cast<int>(std::min<std::int64_t>(16, planes.channels - c)), n * planes.channels + c);
   }
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "buffer.hpp"
@@ -91,13 +92,12 @@ class ResizedRows {
       cubic_row(y, out);
     else
       linear_row(y, out);
-    for (int x = width_; x < std::min(padded_, width_ + lanes); ++x) out[x] = std::numeric_limits<float>::quiet_NaN();
+    for (int x = width_; x < std::min(padded_, width_ + step); ++x) out[x] = std::numeric_limits<float>::quiet_NaN();
     return out;
   }
 
  private:
-  using Floats = Vector<float>;
-  static constexpr int lanes = vector_bytes / static_cast<int>(sizeof(float));
+  static constexpr int step = lanes<float>;
 
   const float* wide(int y) const { return &wide_[static_cast<std::size_t>(y) * static_cast<std::size_t>(stride_)]; }
 
@@ -113,23 +113,16 @@ class ResizedRows {
   }
 
   void linear_span(float a, float b, int begin, int end, float* out) {
-    const float step = b - a;
-    for (int x = begin; x < end; x += lanes) {
-      Floats f;
-      load(f, x_.factors(0) + x);
-      store(out + x, a + step * f);
-    }
+    const float difference = b - a;
+    for (int x = begin; x < end; x += step) store(out + x, a + difference * load(x_.factors(0) + x));
   }
 
   void cubic_span(const float* from, int begin, int end, float* out) {
     const float p0 = from[x_.tap(begin, -1)], p1 = from[x_.tap(begin, 0)];
     const float p2 = from[x_.tap(begin, 1)], p3 = from[x_.tap(begin, 2)];
-    for (int x = begin; x < end; x += lanes) {
-      Floats w0, w1, w2, w3;
-      load(w0, x_.factors(0) + x);
-      load(w1, x_.factors(1) + x);
-      load(w2, x_.factors(2) + x);
-      load(w3, x_.factors(3) + x);
+    for (int x = begin; x < end; x += step) {
+      const auto w0 = load(x_.factors(0) + x), w1 = load(x_.factors(1) + x);
+      const auto w2 = load(x_.factors(2) + x), w3 = load(x_.factors(3) + x);
       store(out + x, ((p0 * w0 + p1 * w1) + p2 * w2) + p3 * w3);
     }
   }
@@ -139,33 +132,20 @@ class ResizedRows {
     if (difference_of_ != y_.first(y)) {
       difference_of_ = y_.first(y);
       const float* b = wide(y_.tap(y, 1));
-      for (int x = 0; x < width_; x += lanes) {
-        Floats va, vb;
-        load(va, a + x);
-        load(vb, b + x);
-        store(difference_.data() + x, vb - va);
+      for (int x = 0; x < width_; x += step) {
+        store(difference_.data() + x, load(b + x) - load(a + x));
       }
     }
     const float f = y_.factors(0)[y];
-    for (int x = 0; x < width_; x += lanes) {
-      Floats va, step;
-      load(va, a + x);
-      load(step, difference_.data() + x);
-      store(out + x, va + step * f);
-    }
+    const float* const difference = difference_.data();
+    for (int x = 0; x < width_; x += step) store(out + x, load(a + x) + load(difference + x) * f);
   }
 
   void cubic_row(int y, float* out) {
     const float *p0 = wide(y_.tap(y, -1)), *p1 = wide(y_.tap(y, 0)), *p2 = wide(y_.tap(y, 1)), *p3 = wide(y_.tap(y, 2));
     const float w0 = y_.factors(0)[y], w1 = y_.factors(1)[y], w2 = y_.factors(2)[y], w3 = y_.factors(3)[y];
-    for (int x = 0; x < width_; x += lanes) {
-      Floats v0, v1, v2, v3;
-      load(v0, p0 + x);
-      load(v1, p1 + x);
-      load(v2, p2 + x);
-      load(v3, p3 + x);
-      store(out + x, ((v0 * w0 + v1 * w1) + v2 * w2) + v3 * w3);
-    }
+    for (int x = 0; x < width_; x += step)
+      store(out + x, ((load(p0 + x) * w0 + load(p1 + x) * w1) + load(p2 + x) * w2) + load(p3 + x) * w3);
   }
 
   const float* map_ = nullptr;

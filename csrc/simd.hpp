@@ -2,15 +2,16 @@
 // gives a vector of integers, -1 where it holds.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <cstring>
 
 #if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
 namespace fastcam::FASTCAM_ISA {
+
+// Always inlined: an instance compiled for one instruction set must not be the one that all of them call.
+#define FASTCAM_INLINE [[gnu::always_inline]] inline
 
 #if defined(__AVX512F__)
 inline constexpr int vector_bytes = 64;
@@ -23,20 +24,27 @@ inline constexpr int vector_bytes = 16;
 inline constexpr int vector_registers = 16;
 #endif
 
-template <class T, int Lanes>
+// Memory is read and written through these types, at any alignment: a memcpy may become two halves.
+template <class T>
 struct VectorOf {
-  typedef T type __attribute__((vector_size(Lanes * sizeof(T)), aligned(1), may_alias));
+  typedef T type __attribute__((vector_size(vector_bytes), aligned(1), may_alias));
 };
-template <class T, int Lanes = vector_bytes / static_cast<int>(sizeof(T))>
-using Vector = typename VectorOf<T, Lanes>::type;
+template <class T>
+using Vector = typename VectorOf<T>::type;
+template <class T>
+inline constexpr int lanes = vector_bytes / static_cast<int>(sizeof(T));
 
-template <class V, class T>
-[[gnu::always_inline]] inline void load(V& v, const T* p) {
-  std::memcpy(&v, p, sizeof(V));
+template <class T>
+FASTCAM_INLINE Vector<T> load(const T* p) {
+  return *reinterpret_cast<const Vector<T>*>(p);
 }
-template <class V, class T>
-[[gnu::always_inline]] inline void store(T* p, const V& v) {
-  std::memcpy(p, &v, sizeof(V));
+template <class T>
+FASTCAM_INLINE void store(T* p, const Vector<T>& v) {
+  *reinterpret_cast<Vector<T>*>(p) = v;
+}
+template <class T>
+FASTCAM_INLINE Vector<T> all_lanes(T x) {
+  return x - Vector<T>{};
 }
 
 enum class Comparison { less, at_most, greater };
