@@ -3,7 +3,7 @@
 //
 // Polygon area is cv2.contourArea of the outer contour: over the 2x2 windows of the component with its holes filled,
 // the count of full ones plus half the count of those that miss one pixel. For a component without holes the windows
-// are counted run by run, and whether there are holes follows from Euler's number, runs minus contacts between runs.
+// are counted run by run; whether there are holes follows from Euler's number, runs minus contacts between runs.
 #pragma once
 
 #include <algorithm>
@@ -17,91 +17,55 @@ namespace fastcam::FASTCAM_ISA {
 struct Component {
   std::int32_t x0, y0, x1, y1;  // half-open
   std::int32_t pixels;
-  std::int32_t euler;  // components minus holes: 1 - holes
-  std::int64_t area2;  // twice the polygon area, holes not filled
+  std::int32_t euler;    // components minus holes: 1 - holes
+  std::int64_t area2;    // twice the polygon area, holes not filled
+  std::int32_t first_x;  // of the first pixel in raster order, which lies in row y0
 };
 
 struct Mask {
   const std::uint64_t* bits;
   int height, width;
+
+  int words() const { return words_in_row(width); }
+  const std::uint64_t* row(int y) const {
+    return bits + static_cast<std::size_t>(y) * static_cast<std::size_t>(words());
+  }
 };
 
-struct Run {
-  std::int32_t y, begin, end;
-  std::uint32_t label;
-};
-
-class Labeller {
+// Union-find in which a parent is always smaller than its children: roots stay in the order of creation.
+class Forest {
  public:
-  // Labels the mask's components. Afterwards a label is a component where is_root(label), and roots are in the raster
-  // order of their components' first pixels.
-  template <int Connectivity, bool Polygon, bool Record>
-  void label(const Mask& mask);
+  void clear() { size_ = 0; }
+  std::uint32_t size() const { return size_; }
+  void reserve(std::size_t more) { parent_.reserve(size_ + more); }
+  std::uint32_t add() {
+    parent_[size_] = size_;
+    return size_++;
+  }
+  std::uint32_t parent(std::uint32_t label) const { return parent_[label]; }
 
-  std::uint32_t labels() const { return labels_; }
-  bool is_root(std::uint32_t label) const { return parent_[label] == label; }
-  std::uint32_t root(std::uint32_t label) const {
-    while (parent_[label] != label) label = parent_[label];
+  std::uint32_t find(std::uint32_t label) {
+    while (parent_[label] != label) {
+      parent_[label] = parent_[parent_[label]];
+      label = parent_[label];
+    }
     return label;
   }
-  const Component& component(std::uint32_t label) const { return components_[label]; }
-  std::size_t recorded() const { return recorded_; }
-  const Run& run(std::size_t i) const { return runs_[i]; }
+  std::uint32_t unite(std::uint32_t a, std::uint32_t b) {
+    a = find(a);
+    b = find(b);
+    if (a > b) std::swap(a, b);
+    parent_[b] = a;
+    return a;
+  }
 
  private:
-  static int find_edges(const std::uint64_t* row, int words, std::uint64_t tail, int width, std::int32_t* edges);
-  template <int Reach>
-  static bool one_to_one(const std::int32_t* above, const std::int32_t* here, int edges);
-  std::uint32_t find(std::uint32_t label);
-  std::uint32_t unite(std::uint32_t a, std::uint32_t b);
-  void fold();
-
-  Buffer<std::int32_t> edges_[2];  // of two rows: begin, end, begin, end, ..., then two sentinels
-  Buffer<std::uint32_t> run_labels_[2];
   Buffer<std::uint32_t> parent_;
-  Buffer<Component> components_;
-  Buffer<Run> runs_;
-  std::uint32_t labels_ = 0;
-  std::size_t recorded_ = 0;
+  std::uint32_t size_ = 0;
 };
 
-inline std::uint32_t Labeller::find(std::uint32_t label) {
-  while (parent_[label] != label) {
-    parent_[label] = parent_[parent_[label]];
-    label = parent_[label];
-  }
-  return label;
-}
-
-// The smaller label becomes the root, which keeps roots in raster order.
-inline std::uint32_t Labeller::unite(std::uint32_t a, std::uint32_t b) {
-  a = find(a);
-  b = find(b);
-  if (a > b) std::swap(a, b);
-  parent_[b] = a;
-  return a;
-}
-
-// Adds every label to its parent, from the last: a parent is always smaller, so no root has to be searched.
-inline void Labeller::fold() {
-  for (std::uint32_t label = labels_; label-- > 0;) {
-    const std::uint32_t parent = parent_[label];
-    if (parent == label) continue;
-    const Component& from = components_[label];
-    Component& to = components_[parent];
-    to.x0 = std::min(to.x0, from.x0);
-    to.y0 = std::min(to.y0, from.y0);
-    to.x1 = std::max(to.x1, from.x1);
-    to.y1 = std::max(to.y1, from.y1);
-    to.pixels += from.pixels;
-    to.euler += from.euler;
-    to.area2 += from.area2;
-  }
-}
-
-// Writes where the row changes between 0 and 1; returns how often, always even.
-inline int Labeller::find_edges(const std::uint64_t* row, int words, std::uint64_t tail, int width,
-                                std::int32_t* edges) {
+// Writes where the row changes between 0 and 1, and two sentinels; returns how often, always even.
+inline int find_edges(const std::uint64_t* row, int words, std::uint64_t tail, int width, std::int32_t* edges) {
   std::int32_t* out = edges;
   std::uint64_t carry = 0;
   for (int k = 0; k < words; ++k) {
@@ -121,91 +85,221 @@ inline std::int64_t windows2(std::int32_t a0, std::int32_t a1, std::int32_t b0, 
   return overlap < 0 ? 0 : 2 * static_cast<std::int64_t>(overlap) + (a0 != b0) + (a1 != b1);
 }
 
+// Calls contact(i, j) once for every run i of the upper row that touches run j of the lower one, in the order of the
+// lower runs. The words tell: a pixel of one row meets the other's, itself or a neighbour, where F is set; a contact
+// begins where F begins, and where a run begins inside it. Cheap where runs are many and short, for it never guesses.
+template <int Connectivity, class Contact>
+void for_each_contact(const std::uint64_t* upper, const std::uint64_t* lower, int words, std::uint64_t tail,
+                      const Contact& contact) {
+  std::uint64_t carry_u = 0, carry_d = 0, carry_f = 0;
+  int runs_u = -1, runs_d = -1;  // number of the last run that began before this word
+  for (int k = 0; k < words; ++k) {
+    const std::uint64_t inside = k + 1 < words ? ~std::uint64_t{0} : tail;
+    const std::uint64_t u = upper[k] & inside, d = lower[k] & inside;
+    const std::uint64_t u1 = u << 1 | carry_u, d1 = d << 1 | carry_d;
+    const std::uint64_t starts_u = u & ~u1, starts_d = d & ~d1;
+    const std::uint64_t f = Connectivity == 8 ? (u | u1) & (d | d1) : u & d;
+    const std::uint64_t f1 = f << 1 | carry_f;
+    std::uint64_t events = Connectivity == 8 ? f & (~f1 | starts_u | starts_d) : f & ~f1;
+    for (; events != 0; events &= events - 1) {
+      const std::uint64_t up_to = events ^ (events - 1);
+      contact(runs_u + std::popcount(starts_u & up_to), runs_d + std::popcount(starts_d & up_to));
+    }
+    runs_u += std::popcount(starts_u);
+    runs_d += std::popcount(starts_d);
+    carry_u = u >> 63;
+    carry_d = d >> 63;
+    carry_f = f >> 63;
+  }
+}
+
+// Whether rows have so many runs that contacts are better found by words than by comparing runs one after the other.
+inline bool is_dense(const Mask& mask) {
+  constexpr int many_runs = 10, step = 8;
+  std::int64_t runs = 0, rows = 0;
+  for (int y = step / 2; y < mask.height; y += step, ++rows) {
+    const std::uint64_t* row = mask.row(y);
+    for (int k = 0; k < mask.words(); ++k) runs += std::popcount(row[k] & ~(row[k] << 1));
+  }
+  return runs > many_runs * rows;
+}
+
+class Labeller {
+ public:
+  // Labels the mask's components. Afterwards a label is a component where is_root(label), and roots are in the raster
+  // order of their components' first pixels.
+  template <int Connectivity, bool Polygon>
+  void label(const Mask& mask);
+
+  std::uint32_t labels() const { return forest_.size(); }
+  bool is_root(std::uint32_t label) const { return forest_.parent(label) == label; }
+  const Component& component(std::uint32_t label) const { return components_[label]; }
+
+ private:
+  struct Row {
+    std::int32_t* edges;    // begin, end, begin, end, ..., then two sentinels
+    std::uint32_t* labels;  // of the runs
+    int count = 0;          // of the edges
+  };
+
+  template <int Connectivity>
+  static bool one_to_one(const Row& above, const Row& here);
+  template <bool Polygon>
+  void continue_runs(const Row& above, const Row& here, int y);
+  template <int Connectivity, bool Polygon>
+  void join_runs(const Row& above, const Row& here, int y);
+  template <int Connectivity, bool Polygon>
+  void join_by_words(const Mask& mask, const Row& above, const Row& here, int y);
+  std::uint32_t start(std::int32_t begin, std::int32_t end, int y);
+  void extend(std::uint32_t label, std::int32_t begin, std::int32_t end, int y);
+  void fold();
+
+  Buffer<std::int32_t> edges_[2];
+  Buffer<std::uint32_t> run_labels_[2];
+  Forest forest_;
+  Buffer<Component> components_;
+};
+
+inline std::uint32_t Labeller::start(std::int32_t begin, std::int32_t end, int y) {
+  const std::uint32_t label = forest_.add();
+  components_[label] = {begin, y, end, y + 1, end - begin, 1, 0, begin};
+  return label;
+}
+
+inline void Labeller::extend(std::uint32_t label, std::int32_t begin, std::int32_t end, int y) {
+  Component& c = components_[label];
+  c.x0 = std::min(c.x0, begin);
+  c.x1 = std::max(c.x1, end);
+  c.y1 = y + 1;
+  c.pixels += end - begin;
+}
+
+// Adds every label to its parent, from the last: a parent is always smaller, so no root has to be searched.
+inline void Labeller::fold() {
+  for (std::uint32_t label = forest_.size(); label-- > 0;) {
+    const std::uint32_t parent = forest_.parent(label);
+    if (parent == label) continue;
+    const Component& from = components_[label];
+    Component& to = components_[parent];
+    to.x0 = std::min(to.x0, from.x0);
+    to.x1 = std::max(to.x1, from.x1);
+    to.y1 = std::max(to.y1, from.y1);
+    to.pixels += from.pixels;
+    to.euler += from.euler;
+    to.area2 += from.area2;
+  }
+}
+
 // Whether each run touches exactly the run of the same number above, the usual case in smooth masks.
-template <int Reach>
-bool Labeller::one_to_one(const std::int32_t* above, const std::int32_t* here, int edges) {
+template <int Connectivity>
+bool Labeller::one_to_one(const Row& above, const Row& here) {
+  constexpr std::int32_t reach = Connectivity == 8 ? 1 : 0;
+  constexpr int short_row = 16;
+  if (here.count != above.count || here.count > short_row) return false;
   bool broken = false;
-  for (int i = 0; i < edges; i += 2) {
-    broken |= (here[i] >= above[i + 1] + Reach) | (above[i] >= here[i + 1] + Reach);
-    broken |= (here[i + 2] < above[i + 1] + Reach) | (above[i + 2] < here[i + 1] + Reach);
+  for (int i = 0; i < here.count; i += 2) {
+    broken |= (here.edges[i] >= above.edges[i + 1] + reach) | (above.edges[i] >= here.edges[i + 1] + reach);
+    broken |= (here.edges[i + 2] < above.edges[i + 1] + reach) | (above.edges[i + 2] < here.edges[i + 1] + reach);
   }
   return !broken;
 }
 
-template <int Connectivity, bool Polygon, bool Record>
-void Labeller::label(const Mask& mask) {
+template <bool Polygon>
+void Labeller::continue_runs(const Row& above, const Row& here, int y) {
+  for (int i = 0; i < here.count; i += 2) {
+    const std::uint32_t label = above.labels[i / 2];
+    extend(label, here.edges[i], here.edges[i + 1], y);
+    if constexpr (Polygon)
+      components_[label].area2 += windows2(above.edges[i], above.edges[i + 1], here.edges[i], here.edges[i + 1]);
+  }
+}
+
+template <int Connectivity, bool Polygon>
+void Labeller::join_runs(const Row& above, const Row& here, int y) {
   constexpr std::int32_t reach = Connectivity == 8 ? 1 : 0;
-  constexpr int short_row = 16;
-  const int words = words_in_row(mask.width);
-  const std::uint64_t tail = last_word_mask(mask.width);
-  const std::size_t most_runs = static_cast<std::size_t>(mask.width) / 2 + 1;
-  std::int32_t *prev = edges_[0].reserve(2 * most_runs + 2), *cur = edges_[1].reserve(2 * most_runs + 2);
-  std::uint32_t *labels_above = run_labels_[0].reserve(most_runs), *labels_here = run_labels_[1].reserve(most_runs);
-  prev[0] = prev[1] = INT_MAX;
-  int edges_above = 0;
-  labels_ = 0;
-  recorded_ = 0;
-
-  for (int y = 0; y < mask.height; ++y) {
-    const int edges = find_edges(mask.bits + static_cast<std::size_t>(y) * words, words, tail, mask.width, cur);
-
-    if (!Record && edges == edges_above && edges <= short_row && one_to_one<reach>(prev, cur, edges)) {
-      for (int i = 0; i < edges; i += 2) {
-        Component& c = components_[labels_above[i / 2]];
-        c.x0 = std::min(c.x0, cur[i]);
-        c.x1 = std::max(c.x1, cur[i + 1]);
-        c.y1 = y + 1;
-        c.pixels += cur[i + 1] - cur[i];
-        if constexpr (Polygon) c.area2 += windows2(prev[i], prev[i + 1], cur[i], cur[i + 1]);
-      }
-      std::swap(prev, cur);
+  const std::int32_t* const prev = above.edges;
+  int j = 0;
+  for (int i = 0; i < here.count; i += 2) {
+    const std::int32_t begin = here.edges[i], end = here.edges[i + 1];
+    while (prev[j + 1] <= begin - reach) j += 2;
+    if (prev[j] >= end + reach) {
+      here.labels[i / 2] = start(begin, end, y);
       continue;
     }
-
-    const std::size_t runs = static_cast<std::size_t>(edges) / 2;
-    std::uint32_t* const parent = parent_.reserve(labels_ + runs);
-    Component* const components = components_.reserve(labels_ + runs);
-    int j = 0;
-    for (int i = 0; i < edges; i += 2) {
-      const std::int32_t begin = cur[i], end = cur[i + 1];
-      while (prev[j + 1] <= begin - reach) j += 2;
-      std::uint32_t label;
-      if (prev[j] >= end + reach) {
-        label = labels_++;
-        parent[label] = label;
-        components[label] = {begin, y, end, y + 1, end - begin, 1, 0};
-      } else {
-        label = labels_above[j / 2];
-        std::int32_t contacts = 1;
-        std::int64_t area2 = Polygon ? windows2(prev[j], prev[j + 1], begin, end) : 0;
-        while (prev[j + 1] < end) {
-          j += 2;
-          if (prev[j] >= end + reach) break;
-          if (labels_above[j / 2] != label) label = unite(label, labels_above[j / 2]);
-          if constexpr (Polygon) {
-            ++contacts;
-            area2 += windows2(prev[j], prev[j + 1], begin, end);
-          }
-        }
-        Component& c = components[label];
-        c.x0 = std::min(c.x0, begin);
-        c.x1 = std::max(c.x1, end);
-        c.y1 = y + 1;
-        c.pixels += end - begin;
-        if constexpr (Polygon) {
-          c.euler += 1 - contacts;
-          c.area2 += area2;
-        }
-      }
-      labels_here[i / 2] = label;
-      if constexpr (Record) {
-        runs_.reserve(recorded_ + 1);
-        runs_[recorded_++] = {y, begin, end, label};
+    std::uint32_t label = above.labels[j / 2];
+    std::int32_t contacts = 1;
+    std::int64_t area2 = Polygon ? windows2(prev[j], prev[j + 1], begin, end) : 0;
+    while (prev[j + 1] < end) {
+      j += 2;
+      if (prev[j] >= end + reach) break;
+      if (above.labels[j / 2] != label) label = forest_.unite(label, above.labels[j / 2]);
+      if constexpr (Polygon) {
+        ++contacts;
+        area2 += windows2(prev[j], prev[j + 1], begin, end);
       }
     }
-    std::swap(prev, cur);
-    std::swap(labels_above, labels_here);
-    edges_above = edges;
+    extend(label, begin, end, y);
+    if constexpr (Polygon) {
+      components_[label].euler += 1 - contacts;
+      components_[label].area2 += area2;
+    }
+    here.labels[i / 2] = label;
+  }
+}
+
+template <int Connectivity, bool Polygon>
+void Labeller::join_by_words(const Mask& mask, const Row& above, const Row& here, int y) {
+  constexpr std::uint32_t none = UINT32_MAX;
+  std::fill(here.labels, here.labels + here.count / 2, none);
+  if (above.count > 0)
+    for_each_contact<Connectivity>(mask.row(y - 1), mask.row(y), mask.words(), last_word_mask(mask.width),
+                                   [&](int i, int j) {
+                                     std::uint32_t label = above.labels[i];
+                                     const std::uint32_t known = here.labels[j];
+                                     if (known != none && known != label) label = forest_.unite(known, label);
+                                     here.labels[j] = label;
+                                     if constexpr (Polygon) {
+                                       const std::int32_t *a = above.edges + 2 * i, *b = here.edges + 2 * j;
+                                       components_[label].area2 += windows2(a[0], a[1], b[0], b[1]);
+                                       --components_[label].euler;
+                                     }
+                                   });
+  for (int i = 0; i < here.count; i += 2) {
+    std::uint32_t& label = here.labels[i / 2];
+    if (label == none) {
+      label = start(here.edges[i], here.edges[i + 1], y);
+      continue;
+    }
+    extend(label, here.edges[i], here.edges[i + 1], y);
+    if constexpr (Polygon) ++components_[label].euler;
+  }
+}
+
+template <int Connectivity, bool Polygon>
+void Labeller::label(const Mask& mask) {
+  const int words = mask.words();
+  const std::uint64_t tail = last_word_mask(mask.width);
+  const std::size_t most_runs = static_cast<std::size_t>(mask.width) / 2 + 1;
+  Row above{edges_[0].reserve(2 * most_runs + 2), run_labels_[0].reserve(most_runs)};
+  Row here{edges_[1].reserve(2 * most_runs + 2), run_labels_[1].reserve(most_runs)};
+  above.edges[0] = above.edges[1] = INT_MAX;
+  forest_.clear();
+  const bool dense = is_dense(mask);
+  for (int y = 0; y < mask.height; ++y) {
+    here.count = find_edges(mask.row(y), words, tail, mask.width, here.edges);
+    if (!dense && one_to_one<Connectivity>(above, here)) {
+      continue_runs<Polygon>(above, here, y);
+      std::swap(above.edges, here.edges);
+      continue;
+    }
+    const std::size_t runs = static_cast<std::size_t>(here.count) / 2;
+    forest_.reserve(runs);
+    components_.reserve(forest_.size() + runs);
+    if (dense)
+      join_by_words<Connectivity, Polygon>(mask, above, here, y);
+    else
+      join_runs<Connectivity, Polygon>(above, here, y);
+    std::swap(above, here);
   }
   fold();
 }

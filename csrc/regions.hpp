@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core.hpp"
-#include "polygon.hpp"
+#include "outline.hpp"
 
 namespace fastcam::FASTCAM_ISA {
 
@@ -21,47 +21,43 @@ class RegionFinder {
   template <class Visit>
   void all(const Mask& mask, Area area, const Visit& visit) {
     if (area == Area::pixels) {
-      labeller_.template label<Connectivity, false, false>(mask);
-      for_each_root([&](std::uint32_t, const Component& c) { visit(region(c, c.pixels)); });
+      labeller_.template label<Connectivity, false>(mask);
+      for_each_root([&](const Component& c) { visit(region(c, c.pixels)); });
       return;
     }
-    labeller_.template label<Connectivity, true, false>(mask);
-    prepared_ = false;
-    for_each_root([&](std::uint32_t root, const Component& c) {
-      visit(region(c, static_cast<double>(area2(mask, root, c)) / 2));
-    });
+    labeller_.template label<Connectivity, true>(mask);
+    for_each_root([&](const Component& c) { visit(region(c, static_cast<double>(area2(mask, c)) / 2)); });
   }
 
  private:
   template <class Visit>
   void for_each_root(const Visit& visit) {
     for (std::uint32_t label = 0; label < labeller_.labels(); ++label)
-      if (labeller_.is_root(label)) visit(label, labeller_.component(label));
+      if (labeller_.is_root(label)) visit(labeller_.component(label));
   }
 
   // Of equal counts the component that comes first in raster order.
   Region largest_by_pixels(const Mask& mask) {
-    labeller_.template label<Connectivity, false, false>(mask);
+    labeller_.template label<Connectivity, false>(mask);
     Component best{};
-    for_each_root([&](std::uint32_t, const Component& c) {
+    for_each_root([&](const Component& c) {
       if (c.pixels > best.pixels) best = c;
     });
     return region(best, best.pixels);
   }
 
-  // Of equal areas the component that comes last in raster order, as OpenCV's contours do. Filling is put off: what a
-  // component's box leaves inside is enough to rule most of them out.
+  // Of equal areas the component that comes last in raster order, as OpenCV's contours do. Where there are holes, what
+  // fits in the box rules most components out before anyone walks around them.
   Region largest_by_polygon(const Mask& mask) {
-    labeller_.template label<Connectivity, true, false>(mask);
-    prepared_ = false;
+    labeller_.template label<Connectivity, true>(mask);
     std::int64_t floor = -1;  // an area that some component reaches at least
-    for_each_root([&](std::uint32_t, const Component& c) { floor = std::max(floor, c.area2); });
+    for_each_root([&](const Component& c) { floor = std::max(floor, c.area2); });
     Region best;
     std::int64_t best2 = -1;
-    for_each_root([&](std::uint32_t root, const Component& c) {
+    for_each_root([&](const Component& c) {
       const std::int64_t box2 = 2 * std::int64_t{c.x1 - c.x0 - 1} * (c.y1 - c.y0 - 1);
       if ((c.euler == 1 ? c.area2 : box2) < std::max(floor, best2)) return;
-      const std::int64_t exact2 = area2(mask, root, c);
+      const std::int64_t exact2 = area2(mask, c);
       if (exact2 < best2) return;
       best2 = exact2;
       best = region(c, static_cast<double>(exact2) / 2);
@@ -69,16 +65,11 @@ class RegionFinder {
     return best;
   }
 
-  std::int64_t area2(const Mask& mask, std::uint32_t root, const Component& c) {
-    if (c.euler == 1) return c.area2;
-    if (!prepared_) filler_.template prepare<Connectivity>(mask);
-    prepared_ = true;
-    return filler_.template area2<Connectivity>(root, c);
+  static std::int64_t area2(const Mask& mask, const Component& c) {
+    return c.euler == 1 ? c.area2 : outline_area2<Connectivity>(mask, c.first_x, c.y0);
   }
 
   Labeller labeller_;
-  PolygonFiller filler_;
-  bool prepared_ = false;
 };
 
 }  // namespace fastcam::FASTCAM_ISA

@@ -62,7 +62,11 @@ def resize_boxes(boxes: Tensor, image_size: tuple[int, int], size: tuple[int, in
 
 
 def crop_boxes(
-    boxes: Tensor, image_size: tuple[int, int], *, resize: tuple[int, int] = (256, 256), crop: tuple[int, int] = (224, 224)
+    boxes: Tensor,
+    image_size: tuple[int, int],
+    *,
+    resize: tuple[int, int] = (256, 256),
+    crop: tuple[int, int] = (224, 224),
 ) -> Tensor:
     """Ground truth for images resized, then cropped at the centre (the paper's code): clipped to the last pixels.
 

@@ -18,26 +18,26 @@ _library.define(
 _library.impl("cam", reference.activation.cam, "CompositeExplicitAutograd")
 
 
-@torch.library.register_fake("fastcam::cam")
-def _fake(features: Tensor, weight: Tensor, index: Tensor | None, clamp_negative: bool) -> Tensor:  # noqa: ARG001
+def _empty(features: Tensor, weight: Tensor, index: Tensor | None, clamp_negative: bool) -> Tensor:  # noqa: ARG001
     work = torch.float64 if features.dtype == torch.float64 else torch.float32
     rows = weight.shape[:1] if index is None else index.shape
     return features.new_empty((*rows, *features.shape[2:]), dtype=work)
 
 
 def _cpu(features: Tensor, weight: Tensor, index: Tensor | None, clamp_negative: bool) -> Tensor:
-    maps = _fake(features, weight, index, clamp_negative)
+    maps = _empty(features, weight, index, clamp_negative)
     if weight.dtype != maps.dtype and index is not None and index.numel() < len(weight):
         inside = (index >= 0) & (index < len(weight))
         rows = weight[torch.where(inside, index, 0).flatten()]
         weight, index = rows, torch.where(inside.flatten(), torch.arange(len(rows)), -1).view_as(index)
     weight = weight.to(maps.dtype).contiguous()
+    _, channels, height, width = features.shape
     chosen = index.contiguous() if index is not None else None
     core.weighted_sums(
         features.data_ptr(),
         DTYPES[features.dtype],
-        features.shape[1:],
-        features.stride(),
+        (channels, height, width),
+        (features.stride(0), features.stride(1), features.stride(2), features.stride(3)),
         weight.data_ptr(),
         len(weight),
         chosen.data_ptr() if chosen is not None else 0,
@@ -50,6 +50,7 @@ def _cpu(features: Tensor, weight: Tensor, index: Tensor | None, clamp_negative:
     return maps
 
 
+torch.library.register_fake("fastcam::cam", _empty)
 if core is not None:
     _library.impl("cam", _cpu, "CPU")
 cam = torch.ops.fastcam.cam.default

@@ -26,8 +26,7 @@ _library.define(
 _Found = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
-@torch.library.register_fake("fastcam::locate")
-def _fake(
+def _empty(
     maps: Tensor,
     height: int,
     width: int,
@@ -106,7 +105,7 @@ def _cpu(
     n, *shape = maps.shape
     small = maps.to(torch.float32).contiguous()
     options = interpolation, normalize, quantize, percentile, threshold, polygon, connectivity, clipped, whole_image
-    found = boxes, areas, thresholds, full, masks = _fake(maps, height, width, *options, with_maps, with_masks)
+    found = boxes, areas, thresholds, full, masks = _empty(maps, height, width, *options, with_maps, with_masks)
     core.locate(
         small.data_ptr(),
         n,
@@ -125,6 +124,7 @@ def _cpu(
     return found
 
 
+torch.library.register_fake("fastcam::locate", _empty)
 _library.impl("locate", _any_device, "CompositeExplicitAutograd")
 if core is not None:
     _library.impl("locate", _cpu, "CPU")

@@ -20,8 +20,7 @@ _library.impl("tap_forward", reference.pooling.tap_forward, "CompositeExplicitAu
 _library.impl("tap_backward", reference.pooling.tap_backward, "CompositeExplicitAutograd")
 
 
-@torch.library.register_fake("fastcam::tap_forward")
-def _forward_fake(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ARG001
+def _forward_empty(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ARG001
     shape = x.shape[:2]
     work = torch.float64 if x.dtype == torch.float64 else torch.float32
     return x.new_empty(shape), x.new_empty(shape, dtype=work), x.new_empty(shape, dtype=torch.int32)
@@ -42,7 +41,7 @@ def _planes(x: Tensor) -> tuple[Tensor, bool] | None:
 
 
 def _forward_cpu(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
-    out = pooled, cutoff, count = _forward_fake(x, threshold)
+    out = pooled, cutoff, count = _forward_empty(x, threshold)
     planes, interleaved = _planes(x) or (x.contiguous(), False)
     core.tap_forward(
         planes.data_ptr(),
@@ -82,6 +81,7 @@ def _extent(x: Tensor) -> tuple[int, int, int]:
     return n, c, h * w
 
 
+torch.library.register_fake("fastcam::tap_forward", _forward_empty)
 if core is not None:
     _library.impl("tap_forward", _forward_cpu, "CPU")
     _library.impl("tap_backward", _backward_cpu, "CPU")

@@ -84,7 +84,8 @@ def pack(masks: Tensor) -> Tensor:
     width = masks.shape[-1]
     bits = torch.nn.functional.pad(masks != 0, (0, -width % 64)).to(torch.uint8).unflatten(-1, (-1, 8))
     places = torch.tensor([1 << i for i in range(8)], dtype=torch.uint8, device=masks.device)
-    return (bits * places).sum(dim=-1, dtype=torch.uint8).contiguous().view(torch.int64)
+    octets: Tensor = (bits * places).sum(dim=-1, dtype=torch.uint8)
+    return octets.contiguous().view(torch.int64)
 
 
 def unpack(words: Tensor, width: int) -> Tensor:

@@ -1,0 +1,1 @@
+"""The ``fastcam`` command, one file per subcommand."""

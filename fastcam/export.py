@@ -1,0 +1,222 @@
+"""Results as files: CSV, COCO and pictures, each written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import math
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "CSV_COLUMNS",
+    "Detection",
+    "Picture",
+    "coco_dataset",
+    "coco_results",
+    "replacing",
+    "write_csv",
+    "write_json",
+    "write_picture",
+]
+
+CSV_COLUMNS = ("file", "class_id", "class", "score", "x0", "y0", "x1", "y1", "ms")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that was localized.
+
+    Attributes:
+        id: its number in the COCO files, from 1.
+        file: its path.
+        width: in pixels.
+        height: in pixels.
+    """
+
+    id: int
+    file: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One box.
+
+    Attributes:
+        picture: where it is.
+        class_id: the class's number.
+        class_name: its name.
+        score: softmax of the logits.
+        box: x0, y0, x1, y1 in the picture's own pixels, half-open.
+        milliseconds: what the picture took.
+    """
+
+    picture: Picture
+    class_id: int
+    class_name: str
+    score: float
+    box: tuple[float, float, float, float]
+    milliseconds: float
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a file that takes the place of ``path`` when the block ends without an exception, and else leaves no trace.
+
+    The bytes go to a hidden file in the same folder, reach the disk, and are then renamed over ``path`` in one step:
+    a reader sees the old file or the new one, never half of either.
+
+    Args:
+        path: the file to write. Its folder must exist.
+
+    Yields:
+        The open binary file.
+
+    Example:
+        >>> import tempfile, pathlib
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "a.txt")
+        ...     with replacing(path) as file:
+        ...         _ = file.write(b"whole")
+        ...     path.read_text()
+        'whole'
+    """
+    target = Path(path)
+    # Not tempfile: its files are readable by their owner alone, whatever the umask says. The name is short, because
+    # the target's own may already be as long as the file system allows.
+    hidden = target.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        with open(hidden, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(hidden, target)
+    except BaseException:
+        hidden.unlink(missing_ok=True)
+        raise
+
+
+def write_csv(path: str | os.PathLike[str], detections: Iterable[Detection]) -> None:
+    """Write boxes as CSV (UTF-8, one header line): file,class_id,class,score,x0,y0,x1,y1,ms.
+
+    Args:
+        path: the file to write.
+        detections: one line each; coordinates in original pixels with two decimals.
+
+    Example:
+        >>> import tempfile, pathlib
+        >>> cat = Detection(Picture(1, "cat.png", 451, 300), 285, "Egyptian cat", 0.77, (46, 0, 397.5, 300), 9.5)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_csv(pathlib.Path(folder, "boxes.csv"), [cat])
+        ...     print(pathlib.Path(folder, "boxes.csv").read_text().splitlines()[1])
+        cat.png,285,Egyptian cat,0.770000,46.00,0.00,397.50,300.00,9.50
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for found in detections:
+        corners = (f"{value:.2f}" for value in found.box)
+        names = (found.picture.file, found.class_id, found.class_name)
+        writer.writerow((*names, f"{found.score:.6f}", *corners, f"{found.milliseconds:.2f}"))
+    _write_text(path, text.getvalue())
+
+
+def write_json(path: str | os.PathLike[str], content: Sequence[Any] | Mapping[str, Any]) -> None:
+    """Write JSON (UTF-8), one entry of the outermost list or dictionary a line.
+
+    Args:
+        path: the file to write.
+        content: lists, dictionaries, strings and finite numbers.
+
+    Raises:
+        ValueError: a number that JSON cannot say (NaN, infinity).
+    """
+    if isinstance(content, Mapping):
+        lines = [f"{_json(key)}: {_json(value)}" for key, value in content.items()]
+        opening, closing = "{", "}"
+    else:
+        lines = [_json(entry) for entry in content]
+        opening, closing = "[", "]"
+    _write_text(path, "\n".join([opening, ",\n".join(lines), closing, ""]))
+
+
+def write_picture(path: str | os.PathLike[str], pixels: NDArray[np.uint8]) -> None:
+    """Write a picture in the format that the suffix names.
+
+    Args:
+        path: the file to write.
+        pixels: (H, W, 3) uint8, RGB.
+
+    Raises:
+        ImportError: OpenCV is not installed.
+        ValueError: a suffix that OpenCV has no format for.
+    """
+    try:
+        import cv2
+    except ImportError as error:
+        raise ImportError('write_picture needs OpenCV: pip install "fastcam[cli]"') from error
+    suffix = Path(path).suffix
+    try:
+        done, encoded = cv2.imencode(suffix, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+    except cv2.error as error:
+        raise ValueError(f"path must end in a suffix that OpenCV can write, got {suffix!r}: {error}") from error
+    if not done:
+        raise ValueError(f"OpenCV could not encode a picture of shape {pixels.shape} as {suffix!r}")
+    with replacing(path) as file:
+        file.write(encoded.tobytes())
+
+
+def coco_results(detections: Iterable[Detection]) -> list[dict[str, Any]]:
+    """Say boxes as COCO results: image_id, category_id, bbox, score.
+
+    ``bbox`` is x, y, width, height in pixels, with two decimals. A score that is not a number becomes None, JSON's
+    null.
+
+    Example:
+        >>> coco_results([Detection(Picture(1, "cat.png", 451, 300), 285, "cat", 0.5, (46, 0, 397, 300), 9.5)])
+        [{'image_id': 1, 'category_id': 285, 'bbox': [46.0, 0.0, 351.0, 300.0], 'score': 0.5}]
+    """
+    results = []
+    for found in detections:
+        x0, y0, x1, y1 = map(float, found.box)
+        bbox = [round(value, 2) for value in (x0, y0, x1 - x0, y1 - y0)]
+        score = found.score if math.isfinite(found.score) else None
+        results.append({"image_id": found.picture.id, "category_id": found.class_id, "bbox": bbox, "score": score})
+    return results
+
+
+def coco_dataset(pictures: Iterable[Picture], classes: Iterable[str]) -> dict[str, Any]:
+    """Give the ids of COCO results their meaning: a dataset without annotations, as pycocotools loads it.
+
+    Args:
+        pictures: what ``image_id`` stands for.
+        classes: what ``category_id`` stands for, counted from 0.
+
+    Example:
+        >>> coco_dataset([Picture(1, "cat.png", 451, 300)], ["cat"])["categories"]
+        [{'id': 0, 'name': 'cat'}]
+    """
+    images = [{"id": one.id, "file_name": one.file, "width": one.width, "height": one.height} for one in pictures]
+    categories = [{"id": number, "name": name} for number, name in enumerate(classes)]
+    return {"info": {}, "licenses": [], "images": images, "categories": categories, "annotations": []}
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _write_text(path: str | os.PathLike[str], text: str) -> None:
+    # A file name that is not UTF-8 reaches Python as lone surrogates; escaped, they are readable and valid JSON.
+    with replacing(path) as file:
+        file.write(text.encode("utf-8", errors="backslashreplace"))

@@ -1,0 +1,125 @@
+"""The linear head of a classifier: its weight, and whether pooled features times that weight explain its logits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from fastcam.pooling import TAP, tap
+
+__all__ = ["HeadMismatchWarning", "head_weight", "mismatch"]
+
+# How many units of rounding the two ways to the logits may differ by: four standard deviations of the rounded sum
+# stay below two, and a wrong pooling or a missing activation lies hundreds above.
+_ROUNDINGS = 6.0
+
+
+class HeadMismatchWarning(UserWarning):
+    """The named features and classifier do not explain the model's logits, or could not be checked."""
+
+
+def head_weight(module: nn.Module, name: str) -> Tensor:
+    """Return the (K, C) weight of a linear layer or a 1x1 convolution.
+
+    Args:
+        module: the last layer of a classifier.
+        name: its name in the model, for the message.
+
+    Returns:
+        The module's own weight as (K, C), without a copy.
+
+    Raises:
+        ValueError: the module has no weight of shape (K, C) or (K, C, 1, 1).
+
+    Example:
+        >>> from torch import nn
+        >>> head_weight(nn.Conv2d(8, 3, 1), "head").shape
+        torch.Size([3, 8])
+    """
+    weight = getattr(module, "weight", None)
+    if isinstance(weight, Tensor) and (weight.dim() == 2 or (weight.dim() == 4 and weight.shape[2:] == (1, 1))):
+        return weight.flatten(1)
+    shape = f"a weight of shape {tuple(weight.shape)}" if isinstance(weight, Tensor) else "no weight"
+    inside = [f"{name}.{child}" for child, part in module.named_modules() if child and isinstance(part, nn.Linear)]
+    hint = f"; did you mean {' or '.join(map(repr, inside[-3:]))}?" if inside else ""
+    raise ValueError(
+        f"classifier={name!r} must name a linear layer or a 1x1 convolution, "
+        f"got {type(module).__name__} with {shape}{hint}"
+    )
+
+
+def mismatch(
+    model: nn.Module, features: Tensor, received: Tensor | None, weight: Tensor, bias: Tensor | None, logits: Tensor
+) -> str | None:
+    """Compare ``pool(features) @ weight.T + bias`` with the logits, for every pooling whose map is the classifier's.
+
+    The poolings are the mean over space, every :class:`fastcam.TAP` in the model, and the maximum over space.
+
+    Args:
+        model: the classifier, searched for its poolings.
+        features: (N, C, h, w).
+        received: what the classifier's layer was called with, (N, C) or (N, C, 1, 1); None where it was not called.
+        weight: (K, C).
+        bias: (K,) or None.
+        logits: (N, K), finite.
+
+    Returns:
+        None where one of the poolings explains the logits to within rounding, else a sentence or two saying what was
+        compared, by how much it differed and where the difference arises.
+
+    Example:
+        >>> import torch
+        >>> head, x = torch.nn.Linear(8, 3), torch.rand(2, 8, 5, 5)
+        >>> mismatch(head, x, None, head.weight, head.bias, head(x.mean((2, 3)))) is None
+        True
+        >>> mismatch(head, x, None, head.weight, head.bias, head(x.mean((2, 3)).sqrt())) is None
+        False
+    """
+    unit = _rounding(features, weight, logits, *([] if received is None else [received]))
+    wide, actual = weight.detach().float(), logits.detach().float()
+    offset = 0.0 if bias is None else bias.detach().float()
+    best, allowed, tried = float("inf"), 0.0, []
+    pool_seen = False
+    for name, pooled in _poolings(model, features.detach().float()):
+        tried.append(name)
+        expected = pooled @ wide.T + offset
+        spread = (pooled.square() @ wide.T.square()).sqrt()
+        difference = (expected - actual).abs()
+        tolerance = _ROUNDINGS * unit * (spread + actual.abs())
+        if bool((difference <= tolerance).all()):
+            return None
+        if float(difference.max()) < best:
+            best, allowed = float(difference.max()), float(tolerance.flatten()[difference.argmax()])
+        pool_seen = pool_seen or _same(received, pooled, unit)
+    if pool_seen:
+        where = "the classifier does receive the pooled features, so the logits are not its plain output"
+    elif received is not None and received.dim() == 4 and received.shape[2:] != (1, 1):
+        where = "the classifier runs before the pooling, and more than a pooling follows it"
+    else:
+        where = "what the classifier receives is not the pooling of these features"
+    return (
+        f"pooled features times weight plus bias (pooling: {', '.join(tried)}) differ from the logits by up to "
+        f"{best:.3g} where rounding explains {allowed:.1g}; {where}"
+    )
+
+
+def _poolings(model: nn.Module, features: Tensor) -> Iterator[tuple[str, Tensor]]:
+    yield "mean", features.mean((2, 3))
+    for threshold in sorted({float(part.threshold) for part in model.modules() if isinstance(part, TAP)}):
+        yield f"TAP({threshold:g})", tap(features, threshold)
+    yield "max", features.amax((2, 3))
+
+
+def _rounding(*tensors: Tensor) -> float:
+    unit = max(torch.finfo(tensor.dtype).eps for tensor in tensors)
+    # Convolutions on CUDA may run in TF32, with 10 bits of mantissa, whatever the tensors' dtype says.
+    return max(unit, 2.0**-10 if tensors[0].is_cuda else 2.0**-17)
+
+
+def _same(received: Tensor | None, pooled: Tensor, unit: float) -> bool:
+    if received is None or received.shape[0] != pooled.shape[0] or received[0].numel() != pooled.shape[1]:
+        return False
+    flat = received.detach().flatten(1).float()
+    return bool(((flat - pooled).abs() <= 2 * unit * (flat.abs() + pooled.abs())).all())

@@ -1,0 +1,168 @@
+"""Picture files: finding them and reading them as RGB. Needs Pillow (``pip install "fastcam[cli]"``)."""
+
+from __future__ import annotations
+
+import glob
+import os
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+try:
+    from PIL import Image, ImageOps, UnidentifiedImageError
+except ImportError as error:
+    raise ImportError('fastcam.images needs Pillow: pip install "fastcam[cli]"') from error
+
+__all__ = ["SUFFIXES", "PictureError", "find_pictures", "read_picture"]
+
+SUFFIXES = frozenset(
+    {
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".webp",
+        ".bmp",
+        ".tif",
+        ".tiff",
+        ".gif",
+        ".ppm",
+        ".pgm",
+        ".pnm",
+        ".jp2",
+        ".avif",
+    }
+)
+"""What counts as a picture in a folder or a glob. A file named outright is read whatever it is called."""
+
+
+class PictureError(ValueError):
+    """A file that cannot be read as a picture; the message names it and says why."""
+
+
+def find_pictures(
+    paths: Iterable[str | os.PathLike[str]], *, exclude: str | os.PathLike[str] | None = None
+) -> list[Path]:
+    """List the pictures that files, folders and globs stand for, each once, in the order given.
+
+    A folder stands for the pictures in it and below it, sorted, hidden ones left out; a glob (``**`` included) for the
+    pictures and folders it matches. A path that exists is never taken for a glob, so ``photo[1].png`` is that file.
+
+    Args:
+        paths: files, folders, globs.
+        exclude: a folder whose pictures do not count unless they are named outright: where the results go.
+
+    Returns:
+        The paths, spelled as they were given.
+
+    Raises:
+        FileNotFoundError: a path that matches nothing, or a folder without a picture.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("b.png", "a.jpg", "notes.txt"):
+        ...         pathlib.Path(folder, name).touch()
+        ...     [path.name for path in find_pictures([folder])]
+        ['a.jpg', 'b.png']
+    """
+    banned = None if exclude is None else Path(os.path.abspath(exclude))
+    found: dict[str, Path] = {}
+    for given in paths:
+        path = os.fspath(given)
+        matches = list(_expand(path, banned))
+        if not matches:
+            kind = "a folder without pictures" if os.path.isdir(path) else "no file, folder or glob that matches"
+            raise FileNotFoundError(f"{path!r} is {kind} (looked for {' '.join(sorted(SUFFIXES))})")
+        for match in matches:
+            found.setdefault(os.path.abspath(match), match)
+    return list(found.values())
+
+
+def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    """Read a picture as the viewer shows it: upright (EXIF orientation applied) and in RGB.
+
+    Grey becomes RGB, CMYK is converted, transparency is laid over white, and of an animation the first frame counts.
+    16 bits become 8 by ``value / 257``, rounded, for grey; for colour the high byte is taken, at most one level off.
+
+    Args:
+        path: a file in any format that Pillow reads.
+
+    Returns:
+        (H, W, 3) uint8, RGB, C-contiguous.
+
+    Raises:
+        PictureError: missing, not a picture, cut short or otherwise corrupt, or in a pixel format without a fixed
+            range (floating point, 32-bit integers).
+
+    Example:
+        >>> import os, tempfile
+        >>> from PIL import Image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "grey.png")
+        ...     Image.new("L", (4, 2), 7).save(path)
+        ...     pixels = read_picture(path)
+        >>> pixels.shape, pixels.max()
+        ((2, 4, 3), np.uint8(7))
+    """
+    try:
+        # Pillow warns about oddities it copes with (sizes, palettes, EXIF); what it cannot cope with is an exception.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as picture:
+                picture.load()
+                return _rgb(ImageOps.exif_transpose(picture), picture.format)
+    except PictureError as error:
+        raise PictureError(f"{os.fspath(path)}: {error}") from None
+    except FileNotFoundError:
+        raise PictureError(f"{os.fspath(path)}: no such file") from None
+    except UnidentifiedImageError:
+        raise PictureError(f"{os.fspath(path)}: not a picture in a format that Pillow knows") from None
+    # Broken bytes lead decoders into all sorts of exceptions: OSError, SyntaxError, struct.error, IndexError, ...
+    except Exception as error:
+        raise PictureError(f"{os.fspath(path)}: {error or type(error).__name__}") from error
+
+
+def _expand(path: str, banned: Path | None) -> Iterator[Path]:
+    if os.path.isdir(path):
+        yield from _walk(path, banned)
+    elif os.path.exists(path):
+        yield Path(path)
+    else:
+        for match in sorted(glob.glob(path, recursive=True)):
+            if os.path.isdir(match):
+                yield from _walk(match, banned)
+            elif _wanted(match, banned):
+                yield Path(match)
+
+
+def _walk(folder: str, banned: Path | None) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith(".") and _wanted(os.path.join(parent, name), banned):
+                yield Path(parent, name)
+
+
+def _wanted(path: str, banned: Path | None) -> bool:
+    if os.path.splitext(path)[1].lower() not in SUFFIXES:
+        return False
+    return banned is None or banned not in Path(os.path.abspath(path)).parents
+
+
+def _rgb(picture: Image.Image, format_: str | None) -> NDArray[np.uint8]:
+    # Before version 11 Pillow opened a 16-bit grey PNG with mode "I", which is 32 bits wide elsewhere.
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and format_ == "PNG"):
+        levels = np.asarray(picture).astype(np.uint32)
+        grey = ((levels + 128) // 257).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if picture.mode in ("I", "F"):
+        raise PictureError(f"pixels of mode {picture.mode!r} have no fixed range; save it with 8 or 16 bits a channel")
+    if picture.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in picture.info:
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture.convert("RGBA"))
+    return np.array(picture.convert("RGB"))

@@ -1,0 +1,50 @@
+"""What every test may ask for; nothing here is the subject of a test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from fastcam.ops.core import core
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "ci",
+    deadline=None,
+    derandomize=True,
+    # The fixtures below set up what does not change between examples.
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("ci")
+
+
+@pytest.fixture
+def poisoned_memory() -> Iterator[None]:
+    """Fresh tensors hold NaN, or the largest integer, so that an output that is not written shows."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = True
+    yield
+    torch.use_deterministic_algorithms(before[0])
+    torch.utils.deterministic.fill_uninitialized_memory = before[1]
+
+
+@pytest.fixture
+def restored_threads() -> Iterator[None]:
+    """A test may call ``torch.set_num_threads``."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(params=core.cores() if core is not None else ["reference"])
+def instruction_set(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Runs the test with every build of the core that this processor runs."""
+    if core is None:
+        yield request.param
+        return
+    before = core.core()
+    core.choose_core(request.param)
+    yield request.param
+    core.choose_core(before)

@@ -1,0 +1,196 @@
+"""Connected components on packed bits, against the reference, and against OpenCV at full size."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.util import find_spec
+from itertools import product
+from pathlib import Path
+
+import fastcam
+import numpy as np
+import pytest
+import torch
+from cases import adversarial_masks, mask_shapes, random_masks, smooth_maps
+from fastcam.reference.components import components, largest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+SHAPES = list(mask_shapes())
+OPTIONS = list(product(("pixels", "polygon"), (4, 8)))
+
+
+def largest_as_rows(masks, area, connectivity):
+    """Box and area of the reference's largest component of every mask."""
+    found = [largest(mask, area, connectivity) for mask in masks]
+    boxes = [[c.x0, c.y0, c.x1, c.y1] if c else [0, 0, 0, 0] for c in found]
+    return boxes, [(c.pixels if area == "pixels" else c.polygon) if c else 0 for c in found]
+
+
+def all_as_rows(masks, area, connectivity):
+    """Box, area and mask number of all of the reference's components."""
+    found = [(i, c) for i, mask in enumerate(masks) for c in components(mask, connectivity)]
+    boxes = [[c.x0, c.y0, c.x1, c.y1] for _, c in found]
+    return boxes, [c.pixels if area == "pixels" else c.polygon for _, c in found], [i for i, _ in found]
+
+
+def assert_regions(masks, options, wanted_largest, wanted_all):
+    area, connectivity = options
+    found = fastcam.boxes_from_masks(masks, area=area, connectivity=connectivity)
+    assert (found.boxes.tolist(), found.areas.tolist()) == wanted_largest
+    assert found.image is None
+    found = fastcam.boxes_from_masks(masks, keep="all", area=area, connectivity=connectivity)
+    assert (found.boxes.tolist(), found.areas.tolist(), found.image.tolist()) == wanted_all
+
+
+@cache  # the same for every instruction set
+def adversarial(shape, options):
+    masks = np.stack(list(adversarial_masks(*shape).values()))
+    return masks, options, largest_as_rows(masks, *options), all_as_rows(masks, *options)
+
+
+@cache
+def random(shape, options):
+    masks = np.stack([mask for seed in range(2) for mask in random_masks(*shape, seed).values()])
+    return masks, options, largest_as_rows(masks, *options), all_as_rows(masks, *options)
+
+
+@pytest.mark.parametrize("kind", [adversarial, random])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.usefixtures("poisoned_memory")
+def test_regions_are_those_of_the_reference(kind, shape, options, instruction_set):  # noqa: ARG001
+    assert_regions(*kind(shape, options))
+
+
+@given(
+    npst.arrays(bool, npst.array_shapes(min_dims=3, max_dims=3, max_side=9)),
+    st.sampled_from(OPTIONS),
+)
+def test_regions_of_any_small_mask(masks, options):
+    assert_regions(masks, options, largest_as_rows(masks, *options), all_as_rows(masks, *options))
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_every_mask_of_three_by_four(options):
+    masks = ((np.arange(1 << 12)[:, None] >> np.arange(12)) & 1).astype(bool).reshape(-1, 3, 4)
+    assert_regions(masks, options, largest_as_rows(masks, *options), all_as_rows(masks, *options))
+
+
+@pytest.mark.parametrize("connectivity", [4, 8])
+def test_the_labels_that_scipy_ships(connectivity):
+    spec = find_spec("scipy")
+    data = Path(spec.origin).parent / "ndimage/tests/data" if spec else Path("absent")
+    if not data.is_dir():
+        pytest.skip("this scipy comes without its test data")
+    inputs, structures, results = (
+        np.loadtxt(data / f"label_{name}.txt").reshape(-1, side, side)
+        for name, side in (("inputs", 7), ("strels", 3), ("results", 7))
+    )
+    cross = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]])
+    wanted = np.ones((3, 3)) if connectivity == 8 else cross
+    (which,) = np.flatnonzero((structures == wanted).all((1, 2)))
+    for mask, labels in zip(inputs != 0, results[which :: len(structures)], strict=True):
+        boxes = set()
+        for label in range(1, int(labels.max()) + 1):
+            y, x = np.nonzero(labels == label)
+            boxes.add((x.min(), y.min(), x.max() + 1, y.max() + 1, len(y)))
+        found = fastcam.boxes_from_masks(mask, keep="all", connectivity=connectivity)
+        assert {(*box, n) for box, n in zip(found.boxes.tolist(), found.areas.tolist(), strict=True)} == boxes
+
+
+def test_more_components_than_sixteen_bits_count():
+    mask = np.zeros((700, 700), bool)
+    mask[::2, ::2] = True
+    found = fastcam.boxes_from_masks(mask, keep="all")
+    assert len(found.boxes) == 350 * 350
+    assert found.areas.unique().tolist() == [1]
+
+
+def test_a_row_wider_than_sixteen_bits_count():
+    mask = np.ones((3, 70_001), bool)
+    mask[1, 1:-1] = False
+    found = fastcam.boxes_from_masks(mask, area="polygon")
+    assert (found.boxes.tolist(), found.areas.tolist()) == ([[0, 0, 70_001, 3]], [140_000.0])
+
+
+MIRRORS = {
+    "left to right": (lambda m: m[:, :, ::-1], lambda x0, y0, x1, y1, h, w: (w - x1, y0, w - x0, y1)),
+    "upside down": (lambda m: m[:, ::-1], lambda x0, y0, x1, y1, h, w: (x0, h - y1, x1, h - y0)),
+    "transposed": (lambda m: m.swapaxes(1, 2), lambda x0, y0, x1, y1, h, w: (y0, x0, y1, x1)),
+}
+
+
+@pytest.mark.parametrize(("area", "connectivity"), OPTIONS)
+@pytest.mark.parametrize("mirror", MIRRORS)
+def test_a_mirrored_mask_has_mirrored_boxes(mirror, area, connectivity):
+    flip, moved = MIRRORS[mirror]
+    height, width = 70, 130
+    masks = np.stack(list(random_masks(height, width, 5).values()))
+
+    def regions(some):
+        found = fastcam.boxes_from_masks(some, keep="all", area=area, connectivity=connectivity)
+        return list(zip(found.image.tolist(), found.boxes.tolist(), found.areas.tolist(), strict=True))
+
+    wanted = sorted((i, moved(*box, height, width), size) for i, box, size in regions(masks))
+    assert sorted((i, tuple(box), size) for i, box, size in regions(flip(masks).copy())) == wanted
+
+
+def by_opencv(cv2, mask):
+    """What the evaluators of the field take: box and polygon area of the largest contour."""
+    contours = cv2.findContours(mask, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)[0]
+    if not contours:
+        return [0, 0, 0, 0], 0
+    best = max(contours, key=cv2.contourArea)
+    x, y, w, h = cv2.boundingRect(best)
+    return [x, y, x + w, y + h], cv2.contourArea(best)
+
+
+def compare_with_opencv(cv2, masks):
+    """Compare masks (N, H, W) uint8: the largest polygon, and every box and pixel count of both connectivities."""
+    found = fastcam.boxes_from_masks(masks, area="polygon")
+    for i, mask in enumerate(masks):
+        assert (found.boxes[i].tolist(), found.areas[i].item()) == by_opencv(cv2, mask), mask.shape
+    for connectivity in (4, 8):
+        found = fastcam.boxes_from_masks(masks, keep="all", connectivity=connectivity)
+        rows = torch.cat((found.boxes, found.areas[:, None].float()), 1).long()
+        for i, mask in enumerate(masks):
+            stats = cv2.connectedComponentsWithStats(mask, connectivity=connectivity)[2][1:].astype(np.int64)
+            stats = stats[stats[:, 4] > 0]
+            stats[:, 2:4] += stats[:, :2]
+            assert sorted(rows[found.image == i].tolist()) == sorted(stats.tolist())
+
+
+def batches(shapes, count, seed):
+    """``count`` masks (H, W) uint8 a shape: noise and blocks at every density, smooth ones at every level."""
+    for number, (height, width) in enumerate(shapes):
+        rng = np.random.default_rng((seed, number))
+        density = rng.random((count, 1, 1))
+        for grain in (1, 2, 3, 5, 11):
+            coarse = rng.random((count, height // grain + 1, width // grain + 1)) < density
+            yield np.kron(coarse, np.ones((1, grain, grain), np.uint8))[:, :height, :width]
+        for source in (3, 7, 14, 28):
+            maps = smooth_maps(count, (height, width), seed + number, source).numpy()
+            yield (maps > density).astype(np.uint8)
+
+
+def test_masks_of_photographs_size_are_those_of_opencv():
+    cv2 = pytest.importorskip("cv2")
+    for masks in batches([(224, 224)], 4, seed=1):
+        compare_with_opencv(cv2, masks)
+
+
+@pytest.mark.long
+def test_a_hundred_thousand_masks_are_those_of_opencv():
+    cv2 = pytest.importorskip("cv2")
+    rng = np.random.default_rng(0)
+    shapes = [(224, 224)] + [tuple(rng.integers(1, 160, 2).tolist()) for _ in range(55)]
+    compared = 0
+    for masks in batches(shapes, 200, seed=2):
+        compare_with_opencv(cv2, masks)
+        compared += len(masks)
+    assert compared >= 100_000
+    print(
+        f"\n{compared} masks: box and area of the largest polygon, all boxes and pixel counts, as OpenCV {cv2.__version__}"
+    )  # noqa: T201, E501
