@@ -62,14 +62,16 @@ def _backward_cpu(grad: Tensor, x: Tensor, cutoff: Tensor, count: Tensor) -> Ten
     planes = _planes(x)
     if planes is None or dx.stride() != x.stride():
         return dx.copy_(_backward_cpu(grad, x.contiguous(), cutoff, count))
+    # Named, so that what is read by address lives until the call returns.
+    grad, cutoff, count = grad.contiguous(), cutoff.contiguous(), count.contiguous()
     core.tap_backward(
-        grad.contiguous().data_ptr(),
+        grad.data_ptr(),
         x.data_ptr(),
         DTYPES[x.dtype],
         planes[1],
         *_extent(x),
-        cutoff.contiguous().data_ptr(),
-        count.contiguous().data_ptr(),
+        cutoff.data_ptr(),
+        count.data_ptr(),
         dx.data_ptr(),
         torch.get_num_threads(),
     )
