@@ -60,4 +60,17 @@ inline void pack_row(const std::uint8_t* row, int width, std::uint64_t* words) {
   }
 }
 
+// Sets bits [begin, end) of a row.
+inline void set_bits(std::uint64_t* row, int begin, int end) {
+  const int first = begin / 64, last = (end - 1) / 64;
+  const std::uint64_t head = ~std::uint64_t{0} << (begin & 63), tail = last_word_mask(end);
+  if (first == last) {
+    row[first] |= head & tail;
+    return;
+  }
+  row[first] |= head;
+  for (int k = first + 1; k < last; ++k) row[k] = ~std::uint64_t{0};
+  row[last] |= tail;
+}
+
 }  // namespace fastcam::FASTCAM_ISA

@@ -6,8 +6,8 @@
 #pragma once
 
 #include "core.hpp"
-#include "percentile.hpp"
 #include "regions.hpp"
+#include "statistics.hpp"
 
 namespace fastcam::FASTCAM_ISA {
 
@@ -91,11 +91,13 @@ class Locator {
   }
 
   void run(std::int64_t i, const Found& found) {
-    rows_.start(maps_.data + i * maps_.h * maps_.w, maps_.h, maps_.w, maps_.height, maps_.width, protocol_.bicubic);
-    const bool nan = has_nan(maps_.data + i * maps_.h * maps_.w);
+    const float* map = maps_.data + i * maps_.h * maps_.w;
+    rows_.start(map, maps_.h, maps_.w, maps_.height, maps_.width, protocol_.bicubic);
+    const bool tame = is_tame(map), nan = !tame && has_nan();
+    statistics_.start(rows_, map, maps_.height, maps_.width, tame && Cells::worthwhile(maps_, protocol_.bicubic));
     const Normalization normalization = nan ? of_nan() : normalize();
     const float threshold = nan ? threshold_of_nan() : threshold_of(normalization);
-    binarize(nan ? std::numeric_limits<float>::infinity() : cutoff(normalization, threshold));
+    statistics_.binarize(nan ? infinity : cutoff(normalization, threshold), bits_.data(), words_);
     const Mask mask{bits_.data(), maps_.height, maps_.width};
     write(i, finder_.largest(mask, protocol_.area), threshold, found);
     if (found.maps != nullptr) write_map(i, normalization, found.maps);
@@ -103,12 +105,17 @@ class Locator {
   }
 
  private:
-  // Whether the resized map has a NaN: never where the map is finite and nothing overflows on the way.
-  bool has_nan(const float* map) {
+  static constexpr float infinity = std::numeric_limits<float>::infinity();
+
+  // Whether the map is finite and nothing can overflow on the way.
+  bool is_tame(const float* map) const {
     const float safe = std::numeric_limits<float>::max() / 16;
     bool large = false;
     for (std::int64_t p = 0; p < std::int64_t{maps_.h} * maps_.w; ++p) large |= !(std::abs(map[p]) <= safe);
-    if (!large) return false;
+    return !large;
+  }
+
+  bool has_nan() {
     for (int y = 0; y < maps_.height; ++y) {
       const float* row = rows_.row(y);
       for (int x = 0; x < maps_.width; ++x)
@@ -128,9 +135,9 @@ class Locator {
   // Also finds the order statistics that the threshold needs.
   Normalization normalize() {
     const Rank rank(pixels(), protocol_.percentile);
-    around_ = statistics_.select(rows_, maps_.height, maps_.width, rank.below);
+    around_ = statistics_.select(rank.below);
     if (raw()) return Normalization::identity(protocol_.quantize);
-    const Range range = statistics_.range(rows_, maps_.height);
+    const Range range = statistics_.range();
     if (protocol_.normalize == Normalize::minmax) return Normalization::minmax(range, protocol_.quantize);
     if (protocol_.normalize == Normalize::max) return Normalization::max(range, protocol_.quantize);
     return Normalization::percentile(range, rank.between(around_.kth, around_.next), protocol_.quantize);
@@ -147,16 +154,8 @@ class Locator {
   }
 
   float cutoff(const Normalization& normalization, float threshold) const {
-    if (threshold != threshold) return std::numeric_limits<float>::infinity();
+    if (threshold != threshold) return infinity;
     return raw() && !protocol_.quantize ? threshold : normalization.cutoff(threshold);
-  }
-
-  void binarize(float cutoff) {
-    for (int y = 0; y < maps_.height; ++y) {
-      const float* row = rows_.row(y);
-      std::uint64_t* const bits = bits_.data() + std::int64_t{y} * words_;
-      for (int k = 0; k < words_; ++k) bits[k] = compare_bits<Comparison::greater>(row + 64 * k, cutoff);
-    }
   }
 
   void write(std::int64_t i, const Region& region, float threshold, const Found& found) const {
@@ -200,7 +199,7 @@ class Locator {
   Protocol protocol_{};
   int words_ = 0;
   ResizedRows rows_;
-  RowStatistics statistics_;
+  MapStatistics statistics_;
   Neighbours around_{};
   Buffer<std::uint64_t> bits_;
   RegionFinder<Connectivity> finder_;

@@ -20,6 +20,8 @@ class Axis {
     to_ = to;
     bicubic_ = bicubic;
     first_.reserve(static_cast<std::size_t>(to));
+    spans_.reserve(static_cast<std::size_t>(to) + 1);
+    span_count_ = 0;
     for (auto& factor : factors_) factor.reserve(static_cast<std::size_t>(to) + 64);
     for (int i = 0; i < to; ++i) {
       double source = (i + 0.5) * from / to - 0.5;
@@ -27,6 +29,7 @@ class Axis {
       const double floor = std::floor(source), t = source - floor;
       const auto at = static_cast<std::size_t>(i);
       first_[at] = static_cast<int>(floor);
+      if (i == 0 || first_[at] != first_[at - 1]) spans_[static_cast<std::size_t>(span_count_++)] = i;
       if (!bicubic) {
         factors_[0][at] = static_cast<float>(t);
         continue;
@@ -36,14 +39,16 @@ class Axis {
       factors_[2][at] = static_cast<float>(near(1 - t));
       factors_[3][at] = static_cast<float>(far(2 - t));
     }
+    spans_[static_cast<std::size_t>(span_count_)] = to;
   }
 
-  int from() const { return from_; }
-  int to() const { return to_; }
+  // Span s is the output positions [begin(s), begin(s + 1)), which lie between the same two input positions.
+  int spans() const { return span_count_; }
+  int begin(int s) const { return spans_[static_cast<std::size_t>(s)]; }
   int first(int i) const { return first_[static_cast<std::size_t>(i)]; }
   // The input position `offset` after the first, at the border the last one there is.
   int tap(int i, int offset) const { return std::min(std::max(first(i) + offset, 0), from_ - 1); }
-  const float* factors(int k) { return factors_[k].data(); }
+  const float* factors(int k) const { return factors_[k].data(); }
 
  private:
   static double near(double d) { return ((-0.75 + 2) * d - (-0.75 + 3)) * d * d + 1; }
@@ -51,7 +56,8 @@ class Axis {
 
   int from_ = 0, to_ = 0;
   bool bicubic_ = false;
-  Buffer<int> first_;
+  int span_count_ = 0;
+  Buffer<int> first_, spans_;
   Buffer<float> factors_[4];
 };
 
@@ -80,6 +86,10 @@ class ResizedRows {
   }
 
   int padded() const { return padded_; }
+  const Axis& x() const { return x_; }
+  const Axis& y() const { return y_; }
+  // Row y of the map, resized along the width, with sixteen NaNs behind it.
+  const float* wide(int y) const { return &wide_[static_cast<std::size_t>(y) * static_cast<std::size_t>(stride_)]; }
 
   // Row y of the resized map, until the next call.
   const float* row(int y) {
@@ -99,17 +109,15 @@ class ResizedRows {
  private:
   static constexpr int step = lanes<float>;
 
-  const float* wide(int y) const { return &wide_[static_cast<std::size_t>(y) * static_cast<std::size_t>(stride_)]; }
-
   void widen_row(const float* from, float* out) {
-    for (int begin = 0, end; begin < width_; begin = end) {
-      end = begin + 1;
-      while (end < width_ && x_.first(end) == x_.first(begin)) ++end;
+    for (int s = 0; s < x_.spans(); ++s) {
+      const int begin = x_.begin(s), end = x_.begin(s + 1);
       if (bicubic_)
         cubic_span(from, begin, end, out);
       else
         linear_span(from[x_.tap(begin, 0)], from[x_.tap(begin, 1)], begin, end, out);
     }
+    for (int x = width_; x < width_ + 16; ++x) out[x] = std::numeric_limits<float>::quiet_NaN();
   }
 
   void linear_span(float a, float b, int begin, int end, float* out) {

@@ -2,6 +2,7 @@
 // gives a vector of integers, -1 where it holds.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 
 #if defined(__SSE2__)
@@ -49,39 +50,72 @@ FASTCAM_INLINE Vector<T> all_lanes(T x) {
 
 enum class Comparison { less, at_most, greater };
 
-// For which of the 64 numbers at p the comparison with t holds; for a NaN none does.
+// Sixteen floats, in as many vectors as that takes.
+struct Floats16 {
+  static constexpr int parts = 16 / lanes<float>;
+  Vector<float> part[parts];
+
+  FASTCAM_INLINE static Floats16 at(const float* p) {
+    Floats16 v;
+    for (int i = 0; i < parts; ++i) v.part[i] = load(p + i * lanes<float>);
+    return v;
+  }
+  FASTCAM_INLINE void to(float* p) const {
+    for (int i = 0; i < parts; ++i) store(p + i * lanes<float>, part[i]);
+  }
+};
+
+// For which of the sixteen numbers the comparison with t holds; for a NaN none does.
 template <Comparison C>
-inline std::uint64_t compare_bits(const float* p, float t) {
-  std::uint64_t bits = 0;
+FASTCAM_INLINE std::uint32_t compare_bits(const Floats16& v, float t) {
+  std::uint32_t bits = 0;
 #if defined(__AVX__)
   constexpr int predicate = C == Comparison::less ? _CMP_LT_OQ : C == Comparison::at_most ? _CMP_LE_OQ : _CMP_GT_OQ;
 #endif
 #if defined(__AVX512F__)
-  const __m512 limit = _mm512_set1_ps(t);
-  for (int i = 0; i < 4; ++i)
-    bits |= static_cast<std::uint64_t>(_mm512_cmp_ps_mask(_mm512_loadu_ps(p + 16 * i), limit, predicate)) << (16 * i);
+  bits = _mm512_cmp_ps_mask((__m512)v.part[0], _mm512_set1_ps(t), predicate);
 #elif defined(__AVX__)
-  const __m256 limit = _mm256_set1_ps(t);
-  for (int i = 0; i < 8; ++i) {
-    const int mask = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(p + 8 * i), limit, predicate));
-    bits |= static_cast<std::uint64_t>(mask) << (8 * i);
+  for (int i = 0; i < 2; ++i) {
+    const int mask = _mm256_movemask_ps(_mm256_cmp_ps((__m256)v.part[i], _mm256_set1_ps(t), predicate));
+    bits |= static_cast<std::uint32_t>(mask) << (8 * i);
   }
 #elif defined(__SSE2__)
-  const __m128 limit = _mm_set1_ps(t);
-  for (int i = 0; i < 16; ++i) {
-    const __m128 v = _mm_loadu_ps(p + 4 * i);
-    const __m128 holds = C == Comparison::less      ? _mm_cmplt_ps(v, limit)
-                         : C == Comparison::at_most ? _mm_cmple_ps(v, limit)
-                                                    : _mm_cmpgt_ps(v, limit);
-    bits |= static_cast<std::uint64_t>(_mm_movemask_ps(holds)) << (4 * i);
+  for (int i = 0; i < 4; ++i) {
+    const auto x = (__m128)v.part[i], limit = _mm_set1_ps(t);
+    const __m128 holds = C == Comparison::less      ? _mm_cmplt_ps(x, limit)
+                         : C == Comparison::at_most ? _mm_cmple_ps(x, limit)
+                                                    : _mm_cmpgt_ps(x, limit);
+    bits |= static_cast<std::uint32_t>(_mm_movemask_ps(holds)) << (4 * i);
   }
 #else
-  for (int i = 0; i < 64; ++i) {
-    const bool holds = C == Comparison::less ? p[i] < t : C == Comparison::at_most ? p[i] <= t : p[i] > t;
-    bits |= static_cast<std::uint64_t>(holds) << i;
+  float x[16];
+  v.to(x);
+  for (int i = 0; i < 16; ++i) {
+    const bool holds = C == Comparison::less ? x[i] < t : C == Comparison::at_most ? x[i] <= t : x[i] > t;
+    bits |= static_cast<std::uint32_t>(holds) << i;
   }
 #endif
   return bits;
+}
+
+// The same for the 64 numbers at p.
+template <Comparison C>
+FASTCAM_INLINE std::uint64_t compare_bits(const float* p, float t) {
+  std::uint64_t bits = 0;
+  for (int i = 0; i < 4; ++i)
+    bits |= static_cast<std::uint64_t>(compare_bits<C>(Floats16::at(p + 16 * i), t)) << (16 * i);
+  return bits;
+}
+
+// Writes the numbers whose bits are set to `out`, one after the other; up to sixteen places are overwritten.
+FASTCAM_INLINE void compress(const Floats16& v, std::uint32_t bits, float* out) {
+#if defined(__AVX512F__)
+  _mm512_storeu_ps(out, _mm512_maskz_compress_ps(static_cast<__mmask16>(bits), (__m512)v.part[0]));
+#else
+  float x[16];
+  v.to(x);
+  for (; bits != 0; bits &= bits - 1) *out++ = x[std::countr_zero(bits)];
+#endif
 }
 
 }  // namespace fastcam::FASTCAM_ISA

@@ -1,0 +1,144 @@
+// A bilinear map cell by cell. A cell is the block of pixels between the same four values of the small map; every pixel
+// in it lies between the least and the greatest of them, in floating point too: a + (b - a) f stays in [a, b] as long
+// as f is 0 or clear of 1, and fractions are multiples of half the reciprocal of the size. So most cells are counted,
+// skipped or filled as a whole, and only those that a level passes through are evaluated.
+#pragma once
+
+#include <algorithm>
+
+#include "bitmask.hpp"
+#include "core.hpp"
+#include "percentile.hpp"
+#include "resize.hpp"
+
+namespace fastcam::FASTCAM_ISA {
+
+class Cells {
+ public:
+  // Cells of a few pixels are not worth their bookkeeping.
+  static bool worthwhile(const Maps& maps, bool bicubic) {
+    constexpr int largest_safe = 1 << 20;
+    return !bicubic && maps.width >= 4 * maps.w && maps.height >= 4 * maps.h &&
+           std::max(maps.width, maps.height) <= largest_safe;
+  }
+
+  void start(const ResizedRows& rows, const float* map) {
+    rows_ = &rows;
+    across_ = rows.x().spans();
+    down_ = rows.y().spans();
+    bounds_.reserve(static_cast<std::size_t>(across_) * static_cast<std::size_t>(down_));
+    for (int i = 0; i < down_; ++i) {
+      const float* above = map + std::int64_t{rows.y().tap(rows.y().begin(i), 0)} * across_;
+      const float* below = map + std::int64_t{rows.y().tap(rows.y().begin(i), 1)} * across_;
+      for (int j = 0; j < across_; ++j) {
+        const int next = std::min(j + 1, across_ - 1);
+        bounds_[static_cast<std::size_t>(i * across_ + j)] = {
+            std::min(std::min(above[j], above[next]), std::min(below[j], below[next])),
+            std::max(std::max(above[j], above[next]), std::max(below[j], below[next]))};
+      }
+    }
+  }
+
+  // Smallest and largest pixel. Cells that may hold them come first, so that the others are ruled out.
+  Range range() const {
+    int lowest = 0, highest = 0;
+    const int count = across_ * down_;
+    for (int c = 1; c < count; ++c) {
+      if (bounds(c).low < bounds(lowest).low) lowest = c;
+      if (bounds(c).high > bounds(highest).high) highest = c;
+    }
+    Range range = nothing;
+    widen(range, lowest);
+    widen(range, highest);
+    for (int c = 0; c < count; ++c)
+      if (bounds(c).low < range.low || bounds(c).high > range.high) widen(range, c);
+    return range;
+  }
+
+  void collect(Collector& into) const {
+    for (int c = 0; c < across_ * down_; ++c) {
+      if (bounds(c).low > into.high) continue;
+      if (bounds(c).high < into.low) {
+        into.below += pixels(c);
+        continue;
+      }
+      evaluate(c, [&](int, int, const Floats16& v, std::uint32_t valid) { into.add(v, valid); });
+    }
+  }
+
+  void binarize(float cutoff, std::uint64_t* bits, int words) const {
+    const int height = rows_->y().begin(down_);
+    std::fill(bits, bits + static_cast<std::int64_t>(words) * height, std::uint64_t{0});
+    for (int c = 0; c < across_ * down_; ++c) {
+      if (bounds(c).high <= cutoff) continue;
+      const int i = c / across_, j = c % across_;
+      if (bounds(c).low > cutoff) {
+        int last = j;
+        while (last + 1 < across_ && bounds(c + last + 1 - j).low > cutoff) ++last;
+        for (int y = rows_->y().begin(i); y < rows_->y().begin(i + 1); ++y)
+          set_bits(bits + std::int64_t{y} * words, rows_->x().begin(j), rows_->x().begin(last + 1));
+        c += last - j;
+        continue;
+      }
+      evaluate(c, [&](int x, int y, const Floats16& v, std::uint32_t valid) {
+        const std::uint64_t above = compare_bits<Comparison::greater>(v, cutoff) & valid;
+        std::uint64_t* const word = bits + std::int64_t{y} * words + x / 64;
+        word[0] |= above << (x % 64);
+        if (x % 64 > 48 && above >> (64 - x % 64) != 0) word[1] |= above >> (64 - x % 64);
+      });
+    }
+  }
+
+ private:
+  const Range& bounds(int c) const { return bounds_[static_cast<std::size_t>(c)]; }
+
+  std::int64_t pixels(int c) const {
+    const int i = c / across_, j = c % across_;
+    return std::int64_t{rows_->y().begin(i + 1) - rows_->y().begin(i)} *
+           (rows_->x().begin(j + 1) - rows_->x().begin(j));
+  }
+
+  // Calls use(x, y, sixteen pixels from (x, y) on, which of them lie in the cell).
+  template <class Use>
+  FASTCAM_INLINE void evaluate(int c, const Use& use) const {
+    const Axis &xs = rows_->x(), &ys = rows_->y();
+    const int i = c / across_, j = c % across_, top = ys.begin(i), bottom = ys.begin(i + 1), right = xs.begin(j + 1);
+    const float *above = rows_->wide(ys.tap(top, 0)), *below = rows_->wide(ys.tap(top, 1)), *f = ys.factors(0);
+    for (int x = xs.begin(j); x < right; x += 16) {
+      const std::uint32_t valid = right - x >= 16 ? 0xffffu : (1u << (right - x)) - 1;
+      const Floats16 a = Floats16::at(above + x), b = Floats16::at(below + x);
+      Floats16 difference;
+      for (int p = 0; p < a.parts; ++p) difference.part[p] = b.part[p] - a.part[p];
+      for (int y = top; y < bottom; ++y) {
+        Floats16 v;
+        for (int p = 0; p < a.parts; ++p) v.part[p] = a.part[p] + difference.part[p] * f[y];
+        use(x, y, v, valid);
+      }
+    }
+  }
+
+  // What lies beside the cell are other pixels of the map, or NaN: to look at them too does no harm.
+  void widen(Range& range, int c) const {
+    Floats16 low, high;
+    for (int p = 0; p < low.parts; ++p) {
+      low.part[p] = all_lanes(range.low);
+      high.part[p] = all_lanes(range.high);
+    }
+    evaluate(c, [&](int, int, const Floats16& v, std::uint32_t) {
+      for (int p = 0; p < v.parts; ++p) {
+        low.part[p] = v.part[p] < low.part[p] ? v.part[p] : low.part[p];
+        high.part[p] = v.part[p] > high.part[p] ? v.part[p] : high.part[p];
+      }
+    });
+    float values[32];
+    low.to(values);
+    high.to(values + 16);
+    range = {*std::min_element(values, values + 16), *std::max_element(values + 16, values + 32)};
+  }
+
+  const ResizedRows* rows_ = nullptr;
+  int across_ = 0, down_ = 0;
+  Buffer<Range> bounds_;
+};
+
+}  // namespace fastcam::FASTCAM_ISA
