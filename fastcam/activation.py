@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -76,13 +77,14 @@ def checked_rows(features: Tensor, weight: Tensor, index: Index | None) -> Tenso
 
 def _checked_index(index: Index, images: int, device: torch.device, *, classes: int) -> Tensor:
     try:
-        rows = torch.as_tensor(index)
+        # torch takes no array with negative strides; a copy has none.
+        rows = torch.as_tensor(index.copy() if isinstance(index, np.ndarray) else index)
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"index must be integers of shape (N,) or (N, T), got {index!r}") from error
-    if rows.numel() == 0 and not isinstance(index, Tensor):
-        rows = rows.to(torch.int64)
-    if rows.dtype.is_floating_point or rows.dtype.is_complex or rows.dtype == torch.bool:
+    empty_list = rows.numel() == 0 and not isinstance(index, Tensor)
+    if not empty_list and (rows.dtype.is_floating_point or rows.dtype.is_complex or rows.dtype == torch.bool):
         raise TypeError(f"index must be integers, got {rows.dtype}")
+    rows = rows.to(torch.int64)
     if rows.ndim == 0:
         rows = rows.expand(images)
     if rows.ndim not in (1, 2) or len(rows) != images:
@@ -93,7 +95,7 @@ def _checked_index(index: Index, images: int, device: torch.device, *, classes: 
         low, high = int(rows.min()), int(rows.max())
         if low < 0 or high >= classes:
             raise ValueError(f"index must lie in [0, {classes}), got {low if low < 0 else high}")
-    return rows.to(device=device, dtype=torch.int64, non_blocking=True)
+    return rows.to(device, non_blocking=True)
 
 
 def _check_floating(name: str, value: object) -> None:

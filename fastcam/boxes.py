@@ -21,6 +21,7 @@ def box_iou(a: Tensor, b: Tensor, *, inclusive: bool = False) -> Tensor:
         (N, M) float64. The intersection is clamped at 0; two boxes without area have an IoU of 0.
 
     Raises:
+        TypeError: not a tensor.
         ValueError: a shape other than (N, 4).
 
     Example:
@@ -89,14 +90,17 @@ def crop_boxes(
     """
     if crop[0] > resize[0] or crop[1] > resize[1]:
         raise ValueError(f"crop must fit in resize={resize}, got {crop}")
-    shift = boxes.new_tensor([(resize[1] - crop[1]) // 2, (resize[0] - crop[0]) // 2] * 2, dtype=torch.float64)
-    moved = (_checked("boxes", boxes) * _scale(image_size, resize) - shift).trunc().to(torch.int64)
+    checked = _checked("boxes", boxes)
+    shift = checked.new_tensor([(resize[1] - crop[1]) // 2, (resize[0] - crop[0]) // 2] * 2)
+    moved = (checked * _scale(image_size, resize) - shift).trunc().to(torch.int64)
     low = moved[:, :2].clamp(min=0)
     high = torch.minimum(moved[:, 2:], moved.new_tensor([crop[1] - 1, crop[0] - 1]))
     return torch.cat((low, high), dim=1)
 
 
 def _checked(name: str, boxes: Tensor) -> Tensor:
+    if not isinstance(boxes, Tensor):
+        raise TypeError(f"{name} must be a tensor (N, 4), got {type(boxes).__name__}")
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f"{name} must be (N, 4), got shape {tuple(boxes.shape)}")
     return boxes.to(torch.float64)

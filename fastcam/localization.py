@@ -94,7 +94,9 @@ class Localization:
         shape = self.areas.shape
         labels = torch.zeros(shape, dtype=torch.int64, device=self.boxes.device) if self.labels is None else self.labels
         scores = torch.ones(shape, device=self.boxes.device) if self.scores is None else self.scores
-        per_image = self.boxes.reshape(n, -1, 4), scores.reshape(n, -1), labels.reshape(n, -1)
+        per_image = (
+            part if part.ndim > ndim else part[:, None] for part, ndim in ((self.boxes, 2), (scores, 1), (labels, 1))
+        )
         return [{"boxes": b, "scores": s, "labels": k} for b, s, k in zip(*per_image, strict=True)]
 
 
@@ -142,7 +144,7 @@ def localize(
         >>> weight = torch.tensor([[1.0, 0.0]])
         >>> found = fastcam.localize(features, weight, [0], size=(224, 224))
         >>> found.boxes
-        tensor([[ 27.,  59., 165., 133.]])
+        tensor([[ 25.,  57., 167., 135.]])
     """
     chosen = _overridden(protocol, percentile, threshold)
     labels = checked_rows(features, weight, index)
@@ -151,7 +153,7 @@ def localize(
     per_image = 1 if maps.ndim == 3 else maps.shape[1]
     flat = maps.reshape(-1, *maps.shape[-2:])
     if isinstance(sizes, list):
-        sizes = [one for one in sizes for _ in range(per_image)]
+        sizes = [one for one in sizes for _ in range(per_image)] if per_image else sizes[0]
     found = _located(flat, sizes, chosen, return_maps, return_masks)
     return _shaped(found, maps.shape[:-2], labels)
 
@@ -184,23 +186,24 @@ def boxes_from_maps(
         >>> fastcam.boxes_from_maps(heat).boxes
         tensor([[1., 2., 7., 5.]])
     """
+    chosen = _overridden(protocol, None, None)
     several = [_checked_maps(one) for one in (maps if isinstance(maps, Sequence) else [maps])]
-    if protocol.quantize and protocol.normalize == "none" and any(one.dtype == torch.uint8 for one in several):
+    if chosen.quantize and chosen.normalize == "none" and any(one.dtype == torch.uint8 for one in several):
         raise ValueError(
             "protocol.quantize without normalize takes maps in [0, 1], got uint8 maps; "
             'divide them by 255, or use normalize="max"'
         )
+    several = [one for one in several if len(one)] or several[:1] or [torch.zeros(0, 1, 1)]
     images = sum(map(len, several))
     if len({one.shape[1:] for one in several}) == 1 and len({one.device for one in several}) == 1:
         flat = torch.cat([one.to(torch.float32) for one in several])
         sizes = (flat.shape[1], flat.shape[2]) if size is None else checked_sizes(size, images)
-        return _shaped(_located(flat, sizes, protocol, False, False), flat.shape[:1], None)
+        return _shaped(_located(flat, sizes, chosen, False, False), flat.shape[:1], None)
     single = [one[i : i + 1] for one in several for i in range(len(one))]
     wanted = [(one.shape[1], one.shape[2]) for one in single] if size is None else checked_sizes(size, images)
     each = wanted if isinstance(wanted, list) else [wanted] * images
-    device = single[0].device if single else torch.device("cpu")
-    parts = [_located(one, at, protocol, False, False) for one, at in zip(single, each, strict=True)]
-    boxes, areas, thresholds = (torch.cat([part[i].to(device) for part in parts]) for i in range(3))
+    parts = [_located(one, at, chosen, False, False) for one, at in zip(single, each, strict=True)]
+    boxes, areas, thresholds = (torch.cat([part[i].to(single[0].device) for part in parts]) for i in range(3))
     return Localization(boxes, areas, thresholds)
 
 
@@ -256,8 +259,8 @@ def _shaped(found: _Located, shape: Sequence[int], labels: Tensor | None) -> Loc
             return part
         if isinstance(part, Tensor):
             return part.reshape(*shape, *part.shape[1:])
-        t = shape[1]
-        return [torch.stack(part[i : i + t]) for i in range(0, len(part), t)]
+        n, t = shape
+        return [torch.stack(part[i : i + t]) for i in range(0, n * t, t)]
 
     boxes, areas, thresholds, maps, masks = map(grouped, found)
     return Localization(boxes, areas, thresholds, labels=labels, maps=maps, masks=masks)
@@ -275,7 +278,8 @@ def _checked_maps(maps: Tensor | npt.NDArray[Any]) -> Tensor:
     if isinstance(maps, np.ndarray):
         if maps.dtype.kind != "f" and maps.dtype != np.uint8:
             raise TypeError(f"maps must be floating point or uint8, got {maps.dtype}")
-        maps = torch.from_numpy(np.array(maps, dtype=np.uint8 if maps.dtype == np.uint8 else np.float32))
+        with np.errstate(over="ignore"):
+            maps = torch.from_numpy(np.array(maps, dtype=np.uint8 if maps.dtype == np.uint8 else np.float32))
     if not isinstance(maps, Tensor):
         raise TypeError(f"maps must be a tensor, an array or a list of them, got {type(maps).__name__}")
     if not maps.dtype.is_floating_point and maps.dtype != torch.uint8:

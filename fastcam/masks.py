@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from fastcam.ops import regions
+from fastcam.sizes import checked_size
 
 __all__ = ["MaskBoxes", "PackedMasks", "boxes_from_masks"]
 
@@ -43,8 +45,7 @@ class PackedMasks:
         if not isinstance(self.bits, Tensor) or self.bits.dtype != torch.int64:
             got = self.bits.dtype if isinstance(self.bits, Tensor) else type(self.bits).__name__
             raise TypeError(f"bits must be an int64 tensor, got {got}")
-        if len(self.size) != 2 or min(self.size) < 1:
-            raise ValueError(f"size must be (H, W), each at least 1, got {self.size}")
+        object.__setattr__(self, "size", checked_size(self.size))
         row = (self.size[0], -(-self.size[1] // 64))
         if self.bits.ndim != 3 or tuple(self.bits.shape[1:]) != row:
             raise ValueError(f"bits must be (N, {row[0]}, {row[1]}) for size {self.size}, got {tuple(self.bits.shape)}")
@@ -132,7 +133,8 @@ def boxes_from_masks(
 def _checked_masks(masks: Tensor | npt.NDArray[Any]) -> Tensor:
     """Masks as a contiguous (N, H, W) tensor of bool or uint8."""
     try:
-        tensor = masks if isinstance(masks, Tensor) else torch.tensor(masks)
+        # A copy: torch takes no array with negative strides, and warns of one that cannot be written to.
+        tensor = masks if isinstance(masks, Tensor) else torch.from_numpy(np.array(masks))
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"masks must be a tensor, an array or PackedMasks, got {type(masks).__name__}") from error
     if tensor.dtype not in (torch.bool, torch.uint8):

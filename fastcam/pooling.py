@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 
 import torch
 from torch import Tensor, nn
@@ -95,12 +96,13 @@ class TAP(nn.Module):
         return f"threshold={self.threshold}, keepdim={self.keepdim}"
 
 
-def _checked_threshold(threshold: float) -> float:
-    if isinstance(threshold, bool) or not isinstance(threshold, (int, float)):
+def _checked_threshold(threshold: object) -> float:
+    if isinstance(threshold, bool) or not isinstance(threshold, Real):
         raise TypeError(f"threshold must be a number in [0, 1), got {threshold!r}")
-    if math.isnan(threshold) or not 0 <= threshold < 1:
+    value = float(threshold)
+    if math.isnan(value) or not 0 <= value < 1:
         raise ValueError(f"threshold must lie in [0, 1), got {threshold!r}")
-    return float(threshold)
+    return value
 
 
 def _kind(x: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass, fields, replace
+from numbers import Real
 from typing import Any, Final, Literal, get_args
 
 __all__ = ["AUTHORS", "NAMED", "PAPER", "VANILLA", "WSOLEVAL", "Protocol"]
@@ -55,7 +56,7 @@ class Protocol:
     Example:
         >>> import fastcam
         >>> fastcam.PAPER.replace(percentile=95).percentile
-        95
+        95.0
     """
 
     clamp_negative: bool = True
@@ -77,16 +78,16 @@ class Protocol:
         for name in ("clamp_negative", "quantize"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name} must be a bool, got {getattr(self, name)!r}")
-        _check_number("percentile", self.percentile, 100)
-        _check_number("threshold", self.threshold, 1)
+        for name, upper in (("percentile", 100), ("threshold", 1)):
+            object.__setattr__(self, name, _checked_number(name, getattr(self, name), upper))
         if 0 < self.percentile <= 1:
             raise ValueError(
-                f"percentile is in percent, [0, 100]; {self.percentile!r} looks like a fraction: "
+                f"percentile is in percent, [0, 100]; {self.percentile:g} looks like a fraction: "
                 f"did you mean {self.percentile * 100:g}?"
             )
         if self.percentile < 80:
             warnings.warn(
-                f"percentile={self.percentile!r} is below the range [80, 100] in which Eq. 6 was studied",
+                f"percentile={self.percentile:g} is below the range [80, 100] in which Eq. 6 was studied",
                 UserWarning,
                 stacklevel=3,
             )
@@ -100,11 +101,13 @@ class Protocol:
         return replace(self, **changes)
 
 
-def _check_number(name: str, value: object, upper: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+def _checked_number(name: str, value: object, upper: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    if math.isnan(value) or not 0 <= value <= upper:
+    number = float(value)
+    if math.isnan(number) or not 0 <= number <= upper:
         raise ValueError(f"{name} must lie in [0, {upper:g}], got {value!r}")
+    return number
 
 
 PAPER: Final = Protocol()

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["Size", "checked_sizes"]
+__all__ = ["Size", "checked_size", "checked_sizes"]
 
 Size = tuple[int, int] | Sequence[int]
 
@@ -21,19 +21,20 @@ def checked_sizes(size: Any, images: int) -> tuple[int, int] | list[tuple[int, i
     except TypeError as error:
         raise TypeError(f"{wanted}, got {size!r}") from error
     if len(items) == 2 and not any(hasattr(item, "__len__") and getattr(item, "ndim", 1) for item in items):
-        return _checked_size(items, wanted)
+        return checked_size(items, wanted)
     if len(items) != images:
         raise ValueError(f"{wanted}, got {len(items)} of them")
-    return [_checked_size(item, wanted) for item in items]
+    return [checked_size(item, wanted) for item in items]
 
 
-def _checked_size(size: Any, wanted: str) -> tuple[int, int]:  # noqa: ANN401
+def checked_size(size: Any, wanted: str = "size must be (H, W)") -> tuple[int, int]:  # noqa: ANN401
+    """One (H, W) as integers; errors begin with what is wanted."""
     try:
         height, width = (operator.index(length) for length in size)
     except TypeError as error:
         raise TypeError(f"{wanted}, in whole pixels, got {size!r}") from error
     except ValueError as error:
-        raise ValueError(f"{wanted}, got {size!r}") from error
+        raise ValueError(f"{wanted}, each at least 1, got {size!r}") from error
     if height < 1 or width < 1 or height * width > _MOST_PIXELS:
         raise ValueError(f"{wanted}, each at least 1 and at most 2^30 pixels in all, got {(height, width)}")
     return height, width

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from fastcam.ops.core import core
 from hypothesis import HealthCheck, settings
+
+from fastcam.ops.core import core
 
 settings.register_profile(
     "ci",

@@ -20,7 +20,12 @@ SHELL_BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
 def run(block: str, folder: Path) -> subprocess.CompletedProcess[str]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
-        ["bash", "-euc", block], cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=True
+        ["bash", "-euc", block],
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
     )
 
 
