@@ -127,7 +127,7 @@ class Cells {
     evaluate(c, [&](int, int, const Floats16& v, std::uint32_t) {
       for (int p = 0; p < v.parts; ++p) {
         low.part[p] = v.part[p] < low.part[p] ? v.part[p] : low.part[p];
-        high.part[p] = v.part[p] > high.part[p] ? v.part[p] : high.part[p];
+        high.part[p] = larger(v.part[p], high.part[p]);
       }
     });
     float values[32];

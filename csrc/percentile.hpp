@@ -42,7 +42,7 @@ inline Range range_of(const float* p, std::int64_t count, Range so_far) {
   for (std::int64_t i = 0; i < count; i += lanes<float>) {
     const Vector<float> v = load(p + i);
     low = v < low ? v : low;
-    high = v > high ? v : high;
+    high = larger(v, high);
   }
   for (int i = 0; i < lanes<float>; ++i) {
     so_far.low = std::min(so_far.low, low[i]);

@@ -4,8 +4,10 @@
 // ones in the cache. Sums run in sixteen lanes whatever the processor's vectors hold, so results are the same on all.
 #pragma once
 
+#include <cmath>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
 #include "buffer.hpp"
 #include "core.hpp"
@@ -15,6 +17,26 @@ namespace fastcam::FASTCAM_ISA {
 
 template <class Element>
 using Work = std::conditional_t<std::is_same_v<Element, double>, double, float>;
+
+// A vector of elements, widened as widen() does one.
+template <class T>
+FASTCAM_INLINE Vector<T> load_wide(const T* p) {
+  return load(p);
+}
+
+FASTCAM_INLINE Vector<std::uint32_t> load_16_bits(const void* p) {
+  typedef std::uint16_t Words __attribute__((vector_size(vector_bytes / 2), aligned(1), may_alias));
+  return __builtin_convertvector(*static_cast<const Words*>(p), Vector<std::uint32_t>);
+}
+FASTCAM_INLINE Vector<float> load_wide(const BFloat* p) {
+  return (Vector<float>)(load_16_bits(p) << 16);
+}
+FASTCAM_INLINE Vector<float> load_wide(const Half* p) {
+  const Vector<std::uint32_t> bits = load_16_bits(p), magnitude = (bits & 0x7fffu) << 13;
+  const auto special = (Vector<std::uint32_t>)(magnitude >= 0x0f800000u) & 0x7f800000u;
+  const auto scaled = (Vector<std::uint32_t>)((Vector<float>)magnitude * 0x1p112f);
+  return (Vector<float>)(scaled | special | (bits & 0x8000u) << 16);
+}
 
 template <class T>
 using Count = std::conditional_t<sizeof(T) == 8, std::int64_t, std::int32_t>;
@@ -30,29 +52,50 @@ struct Sixteen {
   }
   template <class Element>
   FASTCAM_INLINE explicit Sixteen(const Element* from) {
-    if constexpr (std::is_same_v<Element, T>) {
-      for (int i = 0; i < parts; ++i) part[i] = load(from + i * lanes<T>);
-    } else {
-      T wide[16];
-      for (int i = 0; i < 16; ++i) wide[i] = widen(from[i]);
-      for (int i = 0; i < parts; ++i) part[i] = load(wide + i * lanes<T>);
-    }
+    for (int i = 0; i < parts; ++i) part[i] = load_wide(from + i * lanes<T>);
   }
   FASTCAM_INLINE void to(T* out) const {
     for (int i = 0; i < parts; ++i) store(out + i * lanes<T>, part[i]);
   }
 };
 
-// Running maximum, and whether there was a NaN.
+// The kept values exceed this: threshold * max; where the maximum is infinite, all finite numbers fall short.
+template <class T>
+T cutoff_of(T max, T threshold) {
+  if (max == std::numeric_limits<T>::infinity()) return std::numeric_limits<T>::max();
+  if (max == -std::numeric_limits<T>::infinity()) return max;
+  return max * threshold;
+}
+
+// Lanes i and i + Width of one vector exchanged.
+template <class T, std::size_t Width, std::size_t... I>
+FASTCAM_INLINE Vector<T> rotated(const Vector<T>& v, std::index_sequence<I...>) {
+  return __builtin_shufflevector(v, v, ((I + Width) % sizeof...(I))...);
+}
+
+// Combines the sixteen lanes, i with i + 8, then with i + 4, i + 2 and i + 1.
+template <class T, class Combine>
+FASTCAM_INLINE T fold(Sixteen<T> v, const Combine& combine) {
+  for (int n = v.parts / 2; n > 0; n /= 2)
+    for (int i = 0; i < n; ++i) v.part[i] = combine(v.part[i], v.part[i + n]);
+  constexpr auto all = std::make_index_sequence<lanes<T>>{};
+  Vector<T> x = v.part[0];
+  if constexpr (lanes<T> > 8) x = combine(x, rotated<T, 8>(x, all));
+  if constexpr (lanes<T> > 4) x = combine(x, rotated<T, 4>(x, all));
+  if constexpr (lanes<T> > 2) x = combine(x, rotated<T, 2>(x, all));
+  return combine(x, rotated<T, 1>(x, all))[0];
+}
+
+// Running maximum, and a sum that is not finite if any value was not.
 template <class T>
 struct Maximum {
   Sixteen<T> max{-std::numeric_limits<T>::infinity()};
-  Sixteen<Count<T>> nan{0};
+  Sixteen<T> sum{0};
 
   FASTCAM_INLINE void add(const Sixteen<T>& v) {
     for (int i = 0; i < v.parts; ++i) {
-      max.part[i] = v.part[i] > max.part[i] ? v.part[i] : max.part[i];
-      nan.part[i] |= v.part[i] != v.part[i];
+      max.part[i] = larger(v.part[i], max.part[i]);
+      sum.part[i] += v.part[i];
     }
   }
 };
@@ -72,137 +115,145 @@ struct Kept {
   }
 };
 
-// The kept values exceed this: threshold * max; where the maximum is infinite, all finite numbers fall short.
-template <class T>
-T cutoff_of(T max, T threshold) {
-  if (max == std::numeric_limits<T>::infinity()) return std::numeric_limits<T>::max();
-  if (max == -std::numeric_limits<T>::infinity()) return max;
-  return max * threshold;
-}
-
-// One plane at a time, sixteen positions at a time.
 template <class Element>
-class PlanePool {
+class Pool {
  public:
   using T = Work<Element>;
 
-  PlanePool(std::int64_t positions, T threshold) : positions_(positions), threshold_(threshold) {}
+  Pool(const Planes& planes, double threshold, const Pooled& out)
+      : channels_(planes.channels), positions_(planes.positions), threshold_(static_cast<T>(threshold)), out_(out) {
+    Count<T> unseen[16];
+    for (int i = 0; i < 16; ++i) unseen[i] = i >= 16 - positions_ % 16 ? -1 : 0;
+    unseen_ = Sixteen<Count<T>>(static_cast<const Count<T>*>(unseen));
+  }
 
-  void run(const Element* plane, Element& value, T& cutoff, std::int32_t& count) const {
-    Maximum<T> seen;
-    each(plane, [&](const Sixteen<T>& v) { seen.add(v); });
-    T max[16], sum[16];
-    Count<T> nan[16], kept[16];
-    seen.max.to(max);
-    seen.nan.to(nan);
-    T top = max[0];
-    bool any_nan = false;
-    for (int i = 0; i < 16; ++i) {
-      top = max[i] > top ? max[i] : top;
-      any_nan |= nan[i] != 0;
+  // Plane i, sixteen positions at a time; `plane` is where it starts.
+  void plane(const Element* plane, std::int64_t i) const {
+    const auto add = [](const auto& a, const auto& b) { return a + b; };
+    Maximum<T> seen[2];
+    each<false>(plane, [&](const Sixteen<T>& v, int turn) { seen[turn].add(v); });
+    for (int p = 0; p < seen[0].max.parts; ++p) {
+      seen[0].max.part[p] = larger(seen[0].max.part[p], seen[1].max.part[p]);
+      seen[0].sum.part[p] += seen[1].sum.part[p];
     }
-    count = 0;
-    if (any_nan) {
-      cutoff = std::numeric_limits<T>::quiet_NaN();
-      value = narrow<Element>(cutoff);
-      return;
-    }
-    cutoff = cutoff_of(top, threshold_);
+    const T top = fold(seen[0].max, [](const auto& a, const auto& b) { return larger(a, b); });
+    const T sum = fold(seen[0].sum, add);
+    if (!std::isfinite(sum) && has_nan(plane, 1)) return write(i, std::numeric_limits<T>::quiet_NaN(), 0, 0);
+    const T cutoff = cutoff_of(top, threshold_);
     const Sixteen<T> limit(cutoff);
-    Kept<T> above;
-    each(plane, [&](const Sixteen<T>& v) { above.add(v, limit); });
-    above.sum.to(sum);
-    above.count.to(kept);
-    for (int i = 0; i < 16; ++i) count += static_cast<std::int32_t>(kept[i]);
-    for (int width = 8; width > 0; width /= 2)
-      for (int i = 0; i < width; ++i) sum[i] += sum[i + width];
-    value = narrow<Element>(count > 0 ? sum[0] / static_cast<T>(count) : T{0});
+    Kept<T> kept[2];
+    each<true>(plane, [&](const Sixteen<T>& v, int turn) { kept[turn].add(v, limit); });
+    for (int p = 0; p < limit.parts; ++p) {
+      kept[0].sum.part[p] += kept[1].sum.part[p];
+      kept[0].count.part[p] += kept[1].count.part[p];
+    }
+    write(i, cutoff, fold(kept[0].sum, add), fold(kept[0].count, add));
+  }
+
+  // channels_last: Blocks times sixteen channels, position by position; the first is number i of all.
+  template <int Blocks>
+  void channels(const Element* first, std::int64_t i) const {
+    Maximum<T> seen[Blocks];
+    const Element* from = first;
+    for (std::int64_t p = 0; p < positions_; ++p, from += channels_)
+      for (int b = 0; b < Blocks; ++b) seen[b].add(Sixteen<T>(from + 16 * b));
+    T cutoffs[16 * Blocks], sums[16 * Blocks];
+    Count<T> counts[16 * Blocks];
+    for (int b = 0; b < Blocks; ++b) {
+      seen[b].max.to(cutoffs + 16 * b);
+      seen[b].sum.to(sums + 16 * b);
+    }
+    for (int c = 0; c < 16 * Blocks; ++c)
+      cutoffs[c] = !std::isfinite(sums[c]) && has_nan(first + c, channels_) ? std::numeric_limits<T>::quiet_NaN()
+                                                                            : cutoff_of(cutoffs[c], threshold_);
+    Kept<T> kept[Blocks];
+    from = first;
+    for (std::int64_t p = 0; p < positions_; ++p, from += channels_)
+      for (int b = 0; b < Blocks; ++b)
+        kept[b].add(Sixteen<T>(from + 16 * b), Sixteen<T>(static_cast<const T*>(cutoffs + 16 * b)));
+    for (int b = 0; b < Blocks; ++b) {
+      kept[b].sum.to(sums + 16 * b);
+      kept[b].count.to(counts + 16 * b);
+    }
+    for (int c = 0; c < 16 * Blocks; ++c) write(i + c, cutoffs[c], sums[c], counts[c]);
+  }
+
+  // channels_last: one channel, where fewer than sixteen are left.
+  void channel(const Element* first, std::int64_t i, Buffer<Element>& scratch) const {
+    Element* const copy = scratch.reserve(static_cast<std::size_t>(positions_));
+    for (std::int64_t p = 0; p < positions_; ++p) copy[p] = first[p * channels_];
+    plane(copy, i);
   }
 
  private:
-  template <class Use>
+  // Calls use(sixteen positions, 0 or 1 in turn): two sums side by side wait less for one another.
+  // Positions that sixteen do not divide end with the last sixteen of all: some are then seen twice, which a maximum
+  // does not mind. Where each may be seen `once`, -infinity takes their place.
+  template <bool Once, class Use>
   FASTCAM_INLINE void each(const Element* plane, const Use& use) const {
     std::int64_t p = 0;
-    for (; p + 16 <= positions_; p += 16) use(Sixteen<T>(plane + p));
+    for (; p + 32 <= positions_; p += 32) {
+      use(Sixteen<T>(plane + p), 0);
+      use(Sixteen<T>(plane + p + 16), 1);
+    }
+    if (p + 16 <= positions_) {
+      use(Sixteen<T>(plane + p), 0);
+      p += 16;
+    }
     if (p == positions_) return;
-    T last[16];
-    for (int i = 0; i < 16; ++i)
-      last[i] = i < positions_ - p ? static_cast<T>(widen(plane[p + i])) : -std::numeric_limits<T>::infinity();
-    use(Sixteen<T>(static_cast<const T*>(last)));
-  }
-
-  std::int64_t positions_;
-  T threshold_;
-};
-
-template <class Element>
-void pool_planes(const Planes& planes, double threshold, std::int64_t begin, std::int64_t end, const Pooled& out) {
-  using T = Work<Element>;
-  const PlanePool<Element> pool(planes.positions, static_cast<T>(threshold));
-  for (std::int64_t i = begin; i < end; ++i)
-    pool.run(static_cast<const Element*>(planes.data) + i * planes.positions, static_cast<Element*>(out.values)[i],
-             static_cast<T*>(out.cutoffs)[i], out.counts[i]);
-}
-
-// channels_last: sixteen channels at a time, position by position.
-template <class Element>
-class ImagePool {
- public:
-  using T = Work<Element>;
-
-  ImagePool(const Planes& planes, T threshold, const Pooled& out)
-      : channels_(planes.channels), positions_(planes.positions), threshold_(threshold), out_(out) {
-    copy_.reserve(static_cast<std::size_t>(16 * positions_));
-  }
-
-  // Pools `count` channels from `from` on, which lie `first` values into the output.
-  void run(const Element* from, int count, std::int64_t first) {
-    Maximum<T> seen;
-    for (std::int64_t p = 0; p < positions_; ++p, from += channels_) {
-      const Sixteen<T> v = count == 16 ? Sixteen<T>(from) : some(from, count);
-      v.to(copy_.data() + 16 * p);
-      seen.add(v);
+    if (positions_ < 16) {
+      T few[16];
+      for (int i = 0; i < 16; ++i)
+        few[i] = i < positions_ ? static_cast<T>(widen(plane[i]))
+                                : (Once ? -std::numeric_limits<T>::infinity() : static_cast<T>(widen(plane[0])));
+      return use(Sixteen<T>(static_cast<const T*>(few)), 1);
     }
-    T cutoff[16], sum[16];
-    Count<T> nan[16], kept[16];
-    seen.max.to(cutoff);
-    seen.nan.to(nan);
-    for (T& c : cutoff) c = cutoff_of(c, threshold_);
-    const Sixteen<T> limit(static_cast<const T*>(cutoff));
-    Kept<T> above;
-    for (std::int64_t p = 0; p < positions_; ++p)
-      above.add(Sixteen<T>(static_cast<const T*>(copy_.data() + 16 * p)), limit);
-    above.sum.to(sum);
-    above.count.to(kept);
-    for (int i = 0; i < count; ++i) {
-      constexpr T missing = std::numeric_limits<T>::quiet_NaN();
-      const T mean = kept[i] > 0 ? sum[i] / static_cast<T>(kept[i]) : T{0};
-      out_.counts[first + i] = nan[i] != 0 ? 0 : static_cast<std::int32_t>(kept[i]);
-      static_cast<T*>(out_.cutoffs)[first + i] = nan[i] != 0 ? missing : cutoff[i];
-      static_cast<Element*>(out_.values)[first + i] = narrow<Element>(nan[i] != 0 ? missing : mean);
+    Sixteen<T> last(plane + positions_ - 16);
+    if constexpr (Once) {
+      for (int i = 0; i < last.parts; ++i)
+        last.part[i] = unseen_.part[i] ? last.part[i] : all_lanes(-std::numeric_limits<T>::infinity());
     }
+    use(last, 1);
   }
 
- private:
-  static Sixteen<T> some(const Element* from, int count) {
-    T wide[16] = {};
-    for (int i = 0; i < count; ++i) wide[i] = widen(from[i]);
-    return Sixteen<T>(static_cast<const T*>(wide));
+  bool has_nan(const Element* from, std::int64_t stride) const {
+    bool nan = false;
+    for (std::int64_t p = 0; p < positions_; ++p) nan |= widen(from[p * stride]) != widen(from[p * stride]);
+    return nan;
+  }
+
+  void write(std::int64_t i, T cutoff, T sum, Count<T> count) const {
+    const T mean = cutoff != cutoff ? cutoff : count > 0 ? sum / static_cast<T>(count) : T{0};
+    out_.counts[i] = static_cast<std::int32_t>(count);
+    static_cast<T*>(out_.cutoffs)[i] = cutoff;
+    static_cast<Element*>(out_.values)[i] = narrow<Element>(mean);
   }
 
   std::int64_t channels_, positions_;
   T threshold_;
   Pooled out_;
-  Buffer<T> copy_;
+  Sixteen<Count<T>> unseen_{0};  // lanes of the last sixteen positions that no full sixteen before them holds
 };
 
 template <class Element>
+void pool_planes(const Planes& planes, double threshold, std::int64_t begin, std::int64_t end, const Pooled& out) {
+  const Pool<Element> pool(planes, threshold, out);
+  for (std::int64_t i = begin; i < end; ++i)
+    pool.plane(static_cast<const Element*>(planes.data) + i * planes.positions, i);
+}
+
+template <class Element>
 void pool_images(const Planes& planes, double threshold, std::int64_t begin, std::int64_t end, const Pooled& out) {
-  ImagePool<Element> pool(planes, static_cast<Work<Element>>(threshold), out);
+  constexpr int blocks = 4;
+  const Pool<Element> pool(planes, threshold, out);
+  const std::int64_t channels = planes.channels;
+  Buffer<Element> scratch;
   for (std::int64_t n = begin; n < end; ++n) {
-    const Element* image = static_cast<const Element*>(planes.data) + n * planes.channels * planes.positions;
-    for (std::int64_t c = 0; c < planes.channels; c += 16)
-      pool.run(image + c, static_cast<int>(std::min<std::int64_t>(16, planes.channels - c)), n * planes.channels + c);
+    const Element* image = static_cast<const Element*>(planes.data) + n * channels * planes.positions;
+    std::int64_t c = 0;
+    for (; c + 16 * blocks <= channels; c += 16 * blocks) pool.template channels<blocks>(image + c, n * channels + c);
+    for (; c + 16 <= channels; c += 16) pool.template channels<1>(image + c, n * channels + c);
+    for (; c < channels; ++c) pool.channel(image + c, n * channels + c, scratch);
   }
 }
 

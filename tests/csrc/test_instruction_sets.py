@@ -9,10 +9,11 @@ import subprocess
 from itertools import product
 from pathlib import Path
 
-import fastcam
 import pytest
 import torch
 from cases import LAYOUTS, RESIZES, heat_maps, pooling_input, random_masks, smooth_maps
+
+import fastcam
 from fastcam.ops.core import core
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +30,7 @@ def flags():
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the builds differ on x86 only")
 @pytest.mark.skipif(not shutil.which("g++") or not shutil.which("nm"), reason="needs g++ and nm")
-@pytest.mark.parametrize("name", ["avx2", "avx512"])
+@pytest.mark.parametrize("name", [pytest.param("avx2", marks=pytest.mark.long), "avx512"])
 def test_a_build_shares_no_weak_symbol_with_the_others(name, tmp_path):
     # The linker keeps one copy of a weak symbol for all: were it that of the newest set, old processors would trap.
     if not CMAKE.is_file():

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 from cases import DTYPES, LAYOUTS
-from fastcam.ops.activation import cam
-from fastcam.reference import activation as reference
 from hypothesis import given
 from hypothesis import strategies as st
+
+from fastcam.ops.activation import cam
+from fastcam.reference import activation as reference
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory")
 
@@ -45,13 +46,13 @@ SHAPES = [(1, 1), (1, 7), (7, 7), (14, 14), (28, 28), (15, 17), (3, 129)]
 
 
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
-@pytest.mark.parametrize("channels", [1, 2, 3, 16, 63, 65, 512])
 @pytest.mark.parametrize("size", SHAPES, ids=str)
-def test_any_number_of_channels_and_positions(size, channels, layout, instruction_set):  # noqa: ARG001
-    features, weight = made(2, channels, *size)
-    features = LAYOUTS[layout](features)
-    index = torch.tensor([4, 0])
-    assert_same_bits(cam(features, weight, index, True), reference.cam(features, weight, index, True))
+def test_any_number_of_channels_and_positions(size, layout, instruction_set):  # noqa: ARG001
+    for channels in (1, 2, 3, 16, 63, 65, 300):
+        features, weight = made(2, channels, *size)
+        features = LAYOUTS[layout](features)
+        index = torch.tensor([4, 0])
+        assert_same_bits(cam(features, weight, index, True), reference.cam(features, weight, index, True))
 
 
 @pytest.mark.parametrize("classes", [1, 2, 3, 5, 9, 30])

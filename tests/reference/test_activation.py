@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 from cases import PERCENTILES, RESIZES, heat_maps, score_map
-from fastcam.reference.activation import cam, kept, normalize, percentile, resize
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+
+from fastcam.reference.activation import cam, kept, normalize, percentile, resize
 
 INTERPOLATIONS = ["bilinear", "bicubic"]
 

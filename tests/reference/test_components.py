@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from cases import adversarial_masks, mask_shapes, random_masks
-from fastcam.reference.components import Component, components, largest
 from scipy import ndimage
+
+from fastcam.reference.components import Component, components, largest
 
 SHAPES = list(mask_shapes())
 

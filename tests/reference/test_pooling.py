@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 from cases import DTYPES, POOLING_SIZES, POOLING_THRESHOLDS, pooling_channels, pooling_input
-from fastcam.reference.pooling import tap_backward, tap_forward
 from torch import Tensor
+
+from fastcam.reference.pooling import tap_backward, tap_forward
 
 # The paper's released code (won-bae/rethinkingCAM @625dc28), run on these features and this classifier.
 FEATURES = torch.zeros(1, 4, 4, 4)

@@ -1,0 +1,244 @@
+"""The operator from maps to boxes against the reference, bit for bit."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from cases import PERCENTILES, RESIZES, broken_maps, heat_maps, score_map, smooth_maps
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fastcam
+from fastcam.ops.localization import locate
+from fastcam.reference import activation, components
+
+pytestmark = pytest.mark.usefixtures("poisoned_memory")
+
+INTERPOLATIONS = ("bilinear", "bicubic")
+NORMALIZATIONS = ("none", "minmax", "max", "percentile")
+# interpolation, normalize, quantize, percentile, threshold, polygon, connectivity, clipped, whole_image
+PAPER = ("bilinear", "none", False, 90.0, 0.35, False, 8, False, False)
+AUTHORS = ("bicubic", "minmax", True, 90.0, 0.35, True, 8, False, True)
+WSOLEVAL = ("bicubic", "minmax", True, 100.0, 0.2, True, 8, True, False)
+
+
+def by_reference(maps, height, width, options):
+    interpolation, normalization, quantize, q, threshold, polygon, connectivity, clipped, whole = options
+    full, thresholds, masks = activation.kept(
+        maps,
+        (height, width),
+        interpolation=interpolation,
+        normalization=normalization,
+        quantize=quantize,
+        q=q,
+        threshold=threshold,
+    )
+    boxes, areas = [], []
+    for mask in masks.numpy():
+        found = components.largest(mask, "polygon" if polygon else "pixels", connectivity)
+        if found is None:
+            boxes.append([0, 0, width, height] if whole else [0, 0, 0, 0])
+            areas.append(0)
+            continue
+        x1, y1 = (min(found.x1, width - 1), min(found.y1, height - 1)) if clipped else (found.x1, found.y1)
+        boxes.append([found.x0, found.y0, x1, y1])
+        areas.append(found.polygon if polygon else found.pixels)
+    area_dtype = torch.float64 if polygon else torch.int64
+    boxes = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+    return boxes, torch.tensor(areas, dtype=area_dtype), thresholds, full, masks
+
+
+def assert_same_bits(found, wanted):
+    for a, b in zip(found, wanted, strict=True):
+        assert a.dtype == b.dtype
+        torch.testing.assert_close(a, b, rtol=0, atol=0, equal_nan=True)
+
+
+def assert_locates_as_reference(maps, size, options, wanted=None):
+    wanted = by_reference(maps, *size, options) if wanted is None else wanted
+    assert_same_bits(locate(maps, *size, *options, True, True), wanted)
+    # Without the maps a faster path need not make them, and must not find anything else.
+    found = locate(maps, *size, *options, False, False)
+    assert_same_bits(found[:3], wanted[:3])
+    assert [len(part) for part in found[3:]] == [0, 0]
+
+
+def stacked(maps):
+    return torch.stack(list(maps.values()))
+
+
+@cache  # the same for every instruction set
+def example(source, seed, size, options):
+    maps = stacked(heat_maps(*source, seed))
+    return maps, size, options, by_reference(maps, *size, options)
+
+
+@pytest.mark.parametrize(("source", "size"), RESIZES, ids=str)
+@pytest.mark.parametrize("options", [PAPER, AUTHORS, WSOLEVAL], ids=["PAPER", "AUTHORS", "WSOLEVAL"])
+def test_maps_of_many_kinds(options, source, size, instruction_set):  # noqa: ARG001
+    assert_locates_as_reference(*example(source, 0, size, options))
+
+
+@pytest.mark.parametrize("options", [PAPER, AUTHORS, WSOLEVAL], ids=["PAPER", "AUTHORS", "WSOLEVAL"])
+def test_the_score_maps_at_the_size_of_a_photograph(options, instruction_set):  # noqa: ARG001
+    for names in ("AB", "CD"):
+        assert_locates_as_reference(torch.stack([score_map(name) for name in names]), (224, 224), options)
+
+
+@pytest.mark.parametrize("normalize", NORMALIZATIONS)
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+@pytest.mark.parametrize("quantize", [False, True])
+def test_broken_maps(quantize, interpolation, normalize, instruction_set):  # noqa: ARG001
+    for size in ((5, 6), (17, 23), (3, 70)):
+        for q, threshold in product((80.0, 95.0, 100.0), (0.0, 0.35)):
+            options = (interpolation, normalize, quantize, q, threshold, *PAPER[5:])
+            assert_locates_as_reference(stacked(broken_maps(5, 6)), size, options)
+
+
+@pytest.mark.parametrize("q", PERCENTILES)
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+def test_percentiles(interpolation, q, instruction_set):  # noqa: ARG001
+    for seed, (source, size) in enumerate((((14, 14), (42, 70)), ((7, 7), (33, 64)), ((3, 4), (100, 5)))):
+        for threshold in (0.0, 0.2, 1.0):
+            options = (interpolation, "none", False, float(q), threshold, *PAPER[5:])
+            assert_locates_as_reference(*example(source, seed, size, options))
+
+
+@pytest.mark.parametrize("q", [85, 87.5, 90])  # of five values: 3.4, 3.5 (where the formula turns round) and 3.6
+def test_percentiles_between_values_far_apart_are_numpys(q, instruction_set):  # noqa: ARG001
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.randn(500, 1, 5, generator=generator) * 10 ** (8 * torch.rand(500, 1, 5, generator=generator))
+    thresholds = locate(maps, 1, 5, *PAPER[:3], float(q), 1.0, *PAPER[5:], False, False)[2]
+    assert thresholds.tolist() == [np.percentile(one, q).item() for one in maps.numpy()]
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_maps_whose_rows_differ_mislead_no_estimate(sign, instruction_set):  # noqa: ARG001
+    # A few rows or columns of such a map say nothing about the others.
+    noise = torch.randn(16, 224, 224, generator=torch.Generator().manual_seed(0))
+    line = torch.arange(224)
+    for i, period in enumerate((2, 3, 5, 7, 8, 14, 16, 28)):
+        noise[i, line % period == period // 2] += 10 * sign
+        noise[8 + i, :, line % period == period // 2] += 10 * sign
+    for q in (80.0, 90.0, 97.0, 99.9):
+        *_, thresholds, _, masks = locate(noise, 224, 224, *PAPER[:3], q, 1.0, *PAPER[5:], False, True)
+        assert thresholds.tolist() == [np.percentile(one, q).item() for one in noise.numpy()]
+        assert torch.equal(masks, noise > thresholds[:, None, None])
+
+
+def test_every_combination_of_options(instruction_set):  # noqa: ARG001
+    kinds = {**heat_maps(4, 5), **broken_maps(4, 5)}
+    maps = torch.stack([kinds[name] for name in ("smooth", "noise", "rectified", "nan", "infinity")])
+    flags = [False, True]
+    for options in product(INTERPOLATIONS, NORMALIZATIONS, flags, (90.0, 100.0), (0.35,), flags, (4, 8), flags, flags):
+        assert_locates_as_reference(maps, (9, 11), options)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.uint8])
+def test_maps_of_any_width_are_worked_on_in_float32(dtype):
+    maps = (stacked(heat_maps(6, 7)).clamp(0, 2) * 100).to(dtype)
+    assert_locates_as_reference(maps, (20, 31), PAPER)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda m: m.transpose(1, 2), lambda m: m[::2, :, 1:], lambda m: m[:1].expand(3, 6, 6)]
+)
+def test_maps_in_any_layout(change):
+    assert_locates_as_reference(change(stacked(heat_maps(6, 6))), (13, 9), PAPER)
+
+
+def test_no_maps():
+    assert_locates_as_reference(torch.ones(0, 3, 4), (8, 9), AUTHORS)
+
+
+@pytest.mark.parametrize("options", [PAPER, AUTHORS], ids=["PAPER", "AUTHORS"])
+def test_the_number_of_threads_and_of_maps_changes_nothing(options, restored_threads):  # noqa: ARG001
+    maps = torch.cat([stacked(heat_maps(14, 14, seed)) for seed in range(6)])
+    torch.set_num_threads(1)
+    wanted = locate(maps, 96, 96, *options, True, True)
+    alone = [locate(maps[i : i + 1], 96, 96, *options, True, True) for i in range(len(maps))]
+    assert_same_bits([torch.cat(parts) for parts in zip(*alone, strict=True)], wanted)
+    for threads in (2, 5):
+        torch.set_num_threads(threads)
+        assert_same_bits(locate(maps, 96, 96, *options, True, True), wanted)
+        assert_same_bits(locate(maps, 96, 96, *options, False, False)[:3], wanted[:3])
+
+
+@pytest.mark.parametrize("with_maps", [False, True])
+@pytest.mark.parametrize("options", [PAPER, AUTHORS], ids=["PAPER", "AUTHORS"])
+def test_the_operator_keeps_what_it_promised_pytorch(options, with_maps):
+    torch.library.opcheck(locate, (stacked(heat_maps(4, 5)), 8, 9, *options, with_maps, not with_maps))
+    # Maps that need no resizing must not come back as an alias of the input.
+    torch.library.opcheck(locate, (stacked(heat_maps(4, 5)), 4, 5, *options, with_maps, not with_maps))
+
+
+def photograph_maps(seed):
+    """Maps as networks give them, and worse: smooth, rectified, peaked, noisy, with few values; (64, h, w)."""
+    side = (7, 10, 14, 28)[seed % 4]
+    noise = torch.randn(64, side, side, generator=torch.Generator().manual_seed(seed))
+    smooth = smooth_maps(64, (side, side), seed, source=3 + seed % 5)
+    kinds = (
+        noise,
+        smooth,
+        (smooth - 0.6).relu(),
+        smooth**8,
+        (smooth * 6).round(),
+        smooth + noise / 10,
+        -smooth,
+        noise * 1e3,
+    )
+    return kinds[seed % 8]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("options", [PAPER, AUTHORS, WSOLEVAL], ids=["PAPER", "AUTHORS", "WSOLEVAL"])
+def test_thousands_of_maps_at_the_size_of_a_photograph(options):
+    compared = 0
+    for seed in range(48):
+        maps, q = photograph_maps(seed), float(PERCENTILES[seed % 6])
+        chosen = (*options[:3], q, *options[4:])
+        full, masks = locate(maps, 224, 224, *chosen, True, True)[3:]
+        wanted = activation.kept(
+            maps,
+            (224, 224),
+            interpolation=options[0],
+            normalization=options[1],
+            quantize=options[2],
+            q=q,
+            threshold=options[4],
+        )
+        found = locate(maps, 224, 224, *chosen, False, False)
+        assert_same_bits((full, found[2], masks), wanted)
+        boxes = fastcam.boxes_from_masks(wanted[2], area="polygon" if options[5] else "pixels")
+        kept = boxes.areas > 0 if not options[5] else wanted[2].flatten(1).any(1)
+        limit = torch.tensor([224, 224, 223, 223] if options[7] else [224] * 4)
+        empty = torch.tensor([0, 0, 224, 224] if options[8] else [0] * 4)
+        assert torch.equal(found[0], torch.where(kept[:, None], boxes.boxes.minimum(limit), empty))
+        assert torch.equal(found[1], boxes.areas)
+        compared += len(maps)
+    print(f"\n{compared} maps of 224x224: map, threshold, mask, box and area, bit for bit")  # noqa: T201
+
+
+special = st.sampled_from([torch.nan, torch.inf, -torch.inf, -0.0, 0.0, 1.0, 1e-40, 3e38])
+
+
+@given(
+    source=st.tuples(st.integers(1, 8), st.integers(1, 8)),
+    size=st.tuples(st.integers(1, 40), st.integers(1, 80)),
+    values=st.lists(special | st.floats(-4, 4, width=32), min_size=1, max_size=20),
+    interpolation=st.sampled_from(INTERPOLATIONS),
+    normalize=st.sampled_from(NORMALIZATIONS),
+    quantize=st.booleans(),
+    q=st.floats(80, 100) | st.integers(80, 100).map(float) | st.just(0.0),
+    threshold=st.floats(0, 1),
+    polygon=st.booleans(),
+)
+def test_any_map_size_and_threshold(source, size, values, interpolation, normalize, quantize, q, threshold, polygon):
+    count = 2 * source[0] * source[1]
+    maps = torch.tensor((values * count)[:count], dtype=torch.float32).reshape(2, *source)
+    options = (interpolation, normalize, quantize, q, threshold, polygon, 8, False, False)
+    assert_locates_as_reference(maps, size, options)
