@@ -62,7 +62,7 @@ dist: .make/test  ## sdist and wheel, and the wheel imported where nothing else 
 		print('wheel', _C.core(), fastcam.boxes_from_masks(torch.ones(1, 3, 5, dtype=torch.bool)).boxes.tolist())"
 
 bench: .make/test  ## the benchmark grid, and its table
-	$(BIN)/pytest bench --benchmark-only
+	$(BIN)/pytest bench --benchmark-only --benchmark-json=build/bench.json
 
 check-long: .make/test  ## the tests at full size
 	$(BIN)/pytest --numprocesses 2 --dist worksteal -m 'long and not gpu' -s

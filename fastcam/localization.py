@@ -90,7 +90,6 @@ class Localization:
 
         A score that is not known is 1, a label that is not known 0.
         """
-        n = len(self)
         shape = self.areas.shape
         labels = torch.zeros(shape, dtype=torch.int64, device=self.boxes.device) if self.labels is None else self.labels
         scores = torch.ones(shape, device=self.boxes.device) if self.scores is None else self.scores

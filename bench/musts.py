@@ -1,0 +1,211 @@
+"""The speeds that are asked of fastcam, each with what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+__all__ = ["MUSTS", "Must", "musts_table"]
+
+_Record = Mapping[str, Any]
+
+# A median of ratios wanders by this much from run to run: so close to equal is equal.
+_EQUAL: Final = 1.05
+
+
+@dataclass(frozen=True)
+class Must:
+    """One line: where to look, which figure to take there, and what it must and should be.
+
+    `better` tells whether a larger figure is better (times faster) or a smaller one (times the time).
+    """
+
+    what: str
+    row: Mapping[str, Any]
+    figure: Callable[[list[_Record]], float]
+    must: float
+    aim: float | Callable[[list[_Record]], float] | None
+    better: Callable[[float, float], bool]
+    unit: str = "x"
+    aim_text: str = ""
+    beside: Callable[[list[_Record]], str] = field(default=lambda _: "")
+
+
+def _at_least(value: float, wanted: float) -> bool:
+    return value >= wanted
+
+
+def _at_most(value: float, wanted: float) -> bool:
+    return value <= wanted
+
+
+def _faster(ours: str, *theirs: str) -> Callable[[list[_Record]], float]:
+    """How many times faster than the fastest of `theirs`."""
+
+    def figure(rows: list[_Record]) -> float:
+        known = rows[0]["times_faster"][ours]
+        return float(min(known[name] for name in theirs if name in known))
+
+    return figure
+
+
+def _times(ours: str, other: str) -> Callable[[list[_Record]], float]:
+    """Our time over the other's."""
+    return lambda rows: 1 / float(rows[0]["times_faster"][ours][other])
+
+
+def _two_threads(part: str) -> Callable[[list[_Record]], float]:
+    return _faster(f"{part}, 2 threads", f"{part}, 1 thread")
+
+
+def _what_the_read_allows(rows: list[_Record]) -> float:
+    """The map as much faster as reading alone is, and what comes after it twice as fast."""
+    time = {one["name"]: one["us_per_image"] for one in rows[0]["contenders"]}
+    map_alone, compute = time["map, 1 thread"], time["compute, 1 thread"]
+    return float((map_alone + compute) / (map_alone / _two_threads("read")(rows) + compute / 2))
+
+
+def _parts(rows: list[_Record]) -> str:
+    return ", ".join(f"{part} {_two_threads(part)(rows):.2f}x" for part in ("read", "map", "compute"))
+
+
+def _short_labels(rows: list[_Record]) -> str:
+    against = rows[0]["times_faster"]["fastcam, packed"].get("connectedComponentsWithStats, 16-bit labels")
+    return f"{against:.3g}x with 16-bit labels" if against else ""
+
+
+_BOXES: Final = {"what": "largest box", "size": "224x224", "images": 64}
+_SMOOTH: Final = _BOXES | {"data": "smooth"}
+_LOCALIZE: Final = {
+    "what": "localize, PAPER",
+    "data": "smooth",
+    "size": "14x14x1024 to 224x224",
+    "images": 64,
+    "dtype": "float32",
+}
+_TAP: Final = {"data": "smooth", "size": "14x14x1024", "images": 64, "dtype": "float32"}
+_GAP: Final = _times("fastcam", "adaptive_avg_pool2d")
+_STATISTICS: Final = "connectedComponentsWithStats"
+
+MUSTS: Final = [
+    Must(
+        "packed bits to largest box, smooth 224x224, N=64, against findContours + max contourArea + boundingRect",
+        _SMOOTH,
+        _faster("fastcam, packed", "findContours TREE", "findContours EXTERNAL"),
+        12,
+        20,
+        _at_least,
+    ),
+    Must(
+        "the same against connectedComponentsWithStats",
+        _SMOOTH,
+        _faster("fastcam, packed", _STATISTICS),
+        120,
+        200,
+        _at_least,
+        beside=_short_labels,
+    ),
+    Must(
+        "noise p=0.5, against connectedComponentsWithStats",
+        _BOXES | {"data": "noise 0.5"},
+        _faster("fastcam, packed", _STATISTICS),
+        6,
+        8,
+        _at_least,
+        beside=_short_labels,
+    ),
+    Must(
+        "polygon area instead of pixel count, smooth, its time",
+        _SMOOTH,
+        _times("fastcam, packed, polygon", "fastcam, packed"),
+        2,
+        1.3,
+        _at_most,
+    ),
+    Must(
+        "`localize` whole, 14x14x1024 to a box at 224x224, N=64, against einsum + resize + percentile + findContours",
+        _LOCALIZE,
+        _faster("fastcam", "einsum + OpenCV, findContours"),
+        6,
+        10,
+        _at_least,
+    ),
+    Must(
+        "`localize` whole, its time over that of torch's bmm for the map alone",
+        _LOCALIZE,
+        _times("fastcam", "torch bmm, map alone"),
+        0.8,
+        0.5,
+        _at_most,
+    ),
+    Must("TAP forward, its time over `adaptive_avg_pool2d`'s", _TAP | {"what": "TAP forward"}, _GAP, 1.5, 1, _at_most),
+    Must(
+        "TAP forward + backward, its time over `adaptive_avg_pool2d`'s",
+        _TAP | {"what": "TAP forward + backward"},
+        _GAP,
+        1.5,
+        1,
+        _at_most,
+    ),
+    Must(
+        "two threads against one, largest box, smooth, N=256",
+        {"what": "largest box, packed", "data": "smooth", "images": 256},
+        _two_threads("whole"),
+        1.6,
+        1.9,
+        _at_least,
+    ),
+    Must(
+        "two threads against one, `localize` whole, N=256",
+        {"what": "localize, PAPER", "data": "smooth", "images": 256, "group": "two threads"},
+        _two_threads("whole"),
+        1.25,
+        _what_the_read_allows,
+        _at_least,
+        aim_text="what the read allows: ",
+        beside=_parts,
+    ),
+    Must(
+        "peak extra memory of `localize` at 1024x1024, N=256, in full-size maps a thread (the worst of all cases)",
+        {"group": "memory"},
+        lambda rows: max(one["maps_per_thread"] for one in rows),
+        2,
+        None,
+        _at_most,
+        unit=" maps",
+    ),
+]
+
+
+def musts_table(records: Iterable[_Record]) -> str:
+    """Markdown: what is asked, what was measured, and whether it is met."""
+    every = list(records)
+    lines = ["| what | must | aim | measured | |", "|---|---|---|---|---|"]
+    for asked in MUSTS:
+        rows = [one for one in every if all(one.get(key) == value for key, value in asked.row.items())]
+        lines.append(_line(asked, rows))
+    return "\n".join(lines)
+
+
+def _line(asked: Must, rows: list[_Record]) -> str:
+    sign = ">=" if asked.better is _at_least else "<="
+    must = f"{sign} {asked.must:g}{asked.unit}"
+    try:
+        value = asked.figure(rows)
+        aim = asked.aim(rows) if callable(asked.aim) else asked.aim
+        beside = asked.beside(rows)
+    except (IndexError, KeyError, ValueError):
+        return f"| {asked.what} | {must} | | not measured | |"
+    told = "" if aim is None else f"{asked.aim_text}{sign} {aim:.3g}{asked.unit}"
+    figure = f"{value:.3g}{asked.unit}" + (f" ({beside})" if beside else "")
+    return f"| {asked.what} | {must} | {told} | {figure} | {_verdict(asked, value, aim)} |"
+
+
+def _verdict(asked: Must, value: float, aim: float | None) -> str:
+    if not asked.better(value, asked.must):
+        return "**must short**"
+    if aim is None:
+        return "met"
+    reached = asked.better(value, aim) or (aim == 1 and value <= _EQUAL)
+    return "aim met" if reached else "met, aim short"
