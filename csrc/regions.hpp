@@ -3,6 +3,7 @@
 
 #include "core.hpp"
 #include "outline.hpp"
+#include "row_pairs.hpp"
 
 namespace fastcam::FASTCAM_ISA {
 
@@ -38,6 +39,14 @@ class RegionFinder {
 
   // Of equal counts the component that comes first in raster order.
   Region largest_by_pixels(const Mask& mask) {
+    if (Connectivity == 8 && is_dense(mask)) {
+      pairs_.label(mask);
+      Component best{};
+      pairs_.for_each([&](const Component& c) {
+        if (c.pixels > best.pixels || (c.pixels == best.pixels && comes_before(c, best))) best = c;
+      });
+      return region(best, best.pixels);
+    }
     labeller_.template label<Connectivity, false>(mask);
     Component best{};
     for_each_root([&](const Component& c) {
@@ -70,6 +79,7 @@ class RegionFinder {
   }
 
   Labeller labeller_;
+  PairLabeller pairs_;
 };
 
 }  // namespace fastcam::FASTCAM_ISA
