@@ -51,7 +51,7 @@ sanitize: .make/test  ## the C++ under AddressSanitizer and UndefinedBehaviorSan
 	LD_PRELOAD="$$(c++ -print-file-name=libasan.so) $$(c++ -print-file-name=libubsan.so)" \
 		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 		PYTHONPATH=build/sanitized-site:$(SITE) $(shell $(BIN)/python -c 'import sys; print(sys._base_executable)') -P -m pytest \
-		-p no:cacheprovider -p no:xdist -m 'not long and not gpu' -q tests/csrc
+		-p no:cacheprovider -p no:xdist -m 'not long and not gpu' -q tests/csrc tests/ops tests/test_masks.py
 
 dist: .make/test  ## sdist and wheel, and the wheel imported where nothing else is
 	rm -rf dist build/fresh
@@ -65,7 +65,7 @@ bench: .make/test  ## the benchmark grid, and its table
 	$(BIN)/pytest bench --benchmark-only --benchmark-json=build/bench.json
 
 check-long: .make/test  ## the tests at full size
-	$(BIN)/pytest --numprocesses 2 --dist worksteal -m 'long and not gpu' -s
+	$(BIN)/pytest -m 'long and not gpu' -s
 
 format: .make/test  ## ruff and clang-format, in place
 	$(BIN)/ruff check --fix .

@@ -118,7 +118,7 @@ def boxes_from_masks(
         ("area", area, ("pixels", "polygon")),
         ("connectivity", connectivity, (4, 8)),
     ):
-        if value not in choices:
+        if type(value) is not type(choices[0]) or value not in choices:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
     if isinstance(masks, PackedMasks):
         bits, width = masks.bits, masks.size[1]

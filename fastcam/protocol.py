@@ -73,7 +73,7 @@ class Protocol:
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or value not in choices:
+            if type(value) is not type(choices[0]) or value not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
         for name in ("clamp_negative", "quantize"):
             if not isinstance(getattr(self, name), bool):

@@ -168,6 +168,7 @@ BAD = [
     (lambda: fastcam.boxes_from_masks(MASK, keep="both"), ValueError, "keep must be .*'largest', 'all', got 'both'"),
     (lambda: fastcam.boxes_from_masks(MASK, area="px"), ValueError, "area must be .*'pixels', 'polygon', got 'px'"),
     (lambda: fastcam.boxes_from_masks(MASK, connectivity=6), ValueError, "connectivity must be one of 4, 8, got 6"),
+    (lambda: fastcam.boxes_from_masks(MASK, connectivity=8.0), ValueError, "connectivity must be .* got 8.0"),
     (lambda: fastcam.PackedMasks.pack(MASK.float()), TypeError, "masks must be bool or uint8, got torch.float32"),
     (lambda: fastcam.PackedMasks(WORDS.int(), (3, 5)), TypeError, "bits must be an int64 tensor, got torch.int32"),
     (lambda: fastcam.PackedMasks(WORDS.numpy(), (3, 5)), TypeError, "bits must be an int64 tensor, got ndarray"),

@@ -75,6 +75,7 @@ def test_replace_names_the_unknown_field_and_the_known_ones():
         ({"box_end": "inclusive"}, ValueError, "box_end must be one of 'exclusive', 'clipped', got 'inclusive'"),
         ({"empty": "none"}, ValueError, "empty must be one of 'zeros', 'image', got 'none'"),
         ({"connectivity": 6}, ValueError, "connectivity must be one of 4, 8, got 6"),
+        ({"connectivity": 8.0}, ValueError, "connectivity must be one of 4, 8, got 8.0"),  # the operators take integers
         ({"connectivity": True}, ValueError, "connectivity must be one of 4, 8, got True"),
         ({"clamp_negative": 1}, TypeError, "clamp_negative must be a bool, got 1"),
         ({"quantize": "yes"}, TypeError, "quantize must be a bool, got 'yes'"),
