@@ -6,58 +6,15 @@
 
 #include <cmath>
 #include <limits>
-#include <type_traits>
-#include <utility>
 
 #include "buffer.hpp"
 #include "core.hpp"
-#include "simd.hpp"
+#include "sixteen.hpp"
 
 namespace fastcam::FASTCAM_ISA {
 
 template <class Element>
 using Work = std::conditional_t<std::is_same_v<Element, double>, double, float>;
-
-// A vector of elements, widened as widen() does one.
-template <class T>
-FASTCAM_INLINE Vector<T> load_wide(const T* p) {
-  return load(p);
-}
-
-FASTCAM_INLINE Vector<std::uint32_t> load_16_bits(const void* p) {
-  typedef std::uint16_t Words __attribute__((vector_size(vector_bytes / 2), aligned(1), may_alias));
-  return __builtin_convertvector(*static_cast<const Words*>(p), Vector<std::uint32_t>);
-}
-FASTCAM_INLINE Vector<float> load_wide(const BFloat* p) {
-  return (Vector<float>)(load_16_bits(p) << 16);
-}
-FASTCAM_INLINE Vector<float> load_wide(const Half* p) {
-  const Vector<std::uint32_t> bits = load_16_bits(p), magnitude = (bits & 0x7fffu) << 13;
-  const auto special = (Vector<std::uint32_t>)(magnitude >= 0x0f800000u) & 0x7f800000u;
-  const auto scaled = (Vector<std::uint32_t>)((Vector<float>)magnitude * 0x1p112f);
-  return (Vector<float>)(scaled | special | (bits & 0x8000u) << 16);
-}
-
-template <class T>
-using Count = std::conditional_t<sizeof(T) == 8, std::int64_t, std::int32_t>;
-
-// Sixteen lanes, in as many vectors as that takes.
-template <class T>
-struct Sixteen {
-  static constexpr int parts = 16 / lanes<T>;
-  Vector<T> part[parts];
-
-  FASTCAM_INLINE explicit Sixteen(T x) {
-    for (auto& p : part) p = all_lanes(x);
-  }
-  template <class Element>
-  FASTCAM_INLINE explicit Sixteen(const Element* from) {
-    for (int i = 0; i < parts; ++i) part[i] = load_wide(from + i * lanes<T>);
-  }
-  FASTCAM_INLINE void to(T* out) const {
-    for (int i = 0; i < parts; ++i) store(out + i * lanes<T>, part[i]);
-  }
-};
 
 // The kept values exceed this: threshold * max; where the maximum is infinite, all finite numbers fall short.
 template <class T>
@@ -65,25 +22,6 @@ T cutoff_of(T max, T threshold) {
   if (max == std::numeric_limits<T>::infinity()) return std::numeric_limits<T>::max();
   if (max == -std::numeric_limits<T>::infinity()) return max;
   return max * threshold;
-}
-
-// Lanes i and i + Width of one vector exchanged.
-template <class T, std::size_t Width, std::size_t... I>
-FASTCAM_INLINE Vector<T> rotated(const Vector<T>& v, std::index_sequence<I...>) {
-  return __builtin_shufflevector(v, v, ((I + Width) % sizeof...(I))...);
-}
-
-// Combines the sixteen lanes, i with i + 8, then with i + 4, i + 2 and i + 1.
-template <class T, class Combine>
-FASTCAM_INLINE T fold(Sixteen<T> v, const Combine& combine) {
-  for (int n = v.parts / 2; n > 0; n /= 2)
-    for (int i = 0; i < n; ++i) v.part[i] = combine(v.part[i], v.part[i + n]);
-  constexpr auto all = std::make_index_sequence<lanes<T>>{};
-  Vector<T> x = v.part[0];
-  if constexpr (lanes<T> > 8) x = combine(x, rotated<T, 8>(x, all));
-  if constexpr (lanes<T> > 4) x = combine(x, rotated<T, 4>(x, all));
-  if constexpr (lanes<T> > 2) x = combine(x, rotated<T, 2>(x, all));
-  return combine(x, rotated<T, 1>(x, all))[0];
 }
 
 // Running maximum, and a sum that is not finite if any value was not.
@@ -270,38 +208,64 @@ Element share_of(Element grad, Work<Element> cutoff, std::int32_t count) {
   return narrow<Element>(static_cast<T>(widen(grad)) / static_cast<T>(count > 0 ? count : 1));
 }
 
+// Whether x takes part in the gradient. Not "exceeds": a cutoff of NaN keeps everything, for the NaN to spread.
+template <class Element>
+FASTCAM_INLINE bool keeps(Element x, Work<Element> cutoff) {
+  return !(static_cast<Work<Element>>(widen(x)) <= cutoff);
+}
+
+// dx = share where x is kept, else 0, of one plane. Two-byte elements are compared as floats and chosen as words, which
+// the compiler does not find by itself.
+template <class Element>
+void spread(const Element* x, std::int64_t positions, Work<Element> cutoff, Element share, Element* dx) {
+  std::int64_t p = 0;
+  if constexpr (sizeof(Element) == 2) {
+    for (; p + lanes<float> <= positions; p += lanes<float>) {
+      const auto kept = __builtin_convertvector(~(load_wide(x + p) <= cutoff), Words);
+      *reinterpret_cast<Words*>(dx + p) = kept & share.bits;
+    }
+  }
+  for (; p < positions; ++p) dx[p] = keeps(x[p], cutoff) ? share : Element{};
+}
+
+// The same of one position's channels, each with its own cutoff and share.
+template <class Element>
+void spread(const Element* x, std::int64_t channels, const Work<Element>* cutoffs, const Element* shares, Element* dx) {
+  std::int64_t c = 0;
+  if constexpr (sizeof(Element) == 2) {
+    for (; c + lanes<float> <= channels; c += lanes<float>) {
+      const auto kept = __builtin_convertvector(~(load_wide(x + c) <= load(cutoffs + c)), Words);
+      *reinterpret_cast<Words*>(dx + c) = kept & *reinterpret_cast<const Words*>(shares + c);
+    }
+  }
+  for (; c < channels; ++c) dx[c] = keeps(x[c], cutoffs[c]) ? shares[c] : Element{};
+}
+
 template <class Element>
 void tap_backward_of(const Planes& planes, const void* grads, std::int64_t begin, std::int64_t end, const Pooled& saved,
                      void* out) {
   using T = Work<Element>;
   const std::int64_t channels = planes.channels, positions = planes.positions;
+  const auto* x = static_cast<const Element*>(planes.data);
+  auto* dx = static_cast<Element*>(out);
   const auto* grad = static_cast<const Element*>(grads);
   const auto* cutoffs = static_cast<const T*>(saved.cutoffs);
-  // Not "exceeds": a cutoff of NaN keeps everything, for the NaN to spread.
-  const auto keeps = [](Element x, T cutoff) { return !(static_cast<T>(widen(x)) <= cutoff); };
   if (!planes.interleaved) {
     for (std::int64_t i = begin; i < end; ++i) {
-      const Element* x = static_cast<const Element*>(planes.data) + i * positions;
-      Element* dx = static_cast<Element*>(out) + i * positions;
-      const T cutoff = cutoffs[i];
-      const Element share = share_of<Element>(grad[i], cutoff, saved.counts[i]);
-      for (std::int64_t p = 0; p < positions; ++p) dx[p] = keeps(x[p], cutoff) ? share : Element{};
+      const Element share = share_of<Element>(grad[i], cutoffs[i], saved.counts[i]);
+      spread(x + i * positions, positions, cutoffs[i], share, dx + i * positions);
     }
     return;
   }
-  Buffer<T> cutoff_row;
-  Buffer<Element> share_row;
-  T* const cutoff = cutoff_row.reserve(static_cast<std::size_t>(channels));
-  Element* const share = share_row.reserve(static_cast<std::size_t>(channels));
+  Buffer<Element> shares;
+  Element* const share = shares.reserve(static_cast<std::size_t>(channels));
   for (std::int64_t n = begin; n < end; ++n) {
-    for (std::int64_t c = 0; c < channels; ++c) {
-      cutoff[c] = cutoffs[n * channels + c];
-      share[c] = share_of<Element>(grad[n * channels + c], cutoff[c], saved.counts[n * channels + c]);
-    }
+    const std::int64_t first = n * channels;
+    for (std::int64_t c = 0; c < channels; ++c)
+      share[c] = share_of<Element>(grad[first + c], cutoffs[first + c], saved.counts[first + c]);
     for (std::int64_t p = 0; p < positions; ++p) {
-      const Element* x = static_cast<const Element*>(planes.data) + (n * positions + p) * channels;
-      Element* dx = static_cast<Element*>(out) + (n * positions + p) * channels;
-      for (std::int64_t c = 0; c < channels; ++c) dx[c] = keeps(x[c], cutoff[c]) ? share[c] : Element{};
+      const std::int64_t at = (n * positions + p) * channels;
+      spread(x + at, channels, cutoffs + first, static_cast<const Element*>(share), dx + at);
     }
   }
 }

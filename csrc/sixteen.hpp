@@ -1,0 +1,80 @@
+// Sixteen lanes in as many vectors as that takes: what is computed in them is the same on every processor.
+#pragma once
+
+#include <type_traits>
+#include <utility>
+
+#include "dtype.hpp"
+#include "simd.hpp"
+
+namespace fastcam::FASTCAM_ISA {
+
+// A vector of elements, widened as widen() does one.
+template <class T>
+FASTCAM_INLINE Vector<T> load_wide(const T* p) {
+  return load(p);
+}
+
+// As many 16-bit words as there are floats in a vector.
+typedef std::uint16_t Words __attribute__((vector_size(vector_bytes / 2), aligned(1), may_alias));
+
+FASTCAM_INLINE Vector<std::uint32_t> load_16_bits(const void* p) {
+  return __builtin_convertvector(*static_cast<const Words*>(p), Vector<std::uint32_t>);
+}
+FASTCAM_INLINE Vector<float> load_wide(const BFloat* p) {
+  return (Vector<float>)(load_16_bits(p) << 16);
+}
+FASTCAM_INLINE Vector<float> load_wide(const Half* p) {
+#if defined(__AVX512F__)
+  return (Vector<float>)_mm512_maskz_cvtph_ps(0xffff, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+#elif defined(__F16C__)
+  return (Vector<float>)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+#else
+  const Vector<std::uint32_t> bits = load_16_bits(p), magnitude = (bits & 0x7fffu) << 13;
+  const auto special = (Vector<std::uint32_t>)(magnitude >= 0x0f800000u) & 0x7f800000u;
+  const auto scaled = (Vector<std::uint32_t>)((Vector<float>)magnitude * 0x1p112f);
+  return (Vector<float>)(scaled | special | (bits & 0x8000u) << 16);
+#endif
+}
+
+template <class T>
+using Count = std::conditional_t<sizeof(T) == 8, std::int64_t, std::int32_t>;
+
+// Sixteen lanes, in as many vectors as that takes.
+template <class T>
+struct Sixteen {
+  static constexpr int parts = 16 / lanes<T>;
+  Vector<T> part[parts];
+
+  FASTCAM_INLINE explicit Sixteen(T x) {
+    for (auto& p : part) p = all_lanes(x);
+  }
+  template <class Element>
+  FASTCAM_INLINE explicit Sixteen(const Element* from) {
+    for (int i = 0; i < parts; ++i) part[i] = load_wide(from + i * lanes<T>);
+  }
+  FASTCAM_INLINE void to(T* out) const {
+    for (int i = 0; i < parts; ++i) store(out + i * lanes<T>, part[i]);
+  }
+};
+
+// Lanes i and i + Width of one vector exchanged.
+template <class T, std::size_t Width, std::size_t... I>
+FASTCAM_INLINE Vector<T> rotated(const Vector<T>& v, std::index_sequence<I...>) {
+  return __builtin_shufflevector(v, v, ((I + Width) % sizeof...(I))...);
+}
+
+// Combines the sixteen lanes, i with i + 8, then with i + 4, i + 2 and i + 1.
+template <class T, class Combine>
+FASTCAM_INLINE T fold(Sixteen<T> v, const Combine& combine) {
+  for (int n = v.parts / 2; n > 0; n /= 2)
+    for (int i = 0; i < n; ++i) v.part[i] = combine(v.part[i], v.part[i + n]);
+  constexpr auto all = std::make_index_sequence<lanes<T>>{};
+  Vector<T> x = v.part[0];
+  if constexpr (lanes<T> > 8) x = combine(x, rotated<T, 8>(x, all));
+  if constexpr (lanes<T> > 4) x = combine(x, rotated<T, 4>(x, all));
+  if constexpr (lanes<T> > 2) x = combine(x, rotated<T, 2>(x, all));
+  return combine(x, rotated<T, 1>(x, all))[0];
+}
+
+}  // namespace fastcam::FASTCAM_ISA
