@@ -66,7 +66,7 @@ class MapStatistics {
   // A bracket that most likely holds the value at `rank`, a fraction, from a sample of the rows.
   Range guess(double rank) {
     constexpr int sampled = 3072;
-    constexpr double near = 0.01, far = 0.03;
+    constexpr double near = 0.005, far = 0.02;
     const int taken = std::min(height_, sampled / width_ + 1);
     const std::int64_t count = std::int64_t{taken} * width_, padded = (count + 15) / 16 * 16;
     float* const sample = sample_.reserve(static_cast<std::size_t>(padded));
