@@ -12,7 +12,7 @@
 #include "buffer.hpp"
 #include "core.hpp"
 #include "dtype.hpp"
-#include "simd.hpp"
+#include "sixteen.hpp"
 
 namespace fastcam::FASTCAM_ISA {
 
@@ -60,6 +60,13 @@ void accumulate(const T* plane, std::int64_t stride, const T* weights, int chann
   }
 }
 
+template <class Element, class T>
+void widen_row(const Element* from, std::int64_t count, T* to) {
+  std::int64_t i = 0;
+  for (; i + lanes<T> <= count; i += lanes<T>) store(to + i, load_wide(from + i));
+  for (; i < count; ++i) to[i] = widen(from[i]);
+}
+
 // Widens `count` channels from `channel` on into rows of h * w positions.
 template <class Element, class T>
 void gather(const Features& f, const Element* image, std::int64_t channel, int count, T* rows) {
@@ -73,14 +80,16 @@ void gather(const Features& f, const Element* image, std::int64_t channel, int c
       }
     return;
   }
+  const bool whole_planes = f.stride_w == 1 && f.stride_h == f.width;
   for (int c = 0; c < count; ++c) {
+    if (whole_planes) {
+      widen_row(image + (channel + c) * f.stride_c, positions, rows + c * positions);
+      continue;
+    }
     for (int y = 0; y < f.height; ++y) {
       const Element* from = image + (channel + c) * f.stride_c + y * f.stride_h;
       T* to = rows + c * positions + std::int64_t{y} * f.width;
-      if (f.stride_w == 1)
-        for (int x = 0; x < f.width; ++x) to[x] = widen(from[x]);
-      else
-        for (int x = 0; x < f.width; ++x) to[x] = widen(from[x * f.stride_w]);
+      for (int x = 0; x < f.width; ++x) to[x] = widen(from[x * f.stride_w]);
     }
   }
 }
