@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SITE = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+# It does not see the editable install, so another build can be imported in its place.
+BASE_PYTHON = $(shell $(BIN)/python -c 'import sys; print(sys._base_executable)')
 CXX_FILES := $(wildcard csrc/*.hpp csrc/*.cpp)
 PHOTOS := chelsea.png coffee.png rocket.jpg astronaut.png motorcycle_left.png
 SKIMAGE = $(shell $(BIN)/python -c 'import skimage.data as d, os; print(os.path.dirname(d.__file__))')
@@ -44,22 +46,25 @@ types: .make/test  ## mypy, strict
 unit: .make/test  ## pytest
 	$(BIN)/pytest --numprocesses 2 --dist worksteal -m 'not long and not gpu'
 
-# An interpreter that does not see the editable install, so that the sanitized build is the one imported.
 sanitize: .make/test  ## the C++ under AddressSanitizer and UndefinedBehaviorSanitizer
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --quiet --no-deps --no-build-isolation --upgrade --target build/sanitized-site \
 		-Cbuild-dir=build/sanitized -Ccmake.define.FASTCAM_SANITIZE=address,undefined .
 	LD_PRELOAD="$$(c++ -print-file-name=libasan.so) $$(c++ -print-file-name=libubsan.so)" \
 		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-		PYTHONPATH=build/sanitized-site:$(SITE) $(shell $(BIN)/python -c 'import sys; print(sys._base_executable)') -P -m pytest \
+		PYTHONPATH=build/sanitized-site:$(SITE) $(BASE_PYTHON) -P -m pytest \
 		-p no:cacheprovider -p no:xdist -m 'not long and not gpu' -q tests/csrc tests/ops tests/test_masks.py
 
-dist: .make/test  ## sdist and wheel, and the wheel imported where nothing else is
+dist: .make/test  ## sdist and wheel, the wheel imported where nothing else is, and a build without a compiler
 	rm -rf dist build/fresh
 	$(BIN)/python -m build --outdir dist
 	$(PYTHON) -m venv build/fresh
 	build/fresh/bin/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt dist/*.whl
 	cd build/fresh && bin/python -c "import fastcam, fastcam.kernels, torch; from fastcam import _C; \
 		print('wheel', _C.core(), fastcam.boxes_from_masks(torch.ones(1, 3, 5, dtype=torch.bool)).boxes.tolist())"
+	CXX=/nonexistent PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --quiet --no-deps --no-build-isolation --upgrade --target build/plain-site \
+		-Cbuild-dir=build/plain -Ccmake.define.FASTCAM_CORE=OFF .
+	PYTHONPATH=build/plain-site:$(SITE) $(BASE_PYTHON) -P -c "import torch, fastcam; from fastcam.ops.core import core; assert core is None; \
+		print('reference', fastcam.boxes_from_masks(torch.ones(1, 3, 5, dtype=torch.bool)).boxes.tolist())"
 
 bench: .make/test  ## the benchmark grid, and its table
 	$(BIN)/pytest bench --benchmark-only --benchmark-json=build/bench.json

@@ -221,7 +221,7 @@ void Labeller::label(const Mask& mask) {
   forest_.clear();
   const bool dense = is_dense(mask);
   for (int y = 0; y < mask.height; ++y) {
-    here.count = (dense ? find_edges<true> : find_edges<false>)(mask.row(y), words, tail, mask.width, here.edges);
+    here.count = find_edges(mask.row(y), words, tail, mask.width, here.edges);
     if (!dense && one_to_one<Connectivity>(above, here)) {
       continue_runs<Polygon>(above, here, y);
       std::swap(above.edges, here.edges);

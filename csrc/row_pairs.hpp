@@ -101,7 +101,7 @@ inline void PairLabeller::label(const Mask& mask) {
     }
     counts_[0][size] = sums[0];
     counts_[1][size] = sums[1];
-    const int runs = find_edges<true>(here.both, words, tail, mask.width, edges) / 2;
+    const int runs = find_edges(here.both, words, tail, mask.width, edges) / 2;
     forest_.reserve(static_cast<std::size_t>(runs));
     components_.reserve(forest_.size() + static_cast<std::size_t>(runs));
     std::fill(here.labels, here.labels + runs, none);

@@ -27,12 +27,16 @@ inline std::int32_t* write_positions(std::uint64_t bits, std::int32_t offset, st
     return all;
   }();
   const __m512i found = _mm512_maskz_compress_epi8(bits, _mm512_load_si512(numbers.data()));
+  const auto write = [&](__m128i sixteen, int at) {
+    const __m512i wide = _mm512_cvtepu8_epi32(sixteen);
+    _mm512_storeu_si512(out + at, _mm512_add_epi32(_mm512_set1_epi32(offset), wide));
+  };
   const int count = std::popcount(bits);
-  alignas(64) std::uint8_t positions[64];
-  _mm512_store_si512(positions, found);
-  for (int i = 0; i < count; i += 16) {
-    const __m128i some = _mm_load_si128(reinterpret_cast<const __m128i*>(positions + i));
-    _mm512_storeu_si512(out + i, _mm512_add_epi32(_mm512_set1_epi32(offset), _mm512_maskz_cvtepu8_epi32(0xffff, some)));
+  write(_mm512_castsi512_si128(found), 0);
+  if (count > 16) {
+    alignas(64) std::uint8_t positions[64];
+    _mm512_store_si512(positions, found);
+    for (int i = 16; i < 64; i += 16) write(_mm_load_si128(reinterpret_cast<const __m128i*>(positions + i)), i);
   }
   return out + count;
 #else
@@ -45,18 +49,14 @@ inline std::int32_t* write_positions(std::uint64_t bits, std::int32_t offset, st
 inline constexpr std::size_t edges_margin = 66;
 
 // Writes where the row changes between 0 and 1, and two sentinels; returns how often, always even.
-template <bool Dense>
-int find_edges(const std::uint64_t* row, int words, std::uint64_t tail, int width, std::int32_t* edges) {
+inline int find_edges(const std::uint64_t* row, int words, std::uint64_t tail, int width, std::int32_t* edges) {
   std::int32_t* out = edges;
   std::uint64_t carry = 0;
   for (int k = 0; k < words; ++k) {
     const std::uint64_t x = k + 1 < words ? row[k] : row[k] & tail;
-    std::uint64_t changes = x ^ (x << 1 | carry);
+    const std::uint64_t changes = x ^ (x << 1 | carry);
     carry = x >> 63;
-    if constexpr (Dense)
-      out = write_positions(changes, 64 * k, out);
-    else
-      for (; changes != 0; changes &= changes - 1) *out++ = 64 * k + std::countr_zero(changes);
+    out = write_positions(changes, 64 * k, out);
   }
   if (carry != 0) *out++ = width;
   out[0] = out[1] = INT_MAX;

@@ -51,8 +51,7 @@ FASTCAM_INLINE Vector<T> all_lanes(T x) {
 // a where it is greater than b, else b; b for a NaN. One instruction on x86, which compilers do not see in the choice.
 FASTCAM_INLINE Vector<float> larger(const Vector<float>& a, const Vector<float>& b) {
 #if defined(__AVX512F__)
-  return (Vector<float>)_mm512_maskz_max_ps(0xffff, (__m512)a,
-                                            (__m512)b);  // the unmasked form trips GCC 12's -Wmaybe-uninitialized
+  return (Vector<float>)_mm512_max_ps((__m512)a, (__m512)b);
 #elif defined(__AVX__)
   return (Vector<float>)_mm256_max_ps((__m256)a, (__m256)b);
 #elif defined(__SSE2__)

@@ -26,7 +26,7 @@ FASTCAM_INLINE Vector<float> load_wide(const BFloat* p) {
 }
 FASTCAM_INLINE Vector<float> load_wide(const Half* p) {
 #if defined(__AVX512F__)
-  return (Vector<float>)_mm512_maskz_cvtph_ps(0xffff, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  return (Vector<float>)_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 #elif defined(__F16C__)
   return (Vector<float>)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 #else
