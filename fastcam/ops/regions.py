@@ -28,25 +28,36 @@ def _(masks: Tensor, width: int, polygon: bool, connectivity: int) -> tuple[Tens
     return boxes, masks.new_empty(masks.shape[0], dtype=_area_dtype(polygon))
 
 
-def _largest(masks: Tensor, width: int, polygon: bool, connectivity: int) -> tuple[Tensor, Tensor]:
+def _cpu(masks: Tensor, width: int, polygon: bool, connectivity: int) -> tuple[Tensor, Tensor]:
+    masks = masks.contiguous()
+    boxes = torch.empty((len(masks), 4), dtype=torch.float32)
+    areas = torch.empty(len(masks), dtype=_area_dtype(polygon))
+    core.largest_regions(
+        *_batch(masks, width, polygon, connectivity), boxes.data_ptr(), areas.data_ptr(), torch.get_num_threads()
+    )
+    return boxes, areas
+
+
+def _reference(masks: Tensor, width: int, polygon: bool, connectivity: int) -> tuple[Tensor, Tensor]:
+    boxes = torch.zeros((len(masks), 4), dtype=torch.float32)
+    areas = torch.zeros(len(masks), dtype=_area_dtype(polygon))
+    for i, mask in enumerate(_unpacked(masks, width)):
+        found = reference.largest(mask, "polygon" if polygon else "pixels", connectivity)
+        if found is not None:
+            boxes[i] = torch.tensor([found.x0, found.y0, found.x1, found.y1])
+            areas[i] = found.polygon if polygon else found.pixels
+    return boxes, areas
+
+
+def _any_device(masks: Tensor, width: int, polygon: bool, connectivity: int) -> tuple[Tensor, Tensor]:
     """Boxes (N, 4) float32 and areas (N,) of masks (N, H, W) uint8, or (N, H, words) int64, packed."""
-    host = masks.cpu().contiguous()
-    boxes = torch.zeros((len(host), 4), dtype=torch.float32)
-    areas = torch.zeros(len(host), dtype=_area_dtype(polygon))
-    if core is not None:
-        core.largest_regions(
-            *_batch(host, width, polygon, connectivity), boxes.data_ptr(), areas.data_ptr(), _threads()
-        )
-    else:
-        for i, mask in enumerate(_unpacked(host, width)):
-            found = reference.largest(mask, "polygon" if polygon else "pixels", connectivity)
-            if found is not None:
-                boxes[i] = torch.tensor([found.x0, found.y0, found.x1, found.y1])
-                areas[i] = found.polygon if polygon else found.pixels
+    boxes, areas = (_reference if core is None else _cpu)(masks.cpu(), width, polygon, connectivity)
     return boxes.to(masks.device), areas.to(masks.device)
 
 
-_library.impl("largest", _largest, "CompositeExplicitAutograd")
+_library.impl("largest", _any_device, "CompositeExplicitAutograd")
+if core is not None:
+    _library.impl("largest", _cpu, "CPU")
 largest = torch.ops.fastcam.largest.default
 
 
@@ -54,7 +65,7 @@ def all_regions(masks: Tensor, width: int, polygon: bool, connectivity: int) -> 
     """Boxes (M, 4), areas (M,) and image numbers (M,) of every component, image by image in raster order."""
     host = masks.cpu().contiguous()
     if core is not None:
-        boxes, areas, image = core.all_regions(*_batch(host, width, polygon, connectivity), _threads())
+        boxes, areas, image = core.all_regions(*_batch(host, width, polygon, connectivity), torch.get_num_threads())
     else:
         found = [
             (i, c) for i, mask in enumerate(_unpacked(host, width)) for c in reference.components(mask, connectivity)
@@ -69,10 +80,6 @@ def all_regions(masks: Tensor, width: int, polygon: bool, connectivity: int) -> 
 def _batch(masks: Tensor, width: int, polygon: bool, connectivity: int) -> tuple[int, bool, int, int, int, bool, int]:
     packed = masks.dtype == torch.int64
     return masks.data_ptr(), packed, masks.shape[0], masks.shape[1], width, polygon, connectivity
-
-
-def _threads() -> int:
-    return torch.get_num_threads()
 
 
 def _unpacked(masks: Tensor, width: int) -> list[np.ndarray[tuple[int, int], np.dtype[np.bool_]]]:
