@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from fastcam import reference
 from fastcam.ops.core import core
 from fastcam.ops.regions import largest
+from fastcam.protocol import Interpolation, Normalization
 
 __all__ = ["locate"]
 
@@ -26,94 +27,69 @@ _library.define(
 _Found = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
-def _empty(
-    maps: Tensor,
-    height: int,
-    width: int,
-    interpolation: str,  # noqa: ARG001
-    normalize: str,  # noqa: ARG001
-    quantize: bool,
-    percentile: float,  # noqa: ARG001
-    threshold: float,  # noqa: ARG001
-    polygon: bool,
-    connectivity: int,  # noqa: ARG001
-    clipped: bool,  # noqa: ARG001
-    whole_image: bool,  # noqa: ARG001
-    with_maps: bool,
-    with_masks: bool,
-) -> _Found:
+class _Options(NamedTuple):
+    """What the operator takes after the size, in its order."""
+
+    interpolation: Interpolation
+    normalize: Normalization
+    quantize: bool
+    percentile: float
+    threshold: float
+    polygon: bool
+    connectivity: int
+    clipped: bool
+    whole_image: bool
+    with_maps: bool
+    with_masks: bool
+
+
+def _empty(maps: Tensor, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
+    chosen = _Options(*options)
     n = maps.shape[0]
     return (
         maps.new_empty((n, 4), dtype=torch.float32),
-        maps.new_empty(n, dtype=torch.float64 if polygon else torch.int64),
+        maps.new_empty(n, dtype=torch.float64 if chosen.polygon else torch.int64),
         maps.new_empty(n, dtype=torch.float32),
-        maps.new_empty((n if with_maps else 0, height, width), dtype=torch.uint8 if quantize else torch.float32),
-        maps.new_empty((n if with_masks else 0, height, width), dtype=torch.bool),
+        maps.new_empty(
+            (n if chosen.with_maps else 0, height, width), dtype=torch.uint8 if chosen.quantize else torch.float32
+        ),
+        maps.new_empty((n if chosen.with_masks else 0, height, width), dtype=torch.bool),
     )
 
 
-def _any_device(
-    maps: Tensor,
-    height: int,
-    width: int,
-    interpolation: str,
-    normalize: str,
-    quantize: bool,
-    percentile: float,
-    threshold: float,
-    polygon: bool,
-    connectivity: int,
-    clipped: bool,
-    whole_image: bool,
-    with_maps: bool,
-    with_masks: bool,
-) -> _Found:
+def _any_device(maps: Tensor, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
+    chosen = _Options(*options)
     full, thresholds, masks = reference.activation.kept(
         maps,
         (height, width),
-        interpolation=interpolation,  # type: ignore[arg-type]
-        normalization=normalize,  # type: ignore[arg-type]
-        quantize=quantize,
-        q=percentile,
-        threshold=threshold,
+        interpolation=chosen.interpolation,
+        normalization=chosen.normalize,
+        quantize=chosen.quantize,
+        q=chosen.percentile,
+        threshold=chosen.threshold,
     )
-    boxes, areas = largest(masks.to(torch.uint8), width, polygon, connectivity)
+    boxes, areas = largest(masks.to(torch.uint8), width, chosen.polygon, chosen.connectivity)
     empty = (boxes[:, 2] == 0)[:, None]
-    if clipped:
+    if chosen.clipped:
         boxes = torch.minimum(boxes, boxes.new_tensor([width, height, width - 1, height - 1]))
-    if whole_image:
+    if chosen.whole_image:
         boxes = torch.where(empty, boxes.new_tensor([0, 0, width, height]), boxes)
-    return boxes, areas, thresholds, full if with_maps else full[:0].clone(), masks if with_masks else masks[:0].clone()
+    full = full if chosen.with_maps else full[:0].clone()
+    return boxes, areas, thresholds, full, masks if chosen.with_masks else masks[:0].clone()
 
 
-def _cpu(
-    maps: Tensor,
-    height: int,
-    width: int,
-    interpolation: str,
-    normalize: str,
-    quantize: bool,
-    percentile: float,
-    threshold: float,
-    polygon: bool,
-    connectivity: int,
-    clipped: bool,
-    whole_image: bool,
-    with_maps: bool,
-    with_masks: bool,
-) -> _Found:
-    n, *shape = maps.shape
+def _cpu(maps: Tensor, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
+    chosen = _Options(*options)
     small = maps.to(torch.float32).contiguous()
-    options = interpolation, normalize, quantize, percentile, threshold, polygon, connectivity, clipped, whole_image
-    found = boxes, areas, thresholds, full, masks = _empty(maps, height, width, *options, with_maps, with_masks)
+    found = boxes, areas, thresholds, full, masks = _empty(maps, height, width, *options)
     core.locate(
         small.data_ptr(),
-        n,
-        (shape[0], shape[1]),
+        len(small),
+        (small.shape[1], small.shape[2]),
         (height, width),
-        interpolation == "bicubic",
-        _NORMALIZE[normalize],
-        *options[2:],
+        chosen.interpolation == "bicubic",
+        _NORMALIZE[chosen.normalize],
+        *chosen[2:9],
         boxes.data_ptr(),
         areas.data_ptr(),
         thresholds.data_ptr(),
