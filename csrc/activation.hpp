@@ -67,19 +67,34 @@ void widen_row(const Element* from, std::int64_t count, T* to) {
   for (; i < count; ++i) to[i] = widen(from[i]);
 }
 
+// The same of `count` channels that lie next to each other, `positions` of them `step` apart: in square tiles, since
+// single values would be written one row after the other.
+template <class Element, class T>
+void widen_columns(const Element* from, std::int64_t step, std::int64_t positions, int count, T* rows) {
+  std::int64_t p = 0;
+  for (; p + lanes<T> <= positions; p += lanes<T>) {
+    int c = 0;
+    for (; c + lanes<T> <= count; c += lanes<T>) {
+      Vector<T> tile[lanes<T>];
+#pragma GCC unroll 16
+      for (int i = 0; i < lanes<T>; ++i) tile[i] = load_wide(from + (p + i) * step + c);
+      transpose<T>(tile);
+#pragma GCC unroll 16
+      for (int i = 0; i < lanes<T>; ++i) store(rows + (c + i) * positions + p, tile[i]);
+    }
+    for (; c < count; ++c)
+      for (std::int64_t i = p; i < p + lanes<T>; ++i) rows[c * positions + i] = widen(from[i * step + c]);
+  }
+  for (; p < positions; ++p)
+    for (int c = 0; c < count; ++c) rows[c * positions + p] = widen(from[p * step + c]);
+}
+
 // Widens `count` channels from `channel` on into rows of h * w positions.
 template <class Element, class T>
 void gather(const Features& f, const Element* image, std::int64_t channel, int count, T* rows) {
   const std::int64_t positions = std::int64_t{f.height} * f.width;
-  if (f.stride_c == 1) {
-    for (int y = 0; y < f.height; ++y)
-      for (int x = 0; x < f.width; ++x) {
-        const Element* from = image + y * f.stride_h + x * f.stride_w + channel;
-        T* to = rows + std::int64_t{y} * f.width + x;
-        for (int c = 0; c < count; ++c) to[c * positions] = widen(from[c]);
-      }
-    return;
-  }
+  if (f.stride_c == 1 && f.stride_h == f.width * f.stride_w)
+    return widen_columns(image + channel, f.stride_w, positions, count, rows);
   const bool whole_planes = f.stride_w == 1 && f.stride_h == f.width;
   for (int c = 0; c < count; ++c) {
     if (whole_planes) {

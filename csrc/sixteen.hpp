@@ -64,6 +64,24 @@ FASTCAM_INLINE Vector<T> rotated(const Vector<T>& v, std::index_sequence<I...>) 
   return __builtin_shufflevector(v, v, ((I + Width) % sizeof...(I))...);
 }
 
+// One step of a transposition: of two rows, blocks of Width lanes change places across the diagonal.
+template <class T, std::size_t Width, std::size_t... I>
+FASTCAM_INLINE void exchange(Vector<T>& a, Vector<T>& b, std::index_sequence<I...>) {
+  constexpr std::size_t all = sizeof...(I);
+  const Vector<T> first = __builtin_shufflevector(a, b, ((I & Width) != 0 ? all + I - Width : I)...);
+  b = __builtin_shufflevector(a, b, ((I & Width) != 0 ? all + I : I + Width)...);
+  a = first;
+}
+
+// Transposes as many rows as a vector has lanes.
+template <class T, int Width = lanes<T> / 2>
+FASTCAM_INLINE void transpose(Vector<T>* rows) {
+#pragma GCC unroll 16
+  for (int i = 0; i < lanes<T>; ++i)
+    if ((i & Width) == 0) exchange<T, Width>(rows[i], rows[i + Width], std::make_index_sequence<lanes<T>>{});
+  if constexpr (Width > 1) transpose<T, Width / 2>(rows);
+}
+
 // Combines the sixteen lanes, i with i + 8, then with i + 4, i + 2 and i + 1.
 template <class T, class Combine>
 FASTCAM_INLINE T fold(Sixteen<T> v, const Combine& combine) {
