@@ -58,7 +58,7 @@ struct Sixteen {
   }
 };
 
-// Lanes i and i + Width of one vector exchanged.
+// The lanes turned by Width: in place of lane i stands lane i + Width.
 template <class T, std::size_t Width, std::size_t... I>
 FASTCAM_INLINE Vector<T> rotated(const Vector<T>& v, std::index_sequence<I...>) {
   return __builtin_shufflevector(v, v, ((I + Width) % sizeof...(I))...);

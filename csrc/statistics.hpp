@@ -15,14 +15,15 @@ class MapStatistics {
     height_ = height;
     width_ = width;
     bounded_ = bounded;
+    range_known_ = false;
     if (bounded) cells_.start(rows, map);
   }
 
+  // Found once, for the 100th percentile and for the normalization.
   Range range() {
-    if (bounded_) return cells_.range();
-    Range range = nothing;
-    for (int y = 0; y < height_; ++y) range = range_of(rows_->row(y), rows_->padded(), range);
-    return range;
+    if (!range_known_) range_ = find_range();
+    range_known_ = true;
+    return range_;
   }
 
   // The k-th smallest of all values and the next.
@@ -55,6 +56,13 @@ class MapStatistics {
   }
 
  private:
+  Range find_range() const {
+    if (bounded_) return cells_.range();
+    Range range = nothing;
+    for (int y = 0; y < height_; ++y) range = range_of(rows_->row(y), rows_->padded(), range);
+    return range;
+  }
+
   void collect(Collector& into) {
     if (bounded_) return cells_.collect(into);
     for (int y = 0; y < height_; ++y) {
@@ -87,7 +95,8 @@ class MapStatistics {
 
   ResizedRows* rows_ = nullptr;
   int height_ = 0, width_ = 0;
-  bool bounded_ = false;
+  bool bounded_ = false, range_known_ = false;
+  Range range_ = nothing;
   Cells cells_;
   Buffer<float> sample_, kept_, scratch_;
 };

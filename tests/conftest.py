@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from classifiers import N, Net
 from hypothesis import HealthCheck, settings
 
 from fastcam.ops.core import core
@@ -49,3 +50,15 @@ def instruction_set(request: pytest.FixtureRequest) -> Iterator[str]:
     core.choose_core(request.param)
     yield request.param
     core.choose_core(before)
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    """A batch for the small classifier."""
+    return torch.rand(N, 3, 40, 32)
+
+
+@pytest.fixture
+def model() -> Net:
+    """The small classifier, in eval mode."""
+    return Net().eval()

@@ -63,16 +63,6 @@ def test_half_precision_is_rounding_but_a_wrong_pooling_is_not(parts, dtype):
     assert explain(head, features, features.square().mean((2, 3))) is not None
 
 
-@pytest.fixture
-def images():
-    return torch.rand(N, 3, 40, 32)
-
-
-@pytest.fixture
-def model():
-    return Net().eval()
-
-
 class TestTheCheck:
     @pytest.mark.parametrize(
         "pool", [nn.AdaptiveAvgPool2d(1), nn.AdaptiveMaxPool2d(1), fastcam.TAP(0.1), fastcam.TAP(0.0, keepdim=True)]

@@ -21,16 +21,6 @@ def _seed():
     torch.manual_seed(0)
 
 
-@pytest.fixture
-def images():
-    return torch.rand(N, 3, 40, 32)
-
-
-@pytest.fixture
-def model():
-    return Net().eval()
-
-
 class TestWhatItReturns:
     def test_top_1_is_localize_on_the_features(self, model, images):
         logits, found = fastcam.Localizer(model)(images, return_maps=True, return_masks=True)

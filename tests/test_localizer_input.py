@@ -30,16 +30,6 @@ def _seed():
     torch.manual_seed(0)
 
 
-@pytest.fixture
-def images():
-    return torch.rand(N, 3, 40, 32)
-
-
-@pytest.fixture
-def model():
-    return Net().eval()
-
-
 class TestBadInput:
     @pytest.mark.parametrize(
         ("features", "classifier", "message"),
