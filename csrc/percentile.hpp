@@ -64,8 +64,8 @@ struct Collector {
     const std::uint32_t under = compare_bits<Comparison::less>(v, low) & valid;
     const std::uint32_t inside = compare_bits<Comparison::at_most>(v, high) & ~under & valid;
     below += std::popcount(under);
-#if !defined(__AVX512F__)
-    if (inside == 0) return;  // one instruction compresses with AVX-512, and costs less than a wrong guess here
+#if !defined(__AVX2__)
+    if (inside == 0) return;  // where few instructions compress they cost less than a wrong guess here
 #endif
     compress(v, inside, out + count);
     count += std::popcount(inside);

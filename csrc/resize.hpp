@@ -11,20 +11,22 @@
 
 namespace fastcam::FASTCAM_ISA {
 
-// Where each of `to` output positions falls among `from` input positions.
+// Where each of `to` output positions, or of every stride-th of them, falls among `from` input positions.
 class Axis {
  public:
-  void prepare(int from, int to, bool bicubic) {
-    if (from == from_ && to == to_ && bicubic == bicubic_) return;
+  void prepare(int from, int to, int stride, bool bicubic) {
+    if (from == from_ && to == to_ && stride == stride_ && bicubic == bicubic_) return;
     from_ = from;
     to_ = to;
+    stride_ = stride;
     bicubic_ = bicubic;
+    const int count = to / stride;
     first_.reserve(static_cast<std::size_t>(to));
     spans_.reserve(static_cast<std::size_t>(to) + 1);
     span_count_ = 0;
     for (auto& factor : factors_) factor.reserve(static_cast<std::size_t>(to) + 64);
-    for (int i = 0; i < to; ++i) {
-      double source = (i + 0.5) * from / to - 0.5;
+    for (int i = 0; i < count; ++i) {
+      double source = (i * stride + stride / 2 + 0.5) * from / to - 0.5;
       if (!bicubic) source = std::min(std::max(source, 0.0), from - 1.0);
       const double floor = std::floor(source), t = source - floor;
       const auto at = static_cast<std::size_t>(i);
@@ -39,7 +41,7 @@ class Axis {
       factors_[2][at] = static_cast<float>(near(1 - t));
       factors_[3][at] = static_cast<float>(far(2 - t));
     }
-    spans_[static_cast<std::size_t>(span_count_)] = to;
+    spans_[static_cast<std::size_t>(span_count_)] = count;
   }
 
   // Span s is the output positions [begin(s), begin(s + 1)), which lie between the same two input positions.
@@ -54,7 +56,7 @@ class Axis {
   static double near(double d) { return ((-0.75 + 2) * d - (-0.75 + 3)) * d * d + 1; }
   static double far(double d) { return ((-0.75 * d - 5 * -0.75) * d + 8 * -0.75) * d - 4 * -0.75; }
 
-  int from_ = 0, to_ = 0;
+  int from_ = 0, to_ = 0, stride_ = 0;
   bool bicubic_ = false;
   int span_count_ = 0;
   Buffer<int> first_, spans_;
@@ -68,23 +70,30 @@ class ResizedRows {
 
   void start(const float* map, int h, int w, int height, int width, bool bicubic) {
     map_ = map;
-    width_ = width;
+    h_ = h;
+    w_ = w;
+    full_height_ = height;
+    full_width_ = width;
     bicubic_ = bicubic;
     identity_ = h == height && w == width;
-    padded_ = (width + padding - 1) / padding * padding;
-    // Spans are written in whole vectors and may overrun what the next one, or the padding, then overwrites.
-    float* const row = row_.reserve(static_cast<std::size_t>(padded_ + padding));
-    for (int x = width; x < padded_; ++x) row[x] = std::numeric_limits<float>::quiet_NaN();
-    if (identity_) return;
-    x_.prepare(w, width, bicubic);
-    y_.prepare(h, height, bicubic);
-    stride_ = padded_ + padding;
-    wide_.reserve(static_cast<std::size_t>(h) * static_cast<std::size_t>(stride_));
-    for (int y = 0; y < h; ++y) widen_row(map + std::int64_t{y} * w, wide_.data() + std::int64_t{y} * stride_);
-    difference_.reserve(static_cast<std::size_t>(stride_));
-    difference_of_ = -1;
+    prepare(1);
   }
 
+  // Every stride-th pixel of every stride-th row of other rows, which are not a map at its own size.
+  void start_sample(const ResizedRows& of, int stride) {
+    map_ = of.map_;
+    h_ = of.h_;
+    w_ = of.w_;
+    full_height_ = of.full_height_;
+    full_width_ = of.full_width_;
+    bicubic_ = of.bicubic_;
+    identity_ = false;
+    prepare(stride);
+  }
+
+  bool identity() const { return identity_; }
+  int width() const { return width_; }
+  int height() const { return height_; }
   int padded() const { return padded_; }
   const Axis& x() const { return x_; }
   const Axis& y() const { return y_; }
@@ -108,6 +117,23 @@ class ResizedRows {
 
  private:
   static constexpr int step = lanes<float>;
+
+  void prepare(int stride) {
+    width_ = full_width_ / stride;
+    height_ = full_height_ / stride;
+    padded_ = (width_ + padding - 1) / padding * padding;
+    // Spans are written in whole vectors and may overrun what the next one, or the padding, then overwrites.
+    float* const row = row_.reserve(static_cast<std::size_t>(padded_ + padding));
+    for (int x = width_; x < padded_; ++x) row[x] = std::numeric_limits<float>::quiet_NaN();
+    if (identity_) return;
+    x_.prepare(w_, full_width_, stride, bicubic_);
+    y_.prepare(h_, full_height_, stride, bicubic_);
+    stride_ = padded_ + padding;
+    wide_.reserve(static_cast<std::size_t>(h_) * static_cast<std::size_t>(stride_));
+    for (int y = 0; y < h_; ++y) widen_row(map_ + std::int64_t{y} * w_, wide_.data() + std::int64_t{y} * stride_);
+    difference_.reserve(static_cast<std::size_t>(stride_));
+    difference_of_ = -1;
+  }
 
   void widen_row(const float* from, float* out) {
     for (int s = 0; s < x_.spans(); ++s) {
@@ -157,7 +183,8 @@ class ResizedRows {
   }
 
   const float* map_ = nullptr;
-  int width_ = 0, padded_ = 0, stride_ = 0, difference_of_ = -1;
+  int h_ = 0, w_ = 0, full_height_ = 0, full_width_ = 0;
+  int height_ = 0, width_ = 0, padded_ = 0, stride_ = 0, difference_of_ = -1;
   bool bicubic_ = false, identity_ = false;
   Axis x_, y_;
   Buffer<float> wide_;        // the map's rows, resized along the width

@@ -2,6 +2,7 @@
 // gives a vector of integers, -1 where it holds.
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cstdint>
 
@@ -123,10 +124,28 @@ FASTCAM_INLINE std::uint64_t compare_bits(const float* p, float t) {
   return bits;
 }
 
+#if defined(__AVX2__)
+// For a permutation that moves the lanes whose bits are set to the front, in their order.
+FASTCAM_INLINE __m256i to_the_front(std::uint8_t bits) {
+  static constexpr auto order = [] {
+    std::array<std::array<std::uint8_t, 8>, 256> all{};
+    for (unsigned set = 0; set < 256; ++set)
+      for (unsigned i = 0, at = 0; i < 8; ++i)
+        if ((set >> i & 1) != 0) all[set][at++] = static_cast<std::uint8_t>(i);
+    return all;
+  }();
+  return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(order[bits].data())));
+}
+#endif
+
 // Writes the numbers whose bits are set to `out`, one after the other; up to sixteen places are overwritten.
 FASTCAM_INLINE void compress(const Floats16& v, std::uint32_t bits, float* out) {
 #if defined(__AVX512F__)
   _mm512_storeu_ps(out, _mm512_maskz_compress_ps(static_cast<__mmask16>(bits), (__m512)v.part[0]));
+#elif defined(__AVX2__)
+  const auto low = static_cast<std::uint8_t>(bits), high = static_cast<std::uint8_t>(bits >> 8);
+  _mm256_storeu_ps(out, _mm256_permutevar8x32_ps((__m256)v.part[0], to_the_front(low)));
+  _mm256_storeu_ps(out + std::popcount(low), _mm256_permutevar8x32_ps((__m256)v.part[1], to_the_front(high)));
 #else
   float x[16];
   v.to(x);

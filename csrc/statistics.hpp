@@ -71,17 +71,11 @@ class MapStatistics {
     }
   }
 
-  // A bracket that most likely holds the value at `rank`, a fraction, from a sample of the rows.
+  // A bracket that most likely holds the value at `rank`, a fraction, from a sample of the pixels.
   Range guess(double rank) {
-    constexpr int sampled = 3072;
     constexpr double near = 0.005, far = 0.02;
-    const int taken = std::min(height_, sampled / width_ + 1);
-    const std::int64_t count = std::int64_t{taken} * width_, padded = (count + 15) / 16 * 16;
-    float* const sample = sample_.reserve(static_cast<std::size_t>(padded));
-    for (int i = 0; i < taken; ++i) {
-      const auto y = static_cast<int>((2 * std::int64_t{i} + 1) * height_ / (2 * taken));
-      std::memcpy(sample + std::int64_t{i} * width_, rows_->row(y), sizeof(float) * static_cast<std::size_t>(width_));
-    }
+    const std::int64_t count = take_sample(), padded = (count + 15) / 16 * 16;
+    float* const sample = sample_.data();
     for (std::int64_t i = count; i < padded; ++i) sample[i] = std::numeric_limits<float>::quiet_NaN();
     const auto at = [&](double fraction) { return static_cast<std::int64_t>(fraction * static_cast<double>(count)); };
     const Range all = range_of(sample, padded, nothing);
@@ -93,7 +87,32 @@ class MapStatistics {
     return bracket;
   }
 
+  // Copies some of the pixels, spread evenly, and returns how many: a lattice, or rows of what is not resized.
+  std::int64_t take_sample() {
+    constexpr int wanted = 3072;
+    const auto copy = [&](ResizedRows& from, int y, int to, int width) {
+      std::memcpy(sample_.data() + std::int64_t{to} * width, from.row(y),
+                  sizeof(float) * static_cast<std::size_t>(width));
+    };
+    const auto reserve = [&](std::int64_t count) { sample_.reserve(static_cast<std::size_t>(count) + 16); };
+    if (rows_->identity()) {
+      const int taken = std::min(height_, wanted / width_ + 1);
+      reserve(std::int64_t{taken} * width_);
+      for (int i = 0; i < taken; ++i)
+        copy(*rows_, static_cast<int>((2 * std::int64_t{i} + 1) * height_ / (2 * taken)), i, width_);
+      return std::int64_t{taken} * width_;
+    }
+    const double pixels = static_cast<double>(height_) * width_;
+    const int stride = std::max(1, std::min({static_cast<int>(std::sqrt(pixels / wanted)), height_, width_}));
+    lattice_.start_sample(*rows_, stride);
+    const int taken = lattice_.height(), width = lattice_.width();
+    reserve(std::int64_t{taken} * width);
+    for (int y = 0; y < taken; ++y) copy(lattice_, y, y, width);
+    return std::int64_t{taken} * width;
+  }
+
   ResizedRows* rows_ = nullptr;
+  ResizedRows lattice_;
   int height_ = 0, width_ = 0;
   bool bounded_ = false, range_known_ = false;
   Range range_ = nothing;
