@@ -28,6 +28,14 @@ inline std::uint64_t nonzero_bits(const std::uint8_t* p) {
 #if defined(__AVX512BW__)
   const __m512i v = _mm512_loadu_si512(p);
   return _mm512_test_epi8_mask(v, v);
+#elif defined(__AVX2__)
+  std::uint64_t bits = 0;
+  for (int i = 0; i < 2; ++i) {
+    const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32 * i));
+    const int zero = _mm256_movemask_epi8(_mm256_cmpeq_epi8(v, _mm256_setzero_si256()));
+    bits |= static_cast<std::uint64_t>(static_cast<std::uint32_t>(~zero)) << (32 * i);
+  }
+  return bits;
 #elif defined(__SSE2__)
   std::uint64_t bits = 0;
   for (int i = 0; i < 4; ++i) {

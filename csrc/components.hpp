@@ -9,7 +9,7 @@
 #include <algorithm>
 
 #include "buffer.hpp"
-#include "runs.hpp"
+#include "chain.hpp"
 
 namespace fastcam::FASTCAM_ISA {
 
@@ -71,26 +71,27 @@ class Labeller {
   const Component& component(std::uint32_t label) const { return components_[label]; }
 
  private:
-  struct Row {
-    std::int32_t* edges;    // begin, end, begin, end, ..., then two sentinels
+  struct Row : Runs {
     std::uint32_t* labels;  // of the runs
-    int count = 0;          // of the edges
   };
 
-  template <int Connectivity>
-  static bool one_to_one(const Row& above, const Row& here);
-  template <bool Polygon>
-  void continue_runs(const Row& above, const Row& here, int y);
   template <int Connectivity, bool Polygon>
-  void join_runs(const Row& above, const Row& here, int y);
+  void join_runs(const RunTable& table, int row, int y);
   template <int Connectivity, bool Polygon>
   void join_by_words(const Mask& mask, const Row& above, const Row& here, int y);
+  template <int Connectivity, bool Polygon>
+  void label_sparse(const Mask& mask);
+  template <int Connectivity, bool Polygon>
+  void label_dense(const Mask& mask);
+  void make_room(int runs);
   std::uint32_t start(std::int32_t begin, std::int32_t end, int y);
   void extend(std::uint32_t label, std::int32_t begin, std::int32_t end, int y);
   void fold();
 
-  Buffer<std::int32_t> edges_[2];
-  Buffer<std::uint32_t> run_labels_[2];
+  RunTable table_;                            // of sparse masks
+  Buffer<std::int32_t> begins_[2], ends_[2];  // of the rows of dense ones
+  Buffer<std::uint32_t> labels_[2];
+  std::uint32_t *above_ = nullptr, *here_ = nullptr;  // the labels of the last row that was joined, and of the next
   Forest forest_;
   Buffer<Component> components_;
 };
@@ -125,67 +126,45 @@ inline void Labeller::fold() {
   }
 }
 
-// Whether each run touches exactly the run of the same number above, the usual case in smooth masks.
-template <int Connectivity>
-bool Labeller::one_to_one(const Row& above, const Row& here) {
-  constexpr std::int32_t reach = Connectivity == 8 ? 1 : 0;
-  constexpr int short_row = 16;
-  if (here.count != above.count || here.count > short_row) return false;
-  bool broken = false;
-  for (int i = 0; i < here.count; i += 2) {
-    broken |= (here.edges[i] >= above.edges[i + 1] + reach) | (above.edges[i] >= here.edges[i + 1] + reach);
-    broken |= (here.edges[i + 2] < above.edges[i + 1] + reach) | (above.edges[i + 2] < here.edges[i + 1] + reach);
-  }
-  return !broken;
-}
-
-template <bool Polygon>
-void Labeller::continue_runs(const Row& above, const Row& here, int y) {
-  for (int i = 0; i < here.count; i += 2) {
-    const std::uint32_t label = above.labels[i / 2];
-    extend(label, here.edges[i], here.edges[i + 1], y);
-    if constexpr (Polygon)
-      components_[label].area2 += windows2(above.edges[i], above.edges[i + 1], here.edges[i], here.edges[i + 1]);
-  }
-}
-
+// Joins the row's runs to those of the row above, which lie in order: first those that end before the run, then those
+// that it touches. What follows in the table, moved on by a pitch, lies beyond all the row's runs.
 template <int Connectivity, bool Polygon>
-void Labeller::join_runs(const Row& above, const Row& here, int y) {
+void Labeller::join_runs(const RunTable& table, int row, int y) {
   constexpr std::int32_t reach = Connectivity == 8 ? 1 : 0;
-  const std::int32_t* const prev = above.edges;
+  const std::int32_t pitch = table.pitch(), base = row * pitch;
+  const std::int32_t *begins = table.begins() + table.first(row), *ends = table.ends() + table.first(row);
+  const std::int32_t *begins_above = table.begins() + table.first(row - 1),
+                     *ends_above = table.ends() + table.first(row - 1);
+  const int count = table.count(row);
   int j = 0;
-  for (int i = 0; i < here.count; i += 2) {
-    const std::int32_t begin = here.edges[i], end = here.edges[i + 1];
-    while (prev[j + 1] <= begin - reach) j += 2;
-    if (prev[j] >= end + reach) {
-      here.labels[i / 2] = start(begin, end, y);
+  for (int i = 0; i < count; ++i) {
+    const std::int32_t begin = begins[i] - pitch, end = ends[i] - pitch;
+    j += count_while(ends_above + j, [&](const Lanes& e) { return e <= begin - reach; });
+    const int contacts = count_while(begins_above + j, [&](const Lanes& b) { return b < end + reach; });
+    if (contacts == 0) {
+      here_[i] = start(begins[i] - base, ends[i] - base, y);
       continue;
     }
-    std::uint32_t label = above.labels[j / 2];
-    std::int32_t contacts = 1;
-    std::int64_t area2 = Polygon ? windows2(prev[j], prev[j + 1], begin, end) : 0;
-    while (prev[j + 1] < end) {
-      j += 2;
-      if (prev[j] >= end + reach) break;
-      if (above.labels[j / 2] != label) label = forest_.unite(label, above.labels[j / 2]);
-      if constexpr (Polygon) {
-        ++contacts;
-        area2 += windows2(prev[j], prev[j + 1], begin, end);
-      }
+    std::uint32_t label = above_[j];
+    std::int64_t area2 = Polygon ? windows2(begins_above[j], ends_above[j], begin, end) : 0;
+    for (int more = 1; more < contacts; ++more) {
+      ++j;  // the last one may touch the next run too
+      if (above_[j] != label) label = forest_.unite(label, above_[j]);
+      if constexpr (Polygon) area2 += windows2(begins_above[j], ends_above[j], begin, end);
     }
-    extend(label, begin, end, y);
+    extend(label, begins[i] - base, ends[i] - base, y);
     if constexpr (Polygon) {
       components_[label].euler += 1 - contacts;
       components_[label].area2 += area2;
     }
-    here.labels[i / 2] = label;
+    here_[i] = label;
   }
 }
 
 template <int Connectivity, bool Polygon>
 void Labeller::join_by_words(const Mask& mask, const Row& above, const Row& here, int y) {
   constexpr std::uint32_t none = UINT32_MAX;
-  std::fill(here.labels, here.labels + here.count / 2, none);
+  std::fill(here.labels, here.labels + here.count, none);
   if (above.count > 0)
     for_each_contact<Connectivity>({mask.row(y - 1), mask.row(y - 1)}, {mask.row(y), mask.row(y)}, mask.words(),
                                    last_word_mask(mask.width), [&](int i, int j) {
@@ -194,48 +173,85 @@ void Labeller::join_by_words(const Mask& mask, const Row& above, const Row& here
                                      if (known != none && known != label) label = forest_.unite(known, label);
                                      here.labels[j] = label;
                                      if constexpr (Polygon) {
-                                       const std::int32_t *a = above.edges + 2 * i, *b = here.edges + 2 * j;
-                                       components_[label].area2 += windows2(a[0], a[1], b[0], b[1]);
+                                       components_[label].area2 +=
+                                           windows2(above.begins[i], above.ends[i], here.begins[j], here.ends[j]);
                                        --components_[label].euler;
                                      }
                                    });
-  for (int i = 0; i < here.count; i += 2) {
-    std::uint32_t& label = here.labels[i / 2];
+  for (int i = 0; i < here.count; ++i) {
+    std::uint32_t& label = here.labels[i];
     if (label == none) {
-      label = start(here.edges[i], here.edges[i + 1], y);
+      label = start(here.begins[i], here.ends[i], y);
       continue;
     }
-    extend(label, here.edges[i], here.edges[i + 1], y);
+    extend(label, here.begins[i], here.ends[i], y);
     if constexpr (Polygon) ++components_[label].euler;
+  }
+}
+
+inline void Labeller::make_room(int runs) {
+  forest_.reserve(static_cast<std::size_t>(runs));
+  components_.reserve(forest_.size() + static_cast<std::size_t>(runs));
+}
+
+template <int Connectivity, bool Polygon>
+void Labeller::label_dense(const Mask& mask) {
+  const RunFinder finder(mask.width);
+  const std::size_t places = Runs::places(mask.width);
+  Row above{{begins_[0].reserve(places), ends_[0].reserve(places)}, above_};
+  Row here{{begins_[1].reserve(places), ends_[1].reserve(places)}, here_};
+  for (int y = 0; y < mask.height; ++y) {
+    here.count = finder.find_many(mask.row(y), 0, here.begins, here.ends);
+    make_room(here.count);
+    join_by_words<Connectivity, Polygon>(mask, above, here, y);
+    std::swap(above, here);
+  }
+}
+
+template <int Connectivity, bool Polygon>
+void Labeller::label_sparse(const Mask& mask) {
+  using Rows = Chain<Connectivity, Polygon>;
+  table_.start(mask.width);
+  int rows;
+  for (int top = 0; top < mask.height; top += rows) {
+    rows = std::min(table_.capacity(), mask.height - top);
+    table_.find(mask, top, rows);
+    for (int row = 1; row <= rows;) {
+      const int count = table_.count(row);
+      if (count == 0) {
+        ++row;
+        continue;
+      }
+      make_room(count);
+      join_runs<Connectivity, Polygon>(table_, row, top + row - 1);
+      std::swap(above_, here_);
+      int alike = ++row;
+      while (alike <= rows && table_.count(alike) == count) ++alike;
+      if (alike == row || count > Rows::most_runs) continue;
+      Rows chain;
+      row += chain.follow(table_, row, alike);
+      // Its rows keep the labels of the row above it.
+      chain.finish([&](int i, const ChainSum& sum) {
+        Component& c = components_[above_[i]];
+        c.x0 = std::min(c.x0, sum.x0);
+        c.x1 = std::max(c.x1, sum.x1);
+        c.y1 = std::max(c.y1, top + row - 1);
+        c.pixels += sum.pixels;
+        c.area2 += sum.area2;
+      });
+    }
   }
 }
 
 template <int Connectivity, bool Polygon>
 void Labeller::label(const Mask& mask) {
-  const int words = mask.words();
-  const std::uint64_t tail = last_word_mask(mask.width);
-  const std::size_t most_runs = static_cast<std::size_t>(mask.width) / 2 + 1;
-  Row above{edges_[0].reserve(2 * most_runs + edges_margin), run_labels_[0].reserve(most_runs)};
-  Row here{edges_[1].reserve(2 * most_runs + edges_margin), run_labels_[1].reserve(most_runs)};
-  above.edges[0] = above.edges[1] = INT_MAX;
+  above_ = labels_[0].reserve(Runs::places(mask.width));
+  here_ = labels_[1].reserve(Runs::places(mask.width));
   forest_.clear();
-  const bool dense = is_dense(mask);
-  for (int y = 0; y < mask.height; ++y) {
-    here.count = find_edges(mask.row(y), words, tail, mask.width, here.edges);
-    if (!dense && one_to_one<Connectivity>(above, here)) {
-      continue_runs<Polygon>(above, here, y);
-      std::swap(above.edges, here.edges);
-      continue;
-    }
-    const std::size_t runs = static_cast<std::size_t>(here.count) / 2;
-    forest_.reserve(runs);
-    components_.reserve(forest_.size() + runs);
-    if (dense)
-      join_by_words<Connectivity, Polygon>(mask, above, here, y);
-    else
-      join_runs<Connectivity, Polygon>(above, here, y);
-    std::swap(above, here);
-  }
+  if (is_dense(mask) || !RunTable::fits(mask.width))
+    label_dense<Connectivity, Polygon>(mask);
+  else
+    label_sparse<Connectivity, Polygon>(mask);
   fold();
 }
 

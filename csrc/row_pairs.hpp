@@ -30,7 +30,7 @@ class PairLabeller {
 
   Forest forest_;
   Buffer<Component> components_;
-  Buffer<std::int32_t> edges_;
+  Buffer<std::int32_t> begins_, ends_;
   Buffer<std::uint64_t> both_[2], empty_;
   Buffer<std::uint32_t> labels_[2], counts_[2];
 };
@@ -78,12 +78,13 @@ inline void PairLabeller::label(const Mask& mask) {
   const int words = mask.words();
   const auto size = static_cast<std::size_t>(words);
   const std::uint64_t tail = last_word_mask(mask.width);
-  const std::size_t most_runs = static_cast<std::size_t>(mask.width) / 2 + 1;
-  std::int32_t* const edges = edges_.reserve(2 * most_runs + edges_margin);
+  const std::size_t places = Runs::places(mask.width);
+  const RunFinder finder(mask.width);
+  Runs runs{begins_.reserve(places), ends_.reserve(places)};
   std::uint64_t* const empty = empty_.reserve(size);
   std::fill(empty, empty + words, std::uint64_t{0});
-  Pair above{both_[0].reserve(size), empty, labels_[0].reserve(most_runs)};
-  Pair here{both_[1].reserve(size), nullptr, labels_[1].reserve(most_runs)};
+  Pair above{both_[0].reserve(size), empty, labels_[0].reserve(places)};
+  Pair here{both_[1].reserve(size), nullptr, labels_[1].reserve(places)};
   std::fill(above.both, above.both + words, std::uint64_t{0});
   for (auto& counts : counts_) counts.reserve(size + 1);
   forest_.clear();
@@ -101,16 +102,16 @@ inline void PairLabeller::label(const Mask& mask) {
     }
     counts_[0][size] = sums[0];
     counts_[1][size] = sums[1];
-    const int runs = find_edges(here.both, words, tail, mask.width, edges) / 2;
-    forest_.reserve(static_cast<std::size_t>(runs));
-    components_.reserve(forest_.size() + static_cast<std::size_t>(runs));
-    std::fill(here.labels, here.labels + runs, none);
+    runs.count = finder.find_many(here.both, 0, runs.begins, runs.ends);
+    forest_.reserve(static_cast<std::size_t>(runs.count));
+    components_.reserve(forest_.size() + static_cast<std::size_t>(runs.count));
+    std::fill(here.labels, here.labels + runs.count, none);
     for_each_contact<8>({above.lower, above.both}, {upper, here.both}, words, tail, [&](int i, int j) {
       const std::uint32_t label = above.labels[i], known = here.labels[j];
       here.labels[j] = known == none || known == label ? label : forest_.unite(known, label);
     });
-    for (int j = 0; j < runs; ++j) {
-      const Component part = run(upper, here.lower, edges[2 * j], edges[2 * j + 1], y);
+    for (int j = 0; j < runs.count; ++j) {
+      const Component part = run(upper, here.lower, runs.begins[j], runs.ends[j], y);
       if (here.labels[j] != none) {
         merge(components_[here.labels[j]], part);
         continue;

@@ -5,6 +5,7 @@
 #include <climits>
 
 #include "bitmask.hpp"
+#include "simd.hpp"
 
 namespace fastcam::FASTCAM_ISA {
 
@@ -45,23 +46,112 @@ inline std::int32_t* write_positions(std::uint64_t bits, std::int32_t offset, st
 #endif
 }
 
-// How many places find_edges needs beyond a row's edges.
-inline constexpr std::size_t edges_margin = 66;
+// The runs of set pixels of one row, [begins[i], ends[i]) from left to right.
+struct Runs {
+  std::int32_t *begins, *ends;
+  int count = 0;
 
-// Writes where the row changes between 0 and 1, and two sentinels; returns how often, always even.
-inline int find_edges(const std::uint64_t* row, int words, std::uint64_t tail, int width, std::int32_t* edges) {
-  std::int32_t* out = edges;
-  std::uint64_t carry = 0;
-  for (int k = 0; k < words; ++k) {
-    const std::uint64_t x = k + 1 < words ? row[k] : row[k] & tail;
-    const std::uint64_t changes = x ^ (x << 1 | carry);
-    carry = x >> 63;
-    out = write_positions(changes, 64 * k, out);
+  // How much room a row needs: what is found may be written in whole vectors, or 64 at a time.
+  static std::size_t places(int width) { return static_cast<std::size_t>(width) / 2 + 66; }
+};
+
+// Finds the runs of rows of one width.
+class RunFinder {
+ public:
+  explicit RunFinder(int width) : width_(width), words_(words_in_row(width)), tail_(last_word_mask(width)) {
+#if defined(__AVX2__)
+    const int last = (words_ - 1) % 4;
+    alignas(32) std::int64_t there[4], inside[4];
+    for (int i = 0; i < 4; ++i) {
+      there[i] = i <= last ? -1 : 0;
+      inside[i] = i < last ? -1 : i == last ? static_cast<std::int64_t>(tail_) : 0;
+    }
+    last_there_ = _mm256_load_si256(reinterpret_cast<const __m256i*>(there));
+    last_inside_ = _mm256_load_si256(reinterpret_cast<const __m256i*>(inside));
+#endif
   }
-  if (carry != 0) *out++ = width;
-  out[0] = out[1] = INT_MAX;
-  return static_cast<int>(out - edges);
-}
+
+  // The runs of a row that has few; positions count from `offset`. Returns how many.
+  int find(const std::uint64_t* row, std::int32_t offset, std::int32_t* begins, std::int32_t* ends) const {
+#if defined(__AVX2__)
+    __m256i before = _mm256_setzero_si256();  // its first part holds the bit before these 256
+    int begun = 0, ended = 0;
+    for (int k = 0; k < words_; k += 4) {
+      const __m256i x = four_words(row, k), shifted = shift_by_one(x, before);
+      const __m256i first = _mm256_andnot_si256(shifted, x), end = _mm256_andnot_si256(x, shifted);
+      if (has_crowded_part(first, end)) return find_many(row, offset, begins, ends);
+      begun += write_lowest(first, offset + 64 * k, begins + begun);
+      ended += write_lowest(end, offset + 64 * k, ends + ended);
+    }
+    if (ended < begun) ends[ended] = offset + width_;
+    return begun;
+#else
+    return find_many(row, offset, begins, ends);
+#endif
+  }
+
+  // The same of a row that has many, word by word.
+  int find_many(const std::uint64_t* row, std::int32_t offset, std::int32_t* begins, std::int32_t* ends) const {
+    std::int32_t* const from = begins;
+    std::uint64_t carry = 0;
+    for (int k = 0; k < words_; ++k) {
+      const std::uint64_t x = k + 1 < words_ ? row[k] : row[k] & tail_, shifted = x << 1 | carry;
+      carry = x >> 63;
+      begins = write_positions(x & ~shifted, offset + 64 * k, begins);
+      ends = write_positions(shifted & ~x, offset + 64 * k, ends);
+    }
+    if (carry != 0) *ends = offset + width_;
+    return static_cast<int>(begins - from);
+  }
+
+ private:
+#if defined(__AVX2__)
+  // Words k to k + 3 of a row, without what lies beyond it.
+  __m256i four_words(const std::uint64_t* row, int k) const {
+    const auto* from = reinterpret_cast<const __m256i*>(row + k);
+    if (k + 4 < words_) return _mm256_loadu_si256(from);
+    const __m256i x = words_ % 4 == 0 ? _mm256_loadu_si256(from)
+                                      : _mm256_maskload_epi64(reinterpret_cast<const long long*>(from), last_there_);
+    return _mm256_and_si256(x, last_inside_);
+  }
+
+  // The bits one place further. A part is 32 bits; `before` is replaced by what the next 256 bits need.
+  static __m256i shift_by_one(__m256i x, __m256i& before) {
+    const __m256i from_the_left =
+        _mm256_permutevar8x32_epi32(_mm256_srli_epi32(x, 31), _mm256_setr_epi32(7, 0, 1, 2, 3, 4, 5, 6));
+    const __m256i carried = _mm256_blend_epi32(from_the_left, before, 1);
+    before = from_the_left;
+    return _mm256_or_si256(_mm256_slli_epi32(x, 1), carried);
+  }
+
+  // Whether a part has more than one bit set.
+  static bool has_crowded_part(__m256i begins, __m256i ends) {
+    const __m256i one = _mm256_set1_epi32(1);
+    const __m256i rest_of_begins = _mm256_and_si256(begins, _mm256_sub_epi32(begins, one));
+    const __m256i rest_of_ends = _mm256_and_si256(ends, _mm256_sub_epi32(ends, one));
+    const __m256i rest = _mm256_or_si256(rest_of_begins, rest_of_ends);
+    return _mm256_testz_si256(rest, rest) == 0;
+  }
+
+  // Writes the positions of the set bits, at most one in each part, plus `offset`; eight places are overwritten. The
+  // exponent of a part as a float tells which bit it is.
+  static int write_lowest(__m256i parts, std::int32_t offset, std::int32_t* out) {
+    constexpr int bias = 127;
+    const __m256i first = _mm256_setr_epi32(0, 32, 64, 96, 128, 160, 192, 224);
+    const __m256i power = _mm256_castps_si256(_mm256_cvtepi32_ps(parts));
+    const __m256i exponent = _mm256_and_si256(_mm256_srli_epi32(power, 23), _mm256_set1_epi32(0xff));
+    const __m256i position = _mm256_add_epi32(exponent, _mm256_add_epi32(first, _mm256_set1_epi32(offset - bias)));
+    const __m256 absent = _mm256_castsi256_ps(_mm256_cmpeq_epi32(parts, _mm256_setzero_si256()));
+    const auto present = static_cast<std::uint8_t>(~_mm256_movemask_ps(absent));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm256_permutevar8x32_epi32(position, to_the_front(present)));
+    return std::popcount(present);
+  }
+
+  __m256i last_there_, last_inside_;
+#endif
+  int width_, words_;
+  std::uint64_t tail_;
+};
 
 // A row of pixels, and the row whose runs they belong to: the same, or the union with the row's neighbour.
 struct Pixels {

@@ -1,0 +1,68 @@
+// The runs of a block of rows as one increasing sequence: positions are those of the raster, `pitch` from row to row,
+// so a run lies below another where it does in the sequence moved on by a pitch.
+#pragma once
+
+#include <algorithm>
+
+#include "buffer.hpp"
+#include "runs.hpp"
+
+namespace fastcam::FASTCAM_ISA {
+
+class RunTable {
+ public:
+  // Whether positions, and twice the area of a block's rows, can be told in 32 bits.
+  static bool fits(int width) { return width < INT32_MAX / 8; }
+
+  void start(int width) {
+    width_ = width;
+    rows_ = 0;
+    capacity_ = std::max(1, std::min(256, (1 << 22) / pitch()));
+    first_.reserve(static_cast<std::size_t>(capacity_) + 2);
+    first_[0] = first_[1] = 0;
+    const std::size_t most_runs = static_cast<std::size_t>(capacity_ + 1) * (static_cast<std::size_t>(width) / 2 + 1);
+    begins_.reserve(most_runs + Runs::places(width));
+    ends_.reserve(most_runs + Runs::places(width));
+  }
+
+  // How many rows a block can have.
+  int capacity() const { return capacity_; }
+
+  // Rows 1 to `rows` of the table become those of the mask from `y` on, and row 0 the last one of the block before.
+  void find(const Mask& mask, int y, int rows) {
+    constexpr int ahead = 256;  // words
+    const RunFinder finder(width_);
+    int total = keep_last_row();
+    rows_ = rows;
+    for (int row = 1; row <= rows; ++row) {
+      first_[static_cast<std::size_t>(row)] = total;
+      __builtin_prefetch(mask.row(y + row - 1) + ahead);
+      total += finder.find(mask.row(y + row - 1), row * pitch(), begins_.data() + total, ends_.data() + total);
+    }
+    first_[static_cast<std::size_t>(rows) + 1] = total;
+    begins_[static_cast<std::size_t>(total)] = ends_[static_cast<std::size_t>(total)] = INT_MAX;
+  }
+
+  std::int32_t pitch() const { return width_ + 1; }
+  int first(int row) const { return first_[static_cast<std::size_t>(row)]; }
+  int count(int row) const { return first(row + 1) - first(row); }
+  const std::int32_t* begins() const { return begins_.data(); }
+  const std::int32_t* ends() const { return ends_.data(); }
+
+ private:
+  // Makes the last row row 0, and returns how many runs it has.
+  int keep_last_row() {
+    const int from = first(rows_), kept = count(rows_), base = rows_ * pitch();
+    for (int i = 0; i < kept; ++i) {
+      begins_[static_cast<std::size_t>(i)] = begins_[static_cast<std::size_t>(from + i)] - base;
+      ends_[static_cast<std::size_t>(i)] = ends_[static_cast<std::size_t>(from + i)] - base;
+    }
+    return kept;
+  }
+
+  int width_ = 0, capacity_ = 0, rows_ = 0;
+  Buffer<int> first_;  // of each row's runs
+  Buffer<std::int32_t> begins_, ends_;
+};
+
+}  // namespace fastcam::FASTCAM_ISA
