@@ -153,6 +153,9 @@ class TestHead:
     @every_network
     def test_gradients_reach_every_parameter(self, name):
         model = tiny(name, pooling="tap", width=1 / 8).train()
+        for part in model.modules():
+            if isinstance(part, nn.BatchNorm2d):  # some of ResNet50's start at 0, and hide what is before them
+                nn.init.uniform_(part.weight, 0.5, 1.5)
         nn.functional.cross_entropy(model(batch()), torch.tensor([0, 6])).backward()
         without = [key for key, one in model.named_parameters() if one.grad is None or not one.grad.isfinite().all()]
         assert without == []
@@ -268,6 +271,11 @@ class TestLife:
     def test_the_seed_decides(self, name):
         one, two = tiny(name).state_dict(), tiny(name).state_dict()
         assert all(torch.equal(one[key], two[key]) for key in one)
+
+    def test_the_blocks_of_a_resnet_start_as_their_shortcuts(self):
+        block = tiny("resnet50-se").layer3[1]
+        x = torch.rand(2, 64, 4, 4)
+        assert torch.equal(block(x), x)
 
     def test_copies_and_pickles(self):
         model = tiny("resnet50-se", pooling="tap")
