@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fastcam.activation import Index
 from fastcam.localization import Localization
-from fastcam.localizer import check_choice, localize_classes
+from fastcam.logits import check_choice, localize_classes
 from fastcam.models.preprocessing import Preprocessing
 from fastcam.models.weights import WeightsReport
 from fastcam.pooling import GAP, GMP, LSE, TAP
