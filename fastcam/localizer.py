@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import sys
 import threading
@@ -17,7 +16,8 @@ from torch import Tensor, nn
 
 from fastcam.activation import Index
 from fastcam.head import HeadMismatchWarning, head_weight, mismatch
-from fastcam.localization import Localization, localize
+from fastcam.localization import Localization
+from fastcam.logits import check_choice, localize_classes
 from fastcam.protocol import PAPER, Protocol
 from fastcam.sizes import Size
 
@@ -29,9 +29,10 @@ class Localizer:
 
     The map is the classifier's own (Eq. 1) where the model is features, a pooling over space, and one linear layer.
     The first batch is checked for that: the pooled features times the layer's weight plus its bias must give the
-    logits, with the mean, any :class:`fastcam.TAP` in the model or the maximum as the pooling. Where they do not, one
-    :class:`fastcam.head.HeadMismatchWarning` says so. With the model in training mode a failed check proves nothing
-    (dropout sits between the two); it is then put off, with a warning, to the first batch in eval mode.
+    logits, with the mean, any :class:`fastcam.TAP` or :class:`fastcam.pooling.LSE` in the model, or the maximum as the
+    pooling. Where they do not, one :class:`fastcam.head.HeadMismatchWarning` says so. With the model in training mode
+    a failed check proves nothing (dropout sits between the two); it is then put off, with a warning, to the first
+    batch in eval mode.
 
     The hooks exist only while a call runs: in between the model carries none, can be pickled, copied and compiled,
     and no tensor is retained. Calls from several threads do not see each other's features. The train/eval mode and
@@ -144,17 +145,18 @@ class Localizer:
             raise TypeError(f"images must be a tensor (N, 3, H, W), got {type(images).__name__}")
         if images.dim() != 4:
             raise ValueError(f"images must be (N, 3, H, W), got shape {tuple(images.shape)}")
-        if index is not None and top_k is not None:
-            raise ValueError("index and top_k exclude each other: give one of them")
+        check_choice(index, top_k)
         with torch.no_grad():
             logits, features, received = self._forward(images)
             weight = head_weight(self._head, self._classifier_name)
             self._check_shapes(features, weight, logits, len(images))
             self._check_head(features, received, weight, logits)
-            found = localize(
+            found = localize_classes(
                 features,
                 weight,
-                _best(logits, top_k) if index is None else index,
+                logits,
+                index,
+                top_k=top_k,
                 size=(images.shape[2], images.shape[3]) if size is None else size,
                 protocol=protocol,
                 percentile=percentile,
@@ -162,7 +164,7 @@ class Localizer:
                 return_maps=return_maps,
                 return_masks=return_masks,
             )
-            return logits, dataclasses.replace(found, scores=_scores(logits, found.labels))
+            return logits, found
 
     def close(self) -> None:
         """Let go of the model; calls are refused from here on. Closing twice does nothing."""
@@ -286,22 +288,3 @@ def _logits(output: object) -> Tensor:
     if logits.dim() == 4 and logits.shape[2:] == (1, 1):
         return logits.flatten(1)
     return logits
-
-
-def _best(logits: Tensor, top_k: int | None) -> Tensor:
-    if top_k is None:
-        return logits.argmax(1)
-    if isinstance(top_k, bool) or not isinstance(top_k, int):
-        raise TypeError(f"top_k must be an int, got {top_k!r}")
-    if not 1 <= top_k <= logits.shape[1]:
-        raise ValueError(f"top_k must lie in [1, {logits.shape[1]}], the number of classes, got {top_k}")
-    return logits.topk(top_k, dim=1).indices
-
-
-def _scores(logits: Tensor, classes: Tensor | None) -> Tensor:
-    assert classes is not None
-    table = classes if classes.dim() == 2 else classes[:, None]
-    # On CUDA the range was not checked, and a gather outside it would abort the process's context.
-    inside = (table >= 0) & (table < logits.shape[1])
-    scores = logits.float().softmax(1).gather(1, table.clamp(0, logits.shape[1] - 1))
-    return scores.where(inside, torch.nan).reshape(classes.shape)
