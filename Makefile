@@ -69,8 +69,10 @@ dist: .make/test  ## sdist and wheel, the wheel imported where nothing else is, 
 bench: .make/test  ## the benchmark grid, and its table
 	$(BIN)/pytest bench --benchmark-only --benchmark-json=build/bench.json
 
-check-long: .make/test  ## the tests at full size
+check-long: .make/test  ## the tests at full size, and masks beside OpenCV of the generation before
 	$(BIN)/pytest -m 'long and not gpu' -s
+	$(PIP) install --quiet --no-deps --upgrade --target build/opencv4 'opencv-python-headless<5'
+	PYTHONPATH=build/opencv4 $(BIN)/pytest -m long -s tests/csrc/test_components.py
 
 format: .make/test  ## ruff and clang-format, in place
 	$(BIN)/ruff check --fix .

@@ -59,6 +59,16 @@ inline std::int64_t windows2(std::int32_t a0, std::int32_t a1, std::int32_t b0, 
   return overlap < 0 ? 0 : 2 * static_cast<std::int64_t>(overlap) + (a0 != b0) + (a1 != b1);
 }
 
+// Adds what another label of the same component, which begins later, has gathered.
+inline void merge(Component& to, const Component& from) {
+  to.x0 = std::min(to.x0, from.x0);
+  to.x1 = std::max(to.x1, from.x1);
+  to.y1 = std::max(to.y1, from.y1);
+  to.pixels += from.pixels;
+  to.euler += from.euler;
+  to.area2 += from.area2;
+}
+
 class Labeller {
  public:
   // Labels the mask's components. Afterwards a label is a component where is_root(label), and roots are in the raster
@@ -69,6 +79,14 @@ class Labeller {
   std::uint32_t labels() const { return forest_.size(); }
   bool is_root(std::uint32_t label) const { return forest_.parent(label) == label; }
   const Component& component(std::uint32_t label) const { return components_[label]; }
+
+  std::uint32_t root(std::uint32_t label) const {
+    while (!is_root(label)) label = forest_.parent(label);
+    return label;
+  }
+  // The components that hold run i of the first row, whose labels are their numbers, and of the last.
+  std::uint32_t root_in_first_row(int i) const { return root(static_cast<std::uint32_t>(i)); }
+  std::uint32_t root_in_last_row(int i) const { return root(above_[i]); }
 
  private:
   struct Row : Runs {
@@ -115,14 +133,7 @@ inline void Labeller::fold() {
   for (std::uint32_t label = forest_.size(); label-- > 0;) {
     const std::uint32_t parent = forest_.parent(label);
     if (parent == label) continue;
-    const Component& from = components_[label];
-    Component& to = components_[parent];
-    to.x0 = std::min(to.x0, from.x0);
-    to.x1 = std::max(to.x1, from.x1);
-    to.y1 = std::max(to.y1, from.y1);
-    to.pixels += from.pixels;
-    to.euler += from.euler;
-    to.area2 += from.area2;
+    merge(components_[parent], components_[label]);
   }
 }
 
@@ -206,6 +217,7 @@ void Labeller::label_dense(const Mask& mask) {
     join_by_words<Connectivity, Polygon>(mask, above, here, y);
     std::swap(above, here);
   }
+  above_ = above.labels;
 }
 
 template <int Connectivity, bool Polygon>

@@ -11,19 +11,55 @@
 namespace fastcam::FASTCAM_ISA {
 namespace {
 
-// Calls use(mask) with one mask of the batch, packed into `scratch` if it is not yet.
+// One mask of a batch. What is not packed yet gets room in `scratch`, and is packed row by row on demand.
+class BatchedMask {
+ public:
+  BatchedMask(const MaskBatch& masks, std::int64_t image, Buffer<std::uint64_t>& scratch) : masks_(masks) {
+    const std::int64_t words = words_in_row(masks.width), rows = image * masks.height;
+    if (masks.packed) {
+      mask_ = {static_cast<const std::uint64_t*>(masks.data) + rows * words, masks.height, masks.width};
+      return;
+    }
+    bytes_ = static_cast<const std::uint8_t*>(masks.data) + rows * masks.width;
+    packed_ = scratch.reserve(static_cast<std::size_t>(words * masks.height));
+    mask_ = {packed_, masks.height, masks.width};
+  }
+
+  void pack(int y0, int y1) const {
+    if (masks_.packed) return;
+    for (std::int64_t y = y0; y < y1; ++y)
+      pack_row(bytes_ + y * masks_.width, masks_.width, packed_ + y * words_in_row(masks_.width));
+  }
+
+  const Mask& mask() const { return mask_; }
+
+ private:
+  const MaskBatch& masks_;
+  const std::uint8_t* bytes_ = nullptr;
+  std::uint64_t* packed_ = nullptr;
+  Mask mask_{};
+};
+
+// Calls use(mask) with one mask of the batch, packed.
 template <class Use>
 void with_mask(const MaskBatch& masks, std::int64_t image, Buffer<std::uint64_t>& scratch, const Use& use) {
-  const int words = words_in_row(masks.width);
-  if (masks.packed) {
-    const auto* bits = static_cast<const std::uint64_t*>(masks.data);
-    use(Mask{bits + image * words * masks.height, masks.height, masks.width});
-    return;
-  }
-  const auto* bytes = static_cast<const std::uint8_t*>(masks.data) + image * masks.height * masks.width;
-  std::uint64_t* bits = scratch.reserve(static_cast<std::size_t>(words) * static_cast<std::size_t>(masks.height));
-  for (std::int64_t y = 0; y < masks.height; ++y) pack_row(bytes + y * masks.width, masks.width, bits + y * words);
-  use(Mask{bits, masks.height, masks.width});
+  const BatchedMask one(masks, image, scratch);
+  one.pack(0, masks.height);
+  use(one.mask());
+}
+
+// Calls use(mask, labels) with one mask of the batch, labelled in strips.
+template <int Connectivity, class Use>
+void with_strips(const MaskBatch& masks, std::int64_t image, int strips, const Runner& runner, const Use& use) {
+  Buffer<std::uint64_t> scratch;
+  const BatchedMask one(masks, image, scratch);
+  StripLabeller labels(strips);
+  const auto pack = [&](int y0, int y1) { one.pack(y0, y1); };
+  if (masks.area == Area::pixels)
+    labels.template label<Connectivity, false>(one.mask(), runner, pack);
+  else
+    labels.template label<Connectivity, true>(one.mask(), runner, pack);
+  use(one.mask(), labels);
 }
 
 template <int Connectivity>
@@ -53,6 +89,32 @@ void find_all(const MaskBatch& masks, std::int64_t image, void (*emit)(void*, co
 
 void all(const MaskBatch& masks, std::int64_t image, void (*emit)(void*, const Region&), void* context) {
   (masks.connectivity == 8 ? find_all<8> : find_all<4>)(masks, image, emit, context);
+}
+
+template <int Connectivity>
+Region strips_largest(const MaskBatch& masks, std::int64_t image, int strips, const Runner& runner) {
+  Region found;
+  with_strips<Connectivity>(masks, image, strips, runner, [&](const Mask& mask, const StripLabeller& labels) {
+    found = masks.area == Area::pixels ? largest_by_pixels(labels) : largest_by_polygon<Connectivity>(mask, labels);
+  });
+  return found;
+}
+
+void largest_in_strips(const MaskBatch& masks, std::int64_t image, int strips, const Runner& runner, Region* region) {
+  *region = (masks.connectivity == 8 ? strips_largest<8> : strips_largest<4>)(masks, image, strips, runner);
+}
+
+template <int Connectivity>
+void strips_all(const MaskBatch& masks, std::int64_t image, int strips, const Runner& runner,
+                void (*emit)(void*, const Region&), void* context) {
+  with_strips<Connectivity>(masks, image, strips, runner, [&](const Mask& mask, const StripLabeller& labels) {
+    every_region<Connectivity>(mask, masks.area, labels, [&](const Region& region) { emit(context, region); });
+  });
+}
+
+void all_in_strips(const MaskBatch& masks, std::int64_t image, int strips, const Runner& runner,
+                   void (*emit)(void*, const Region&), void* context) {
+  (masks.connectivity == 8 ? strips_all<8> : strips_all<4>)(masks, image, strips, runner, emit, context);
 }
 
 // Calls use(Element{}) with the element type that the dtype names.
@@ -102,6 +164,7 @@ void locate(const Maps& maps, const Protocol& protocol, std::int64_t begin, std:
 }  // namespace
 
 extern const Core core;
-const Core core{FASTCAM_NAME(FASTCAM_ISA), largest, all, sums, locate, tap_forward, tap_backward};
+const Core core{
+    FASTCAM_NAME(FASTCAM_ISA), largest, all, largest_in_strips, all_in_strips, sums, locate, tap_forward, tap_backward};
 
 }  // namespace fastcam::FASTCAM_ISA

@@ -23,6 +23,12 @@ struct MaskBatch {
   int connectivity;
 };
 
+// Runs piece(state, i) for i in [0, count), on several threads where there are.
+struct Runner {
+  void (*run)(void* pool, int count, void (*piece)(const void* state, int i), const void* state);
+  void* pool;
+};
+
 // Feature maps (N, C, h, w); strides in elements.
 struct Features {
   const void* data;
@@ -98,6 +104,10 @@ struct Core {
   void (*largest)(const MaskBatch& masks, std::int64_t begin, std::int64_t end, Region* regions);
   // Every region of one mask, in the raster order of first pixels.
   void (*all)(const MaskBatch& masks, std::int64_t image, void (*emit)(void* context, const Region&), void* context);
+  // The same two of one mask that is large, cut into strips of rows.
+  void (*largest_in_strips)(const MaskBatch& masks, std::int64_t image, int strips, const Runner&, Region* region);
+  void (*all_in_strips)(const MaskBatch& masks, std::int64_t image, int strips, const Runner&,
+                        void (*emit)(void* context, const Region&), void* context);
   // Class activation maps [begin, end).
   void (*weighted_sums)(const Features&, const Classes&, std::int64_t begin, std::int64_t end, void* maps);
   // The boxes of maps [begin, end).

@@ -45,13 +45,35 @@ double mask_cost(int height, int width) {
   return 8.0 * height + 0.5 * height * ((width + 63) / 64);
 }
 
+// How many strips each mask is cut into: one, but for large masks that are fewer than the threads.
+int strips_of(std::int64_t count, int height, int width, int threads) {
+  constexpr std::int64_t large = std::int64_t{1} << 22;
+  constexpr int fewest_rows = 64;
+  if (count >= threads || std::int64_t{height} * width < large) return 1;
+  return std::max(1, std::min(threads, height / fewest_rows));
+}
+
+Runner on_threads(int& threads) {
+  return {[](void* pool, int count, void (*piece)(const void*, int), const void* state) {
+            ThreadPool::instance().run(count, 1, *static_cast<int*>(pool), [&](std::int64_t begin, std::int64_t end) {
+              for (std::int64_t i = begin; i < end; ++i) piece(state, static_cast<int>(i));
+            });
+          },
+          &threads};
+}
+
 void largest_regions(std::uintptr_t data, bool packed, std::int64_t count, int height, int width, bool polygon,
                      int connectivity, std::uintptr_t boxes, std::uintptr_t areas, int threads) {
   const py::gil_scoped_release released;
   const MaskBatch masks = mask_batch(data, packed, height, width, polygon, connectivity);
   std::vector<Region> regions(static_cast<std::size_t>(count));
-  parallel_for(count, mask_cost(height, width), threads,
-               [&](std::int64_t begin, std::int64_t end) { core().largest(masks, begin, end, regions.data()); });
+  const int strips = strips_of(count, height, width, threads);
+  if (strips == 1)
+    parallel_for(count, mask_cost(height, width), threads,
+                 [&](std::int64_t begin, std::int64_t end) { core().largest(masks, begin, end, regions.data()); });
+  else
+    for (std::int64_t i = 0; i < count; ++i)
+      core().largest_in_strips(masks, i, strips, on_threads(threads), &regions[static_cast<std::size_t>(i)]);
   for (std::int64_t i = 0; i < count; ++i) {
     const Region& region = regions[static_cast<std::size_t>(i)];
     write_box(region, at<float>(boxes) + 4 * i);
@@ -66,12 +88,15 @@ py::tuple all_regions(std::uintptr_t data, bool packed, std::int64_t count, int 
   {
     const py::gil_scoped_release released;
     const MaskBatch masks = mask_batch(data, packed, height, width, polygon, connectivity);
-    parallel_for(count, mask_cost(height, width), threads, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i)
-        core().all(
-            masks, i, [](void* to, const Region& region) { static_cast<std::vector<Region>*>(to)->push_back(region); },
-            &found[static_cast<std::size_t>(i)]);
-    });
+    const auto emit = [](void* to, const Region& region) { static_cast<std::vector<Region>*>(to)->push_back(region); };
+    const int strips = strips_of(count, height, width, threads);
+    if (strips == 1)
+      parallel_for(count, mask_cost(height, width), threads, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) core().all(masks, i, emit, &found[static_cast<std::size_t>(i)]);
+      });
+    else
+      for (std::int64_t i = 0; i < count; ++i)
+        core().all_in_strips(masks, i, strips, on_threads(threads), emit, &found[static_cast<std::size_t>(i)]);
     for (const auto& regions : found) total += regions.size();
   }
   py::array_t<float> boxes({static_cast<py::ssize_t>(total), py::ssize_t{4}});

@@ -184,3 +184,28 @@ def test_a_hundred_thousand_masks_are_those_of_opencv():
         compared += len(masks)
     assert compared >= 100_000
     print(f"\n{compared} masks: largest polygon, all boxes and pixel counts, as OpenCV {cv2.__version__}")  # noqa: T201
+
+
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("shape", [(2100, 2000), (70_000, 64)], ids=str)
+@pytest.mark.parametrize("connectivity", [4, 8])
+def test_a_large_mask_in_strips_is_the_whole_one(shape, connectivity, threads):
+    rng = np.random.default_rng(connectivity)
+    for grain, density in ((1, 0.02), (3, 0.41), (150, 0.5)):
+        coarse = rng.random((shape[0] // grain + 1, shape[1] // grain + 1)) < density
+        mask = np.kron(coarse, np.ones((grain, grain), bool))[: shape[0], : shape[1]]
+        packed = fastcam.PackedMasks.pack(mask)
+        for area, keep, masks in product(AREAS, ("largest", "all"), (mask, packed)):
+            results = []
+            for count in (1, 5):
+                threads(count)
+                results.append(fastcam.boxes_from_masks(masks, keep=keep, area=area, connectivity=connectivity))
+            whole, joined = results
+            assert joined.boxes.equal(whole.boxes)
+            assert joined.areas.equal(whole.areas)
