@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fastcam.boxes import box_iou
-from fastcam.data.record import Split
-from fastcam.evaluation.score_pass import Settings
-from fastcam.metrics import MaxBoxAcc, PxAP, Swept, sweep
+from fastcam.evaluation.settings import Settings
+from fastcam.metrics import MaxBoxAcc, Swept, sweep
 
 __all__ = ["best_ious", "centred_box", "gaussian", "mean_box", "sweep_gaussian", "whole_image"]
 
@@ -57,7 +56,7 @@ def best_ious(box: NDArray[np.float64], truth: Truth, used: NDArray[np.bool_]) -
     return _best(torch.from_numpy(box)[None], truth, np.flatnonzero(used))[:, 0].numpy()
 
 
-def sweep_gaussian(split: Split, truth: Truth, used: NDArray[np.bool_], settings: Settings) -> tuple[MaxBoxAcc, ...]:
+def sweep_gaussian(truth: Truth, used: NDArray[np.bool_], settings: Settings) -> tuple[MaxBoxAcc, ...]:
     """Evaluate the Gaussian on the used images: MaxBoxAcc of V1 and of V2.
 
     One map serves all images, and a Gaussian has one contour at every threshold, so its boxes are found once.
@@ -74,12 +73,6 @@ def sweep_gaussian(split: Split, truth: Truth, used: NDArray[np.bool_], settings
         for metric in metrics:
             metric.update(Swept(once.maxima.expand(len(part)), best, None, best))
     return metrics
-
-
-def gaussian_pixels(masks: NDArray[np.uint8], metric: PxAP) -> None:
-    """Count the Gaussian against a batch of masks (n, H, W)."""
-    heat = torch.from_numpy(gaussian((masks.shape[1], masks.shape[2])))
-    metric.update(heat.expand(len(masks), *heat.shape), masks)
 
 
 def _best(boxes: Tensor, truth: Truth, numbers: NDArray[np.int64]) -> Tensor:

@@ -12,40 +12,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from fastcam.data.geometry import RESIZE, Geometry
+from fastcam.data.geometry import Geometry
 from fastcam.data.masks import read_mask
 from fastcam.data.record import Record, Split
+from fastcam.evaluation.predictors import gaussian
 from fastcam.evaluation.score_maps import ScoreMapError, ScoreMaps, is_raw
+from fastcam.evaluation.settings import Settings
 from fastcam.images import PictureError
 from fastcam.metrics import MaxBoxAcc, PxAP, sweep
 
-__all__ = ["Batch", "Found", "Pass", "Settings", "boxes_at", "evaluate_score_maps", "masks_at", "read_batches"]
+__all__ = ["Found", "Pass", "boxes_at", "evaluate_score_maps", "masks_at"]
 
 OnSkipped = Callable[[ValueError], None]
 OnProgress = Callable[[int], object]
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How score maps are evaluated.
-
-    Attributes:
-        geometry: how the pictures came to the evaluated pixels.
-        iou_thresholds: IoUs at which a box is right.
-        num_thresholds: thresholds are ``np.arange(0, 1, 1 / num_thresholds)``.
-        batch_size: images at a time.
-        workers: processes that read; 0 reads in this one.
-    """
-
-    geometry: Geometry = RESIZE
-    iou_thresholds: tuple[float, ...] = (0.3, 0.5, 0.7)
-    num_thresholds: int = 1000
-    batch_size: int = 64
-    workers: int = 0
-
-
-@dataclass(frozen=True)
-class Batch:
+class _Batch:
     """Images whose score maps are of one shape.
 
     Attributes:
@@ -69,12 +52,14 @@ class Pass:
         largest: of the largest contour (V1), where there are boxes.
         any: of any contour (V2), likewise.
         pixels: where there are masks.
+        centred: of a centred Gaussian on the same masks.
         used: (N,) bool, the records that were evaluated.
     """
 
     largest: MaxBoxAcc | None
     any: MaxBoxAcc | None
     pixels: PxAP | None
+    centred: PxAP | None
     used: NDArray[np.bool_]
 
 
@@ -142,19 +127,21 @@ def evaluate_score_maps(
     boxed = any(boxes is not None and len(boxes) for boxes in truth)
     largest = MaxBoxAcc(ious, multi_contour=False, num_thresholds=count) if boxed else None
     of_any = MaxBoxAcc(ious, multi_contour=True, num_thresholds=count) if boxed else None
-    pixels = PxAP(count) if split.has_masks else None
+    pixels, centred = (PxAP(count), PxAP(count)) if split.has_masks else (None, None)
+    heat = torch.from_numpy(gaussian(settings.geometry.size))
     used = np.zeros(len(split), bool)
-    for batch in read_batches(split, maps, truth, settings, on_skipped, on_progress):
+    for batch in _read_batches(split, maps, truth, settings, on_skipped, on_progress):
         given = torch.from_numpy(batch.maps)
         right = None if correct is None else torch.from_numpy(correct[batch.numbers])
         if largest is not None and of_any is not None:
             swept = sweep(given, _of_batch(truth, batch), size=batch.size)
             largest.update(swept, correct=right)
             of_any.update(swept, correct=right)
-        if pixels is not None and batch.masks is not None:
+        if pixels is not None and centred is not None and batch.masks is not None:
             pixels.update(given, batch.masks, size=batch.size)
+            centred.update(heat.expand(len(given), *heat.shape), batch.masks)
         used[batch.numbers] = True
-    return Pass(largest, of_any, pixels, used)
+    return Pass(largest, of_any, pixels, centred, used)
 
 
 def boxes_at(
@@ -179,7 +166,7 @@ def boxes_at(
     Yields:
         The images that can be evaluated, those of a batch in any order.
     """
-    for batch in read_batches(split, maps, truth, settings, lambda _: None, on_progress):
+    for batch in _read_batches(split, maps, truth, settings, lambda _: None, on_progress):
         swept = sweep(torch.from_numpy(batch.maps), _of_batch(truth, batch), size=batch.size)
         assert swept.iou is not None
         assert swept.boxes is not None
@@ -214,7 +201,7 @@ def masks_at(
     Yields:
         The record's number and the IoU, ignored pixels left out; 0 where neither has a pixel.
     """
-    for batch in read_batches(split, maps, truth, settings, lambda _: None, on_progress):
+    for batch in _read_batches(split, maps, truth, settings, lambda _: None, on_progress):
         assert batch.masks is not None
         for row, number in enumerate(batch.numbers.tolist()):
             metric = PxAP(settings.num_thresholds)
@@ -230,14 +217,14 @@ def mask_iou(metric: PxAP, threshold: float) -> float:
     return float(objects / union) if union else 0.0
 
 
-def read_batches(
+def _read_batches(
     split: Split,
     maps: ScoreMaps,
     truth: Sequence[NDArray[np.int64] | None],
     settings: Settings,
     on_skipped: OnSkipped | None,
     on_progress: OnProgress,
-) -> Iterator[Batch]:
+) -> Iterator[_Batch]:
     """Read score maps, and masks where there are any, in the order of the split, a batch at a time."""
     numbers = [number for number, boxes in enumerate(truth) if boxes is not None]
     loader: DataLoader[Any] = DataLoader(
@@ -284,14 +271,14 @@ class _Reading(Dataset[Any]):
         return number, values, self._geometry.size if raw else None, mask
 
 
-def _grouped(read: list[_Read | ValueError]) -> tuple[list[Batch], list[ValueError]]:
+def _grouped(read: list[_Read | ValueError]) -> tuple[list[_Batch], list[ValueError]]:
     """Stack what has one shape and type."""
     groups: dict[Any, list[_Read]] = {}
     for one in read:
         if not isinstance(one, ValueError):
             groups.setdefault((one[1].shape, one[1].dtype), []).append(one)
     batches = [
-        Batch(
+        _Batch(
             np.array([number for number, *_ in group]),
             np.stack([values for _, values, _, _ in group]),
             group[0][2],
@@ -302,5 +289,5 @@ def _grouped(read: list[_Read | ValueError]) -> tuple[list[Batch], list[ValueErr
     return batches, [one for one in read if isinstance(one, ValueError)]
 
 
-def _of_batch(truth: Sequence[NDArray[np.int64] | None], batch: Batch) -> list[Tensor]:
+def _of_batch(truth: Sequence[NDArray[np.int64] | None], batch: _Batch) -> list[Tensor]:
     return [torch.from_numpy(truth[number]) for number in batch.numbers.tolist()]
