@@ -51,12 +51,15 @@ def make_report(
         right = None if correct is None else correct[done.used]
         for name, box in boxes.items():
             if box is not None:
-                numbers[name] = of_box(best_ious(box, truth, done.used), settings.iou_thresholds, right)
+                found = of_box(best_ious(box, truth, done.used), settings.iou_thresholds, right)
+                # The same share under the name that the network's own has, and only where that stands beside it.
+                fits = {key: found["gt_loc"] for key in ("gt_loc", "loc") if key in (classified or {})}
+                numbers[name] = {**fits, **{key: one for key, one in found.items() if key != "gt_loc"}}
         largest, of_any = sweep_gaussian(truth, done.used, settings)
         numbers["centred_gaussian"] = {**of_metric(largest, "max_box_acc"), **of_metric(of_any, "max_box_acc_v2")}
     if done.centred is not None and done.used.any():
-        found = done.centred.compute()
-        numbers["centred_gaussian"] = {**numbers.get("centred_gaussian", {}), "pxap": Number(float(found["pxap"]))}
+        pxap = Number(float(done.centred.compute()["pxap"]))
+        numbers["centred_gaussian"] = {**numbers.get("centred_gaussian", {}), "pxap": pxap}
     return Report(facts, numbers, _curves(done))
 
 
