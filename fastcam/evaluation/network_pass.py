@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from fastcam.activation import cam
 from fastcam.data.geometry import Geometry
 from fastcam.data.record import Split
+from fastcam.evaluation.loading import loading
 from fastcam.evaluation.numbers import Number, Numbers
 from fastcam.evaluation.score_maps import ScoreMapWriter
 from fastcam.images import PictureError
@@ -133,11 +134,12 @@ def run_network(
         np.zeros(count, bool),
     )
     numbers = [number for number, boxes in enumerate(truth) if boxes is not None]
-    loader: DataLoader[Any] = DataLoader(
+    loader = loading(
         _Pictures(split, settings.geometry, numbers),
+        len(numbers),
         batch_size=settings.batch_size,
-        num_workers=min(settings.workers, len(numbers) // settings.batch_size),
-        collate_fn=list,
+        workers=settings.workers,
+        collate=list,
     )
     for batch in loader:
         read = [one for one in batch if not isinstance(one, ValueError)]

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from fastcam.data.geometry import Geometry
 from fastcam.data.masks import read_mask
 from fastcam.data.record import Record, Split
+from fastcam.evaluation.loading import loading
 from fastcam.evaluation.predictors import gaussian
 from fastcam.evaluation.score_maps import ScoreMapError, ScoreMaps, is_raw
 from fastcam.evaluation.settings import Settings
@@ -227,12 +228,12 @@ def _read_batches(
 ) -> Iterator[_Batch]:
     """Read score maps, and masks where there are any, in the order of the split, a batch at a time."""
     numbers = [number for number, boxes in enumerate(truth) if boxes is not None]
-    loader: DataLoader[Any] = DataLoader(
+    loader = loading(
         _Reading(split, maps, settings.geometry, numbers),
+        len(numbers),
         batch_size=settings.batch_size,
-        # More processes than batches have nothing to read.
-        num_workers=min(settings.workers, len(numbers) // settings.batch_size),
-        collate_fn=_grouped,
+        workers=settings.workers,
+        collate=_grouped,
     )
     for batches, skipped in loader:
         for error in skipped:
