@@ -104,18 +104,18 @@ void locate(const Maps& maps, const Protocol& protocol, std::int64_t begin, std:
 void score_levels(const ScoreMaps& maps, std::int64_t begin, std::int64_t end, std::uint8_t* levels, bool* inside) {
   static thread_local ScoreMap map;
   for (std::int64_t i = begin; i < end; ++i) {
-    inside[i] = map.start(maps, i);
-    if (inside[i]) map.write_levels(levels + i * maps.height * maps.width);
+    map.start(maps, i);
+    inside[i] = write_levels(map, levels + i * maps.height * maps.width);
   }
 }
 
 void score_histogram(const ScoreMaps& maps, const std::uint8_t* masks, const Edges& edges, std::int64_t begin,
                      std::int64_t end, std::int64_t* counts, bool* inside) {
   static thread_local ScoreMap map;
-  std::int64_t* const objects = counts + edges.thresholds + 2;
+  static thread_local ScoreHistogram histogram;
   for (std::int64_t i = begin; i < end; ++i) {
-    inside[i] = map.start(maps, i);
-    if (inside[i]) map.count(masks + i * maps.height * maps.width, edges.values, counts, objects);
+    map.start(maps, i);
+    inside[i] = histogram.add(map, masks + i * maps.height * maps.width, edges, counts);
   }
 }
 

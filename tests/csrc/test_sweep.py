@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from cases import SCORE_MAPS, full_score_maps, random_masks, truth_boxes
+from cases import (
+    SCORE_MAPS,
+    SWEPT,
+    SWEPT_MULTI,
+    full_score_maps,
+    random_masks,
+    score_map,
+    summary_of_sweep,
+    truth_boxes,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
@@ -34,6 +43,14 @@ def differences(kind, count, seed):
         for one, truth, found in zip(maps, boxes, ours, strict=True):
             wrong += np.count_nonzero(found != hits_of_distinct(one, truth, multi_contour=multi_contour, ious=IOUS))
     return wrong
+
+
+@pytest.mark.parametrize("name", SWEPT)
+def test_the_sweep_is_that_of_the_evaluator(name):
+    swept = sweep(score_map(name)[None], [[[60, 40, 190, 150]]], size=(224, 224))
+    entries = swept.entries(THRESHOLDS)[0]
+    assert summary_of_sweep(swept.iou[0, entries].numpy()) == SWEPT[name]
+    assert summary_of_sweep(swept.iou_of_any[0, entries].numpy()) == SWEPT_MULTI[name]
 
 
 @pytest.mark.parametrize("kind", SCORE_MAPS)
@@ -100,14 +117,14 @@ def test_nested_rings_of_falling_and_rising_levels():
 
 
 def test_noise_of_every_density():
-    for mask in random_masks(60, 80, 1).values():
+    for mask in random_masks(40, 66, 1).values():
         noise = np.random.default_rng(2).integers(1, 256, mask.shape)
         assert_swept(torch.from_numpy((mask * noise).astype(np.uint8)), truth_boxes(1, 3, mask.shape)[0])
 
 
 def test_so_many_components_that_they_are_swept_in_parts():
-    levels = np.random.default_rng(3).integers(0, 256, (1024, 1024)).astype(np.uint8)
-    truth = torch.tensor([[100.0, 200, 800, 700]]), torch.tensor([1])
+    levels = np.random.default_rng(3).integers(0, 256, (640, 640)).astype(np.uint8)
+    truth = torch.tensor([[100.0, 200, 500, 400]]), torch.tensor([1])
     overlaps, overlaps_of_any, largest = sweep_levels(
         torch.from_numpy(levels)[None], truth[0].double(), truth[1], True, True
     )

@@ -20,9 +20,10 @@ def data():
     correct = torch.rand(7, 2, generator=random) < 0.5
     return maps, masks, boxes, correct
 
-def filled(part):
+def filled(part, **options):
     maps, masks, boxes, correct = data()
-    v1, v2, pixels, known, top = MaxBoxAcc(), MaxBoxAccV2(), PxAP(), GTKnownLoc(0.1), TopKLoc(iou_threshold=0.1)
+    v1, v2, pixels = MaxBoxAcc(**options), MaxBoxAccV2(**options), PxAP(**options)
+    known, top = GTKnownLoc(0.1, **options), TopKLoc(iou_threshold=0.1, **options)
     for i in part:
         one = slice(i, i + 1)
         v1.update(maps[one], boxes[one], size=(40, 40), correct=correct[one])
@@ -44,10 +45,8 @@ def main(rank, file, out):
     dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
     found = numbers(filled(range(rank, 7, 2)))
     if rank == 0:
-        alone = filled(range(7))
-        for metric in alone:
-            metric.sync_on_compute = False
-        torch.save((found, numbers(alone)), out)
+        alone = numbers(filled(range(7), sync_on_compute=False))
+        torch.save((found, alone), out)
     dist.barrier()
     dist.destroy_process_group()
 

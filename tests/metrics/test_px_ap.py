@@ -10,8 +10,8 @@ from sweep_peers import normalized, pixels
 from fastcam.metrics import PxAP
 
 SCORES = torch.tensor(
-    [[0, 0.1, 0.2, 0.3], [0.4, 0.5, 0.6, 0.7], [0.8, 0.9, 1, 0.05], [0.15, 0.25, 0.35, 0.45]]
-).double()
+    [[0, 0.1, 0.2, 0.3], [0.4, 0.5, 0.6, 0.7], [0.8, 0.9, 1, 0.05], [0.15, 0.25, 0.35, 0.45]], dtype=torch.float64
+)
 MASK = torch.tensor([[0, 0, 0, 1], [0, 1, 1, 1], [1, 0, 1, 0], [0, 0, 1, 0]], dtype=torch.uint8)
 
 
