@@ -24,7 +24,8 @@ _LONGEST = 360
 
 _STYLE = f"""
 body {{ font: 14px/1.4 system-ui, sans-serif; margin: 24px; background: #fafafa; color: #222; }}
-section {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(240px, 1fr)); gap: 16px; align-items: start; }}
+section {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(240px, 1fr)); gap: 16px; }}
+section {{ align-items: start; }}
 figure {{ margin: 0; background: #fff; border: 1px solid #ddd; border-radius: 6px; overflow: hidden; }}
 figure div {{ position: relative; }}
 figure img {{ display: block; width: 100%; }}
