@@ -110,12 +110,14 @@ void score_levels(const ScoreMaps& maps, std::int64_t begin, std::int64_t end, s
 }
 
 void score_histogram(const ScoreMaps& maps, const std::uint8_t* masks, const Edges& edges, std::int64_t begin,
-                     std::int64_t end, std::int64_t* counts, bool* inside) {
+                     std::int64_t end, std::int64_t* counts, bool* inside, bool* known) {
   static thread_local ScoreMap map;
   static thread_local ScoreHistogram histogram;
   for (std::int64_t i = begin; i < end; ++i) {
     map.start(maps, i);
-    inside[i] = histogram.add(map, masks + i * maps.height * maps.width, edges, counts);
+    const auto sound = histogram.add(map, masks + i * maps.height * maps.width, edges, counts);
+    inside[i] = sound.scores;
+    known[i] = sound.mask;
   }
 }
 

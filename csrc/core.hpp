@@ -140,9 +140,10 @@ struct Core {
   void (*tap_backward)(const Planes&, const void* grad, std::int64_t begin, std::int64_t end, const Pooled&, void* out);
   // Levels of score maps [begin, end), and whether each lies in [0, 1].
   void (*score_levels)(const ScoreMaps&, std::int64_t begin, std::int64_t end, std::uint8_t* levels, bool* inside);
-  // Adds the scores of maps [begin, end) to the histograms of background (mask 0) and objects (mask 1).
+  // Adds the scores of maps [begin, end) to the histograms of background (mask 0) and objects (mask 1); whether each
+  // lies in [0, 1], and each mask holds 0, 1 and 255 alone.
   void (*score_histogram)(const ScoreMaps&, const std::uint8_t* masks, const Edges&, std::int64_t begin,
-                          std::int64_t end, std::int64_t* counts, bool* inside);
+                          std::int64_t end, std::int64_t* counts, bool* inside, bool* known);
   // The boxes of maps [begin, end) at every threshold.
   void (*sweep)(const LevelMaps&, const TruthBoxes&, std::int64_t begin, std::int64_t end, const Swept&);
 };

@@ -180,7 +180,7 @@ void score_levels(std::uintptr_t data, int dtype, bool raw, std::int64_t count, 
 
 void score_histogram(std::uintptr_t data, int dtype, bool raw, std::int64_t count, std::tuple<int, int> shape,
                      std::tuple<int, int> size, std::uintptr_t masks, std::uintptr_t edges, int thresholds,
-                     std::uintptr_t counts, std::uintptr_t inside, int threads) {
+                     std::uintptr_t counts, std::uintptr_t inside, std::uintptr_t known, int threads) {
   const py::gil_scoped_release released;
   const ScoreMaps maps = score_maps(data, dtype, raw, shape, size);
   const Edges bins{at<const double>(edges), thresholds};
@@ -188,7 +188,8 @@ void score_histogram(std::uintptr_t data, int dtype, bool raw, std::int64_t coun
   std::mutex guard;
   parallel_for(count, 2.0 * maps.height * maps.width + 1000, threads, [&](std::int64_t begin, std::int64_t end) {
     std::vector<std::int64_t> part(places);
-    core().score_histogram(maps, at<const std::uint8_t>(masks), bins, begin, end, part.data(), at<bool>(inside));
+    core().score_histogram(maps, at<const std::uint8_t>(masks), bins, begin, end, part.data(), at<bool>(inside),
+                           at<bool>(known));
     const std::lock_guard lock(guard);
     for (std::size_t bin = 0; bin < places; ++bin) at<std::int64_t>(counts)[bin] += part[bin];
   });

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "bitmask.hpp"
 #include "buffer.hpp"
 #include "core.hpp"
 #include "simd.hpp"
@@ -209,14 +210,19 @@ inline bool write_levels(const ScoreMap& map, std::uint8_t* levels) {
 // numpy.arange does, and at 1.
 class ScoreHistogram {
  public:
-  // Adds the histograms of mask 0 and 1 to `counts`; false if the scores leave [0, 1].
-  bool add(const ScoreMap& map, const std::uint8_t* mask, const Edges& edges, std::int64_t* counts) {
+  struct Sound {
+    bool scores, mask;  // whether all lie in [0, 1]; whether all are 0, 1 or 255
+  };
+
+  // Adds the histograms of mask 0 and 1 to `counts`.
+  Sound add(const ScoreMap& map, const std::uint8_t* mask, const Edges& edges, std::int64_t* counts) {
     const auto bins = static_cast<std::size_t>(edges.thresholds) + 2;
     for (shift_ = 1; std::size_t{1} << shift_ < bins;) ++shift_;
     const std::size_t size = kinds << shift_;
     std::uint16_t* const table = table_.reserve(tables * size);
     std::fill(table, table + tables * size, std::uint16_t{0});
     int counted = 0;
+    bool known = true;
     const auto flush = [&] {
       for (std::size_t k = 0; k < 2 * tables; ++k) {
         std::uint16_t* const from = table + k / 2 * size + (k % 2 << shift_);
@@ -232,6 +238,7 @@ class ScoreHistogram {
       std::uint8_t kind[ScoreMap::block];
       std::fill(kind, kind + ScoreMap::block, ignored);
       std::memcpy(kind, mask + p, static_cast<std::size_t>(n));
+      known &= are_known(kind);
       find_places(scores, kind, edges, places);
       for (std::size_t i = 0; i < ScoreMap::block; i += tables)
         for (std::size_t k = 0; k < tables; ++k) ++table[k * size + static_cast<std::uint32_t>(places[i + k])];
@@ -239,13 +246,22 @@ class ScoreHistogram {
       if (counted > UINT16_MAX - ScoreMap::block) flush();
     });
     flush();
-    return inside;
+    return {inside, known};
   }
 
  private:
   // Neighbouring pixels often fall into one bin: they count in different tables, so as not to wait for each other.
   static constexpr std::size_t kinds = 4, tables = 4;
   static constexpr std::uint8_t ignored = 255;
+
+  FASTCAM_INLINE static bool are_known(const std::uint8_t* kind) {
+    std::uint8_t unknown[ScoreMap::block];
+    for (int i = 0; i < ScoreMap::block; i += lanes<std::uint8_t>) {
+      const auto k = load(kind + i);
+      store(unknown + i, (Vector<std::uint8_t>)((k > 1) & (k < ignored)));
+    }
+    return nonzero_bits(unknown) == 0;
+  }
 
   // The place in a table of each of 64 scores, in the low half.
   FASTCAM_INLINE void find_places(const double* scores, const std::uint8_t* kind, const Edges& edges,

@@ -81,6 +81,7 @@ def score_histogram(
     thresholds: int,
     counts: int,
     inside: int,
+    known: int,
     threads: int,
     /,
 ) -> None: ...

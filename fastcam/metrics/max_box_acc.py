@@ -100,12 +100,11 @@ class MaxBoxAcc(SumMetric):
             graded += checked_correct(correct, len(swept)).to(iou.device).unbind(dim=1)
         # Which threshold means which entry depends on the highest level alone.
         counts = torch.zeros_like(self.right)
-        entries = swept.entries(self.thresholds)
         limits = torch.tensor(self.iou_thresholds, dtype=torch.float64, device=iou.device)
         hits = iou[:, None] >= limits[:, None]
         for maximum in swept.maxima.unique().tolist():
             these = swept.maxima == maximum
-            entry = entries[int(these.to(torch.uint8).argmax())]
+            entry = torch.from_numpy((self.thresholds * maximum).astype(np.int64)).to(iou.device)
             for variant, right in enumerate(graded):
                 by_entry = hits[these & right].sum(dim=0)
                 counts[variant] += by_entry[:, entry].to(counts.device)

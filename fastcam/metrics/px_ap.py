@@ -12,11 +12,9 @@ from torch import Tensor
 from fastcam.metrics.arguments import checked_maps, outside_error
 from fastcam.metrics.max_box_acc import checked_thresholds
 from fastcam.metrics.metric import SumMetric
-from fastcam.ops.score_maps import score_histogram
+from fastcam.ops.score_maps import IGNORED, score_histogram
 
 __all__ = ["PxAP"]
-
-_OBJECT, _IGNORED = 1, 255
 
 
 class PxAP(SumMetric):
@@ -85,12 +83,12 @@ class PxAP(SumMetric):
             raise ValueError(
                 f"masks must be {(len(given), *shape)} uint8, got {truth.dtype} of shape {tuple(truth.shape)}"
             )
-        if ((truth > _OBJECT) & (truth != _IGNORED)).any():
-            raise ValueError(f"masks must hold 0, 1 and {_IGNORED}, got {sorted(truth.unique().tolist())}")
         edges = self._edges.to(given.device)
-        counts, inside = score_histogram(given, truth.to(given.device), edges, size is not None)
+        counts, inside, known = score_histogram(given, truth.to(given.device), edges, size is not None)
         if not inside.all():
             raise outside_error(inside, given)
+        if not known.all():
+            raise ValueError(f"masks must hold 0, 1 and {IGNORED}, got {sorted(truth.unique().tolist())}")
         self.counts += counts.to(self.counts.device)
 
     def compute(self) -> dict[str, Tensor]:

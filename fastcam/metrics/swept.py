@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fastcam.metrics.arguments import GroundTruth, checked_maps, outside_error
 from fastcam.ops.score_maps import score_levels
-from fastcam.ops.sweep import LEVELS, sweep_levels
+from fastcam.ops.sweep import sweep_levels
 from fastcam.sizes import checked_size
 
 __all__ = ["Swept", "sweep"]
@@ -43,9 +43,8 @@ class Swept:
 
     def entries(self, thresholds: npt.NDArray[np.float64]) -> Tensor:
         """Which entry each threshold in [0, 1) means for each map: (N, T) int64."""
-        levels = np.arange(LEVELS)[:, None]
-        table = torch.from_numpy((thresholds * levels).astype(np.int64)).to(self.maxima.device)
-        return table[self.maxima.to(torch.int64)]
+        products = thresholds * self.maxima.cpu().numpy()[:, None]
+        return torch.from_numpy(products.astype(np.int64)).to(self.maxima.device)
 
 
 def sweep(

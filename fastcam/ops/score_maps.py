@@ -8,13 +8,15 @@ from torch import Tensor
 from fastcam.ops.core import DTYPES, core
 from fastcam.reference import score_maps as reference
 
-__all__ = ["score_histogram", "score_levels"]
+__all__ = ["IGNORED", "score_histogram", "score_levels"]
+
+IGNORED = 255
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
 _tags = (torch.Tag.pt2_compliant_tag,)
 _library.define("score_levels(Tensor maps, int height, int width, bool raw) -> (Tensor, Tensor)", tags=_tags)
 _library.define(
-    "score_histogram(Tensor maps, Tensor masks, Tensor edges, bool raw) -> (Tensor, Tensor)",
+    "score_histogram(Tensor maps, Tensor masks, Tensor edges, bool raw) -> (Tensor, Tensor, Tensor)",
     tags=_tags,
 )
 
@@ -33,9 +35,11 @@ def _levels_any_device(maps: Tensor, height: int, width: int, raw: bool) -> tupl
     return reference.to_levels(torch.where(inside[:, None, None], scores, 0)), inside
 
 
-def _histogram_any_device(maps: Tensor, masks: Tensor, edges: Tensor, raw: bool) -> tuple[Tensor, Tensor]:
+def _histogram_any_device(maps: Tensor, masks: Tensor, edges: Tensor, raw: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Counts (2, bins); which maps lie in [0, 1]; which masks hold 0, 1 and 255 alone."""
     scores, inside = _scores(maps, (masks.shape[1], masks.shape[2]), raw)
-    return reference.histogram(scores[inside], masks[inside], edges), inside
+    known = ((masks <= 1) | (masks == IGNORED)).all(dim=2).all(dim=1)
+    return reference.histogram(scores[inside], masks[inside], edges), inside, known
 
 
 def _levels_empty(maps: Tensor, height: int, width: int, raw: bool) -> tuple[Tensor, Tensor]:  # noqa: ARG001
@@ -43,8 +47,9 @@ def _levels_empty(maps: Tensor, height: int, width: int, raw: bool) -> tuple[Ten
     return maps.new_empty((n, height, width), dtype=torch.uint8), maps.new_empty(n, dtype=torch.bool)
 
 
-def _histogram_empty(maps: Tensor, masks: Tensor, edges: Tensor, raw: bool) -> tuple[Tensor, Tensor]:  # noqa: ARG001
-    return maps.new_empty((2, edges.shape[0] - 1), dtype=torch.int64), maps.new_empty(maps.shape[0], dtype=torch.bool)
+def _histogram_empty(maps: Tensor, masks: Tensor, edges: Tensor, raw: bool) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ARG001
+    inside, known = (maps.new_empty(maps.shape[0], dtype=torch.bool) for _ in range(2))
+    return maps.new_empty((2, edges.shape[0] - 1), dtype=torch.int64), inside, known
 
 
 def _levels_cpu(maps: Tensor, height: int, width: int, raw: bool) -> tuple[Tensor, Tensor]:
@@ -64,9 +69,9 @@ def _levels_cpu(maps: Tensor, height: int, width: int, raw: bool) -> tuple[Tenso
     return found
 
 
-def _histogram_cpu(maps: Tensor, masks: Tensor, edges: Tensor, raw: bool) -> tuple[Tensor, Tensor]:
+def _histogram_cpu(maps: Tensor, masks: Tensor, edges: Tensor, raw: bool) -> tuple[Tensor, Tensor, Tensor]:
     maps, masks, edges = _read(maps), masks.contiguous(), edges.contiguous()
-    found = counts, inside = _histogram_empty(maps, masks, edges, raw)
+    found = counts, inside, known = _histogram_empty(maps, masks, edges, raw)
     core.score_histogram(
         maps.data_ptr(),
         DTYPES[maps.dtype],
@@ -79,6 +84,7 @@ def _histogram_cpu(maps: Tensor, masks: Tensor, edges: Tensor, raw: bool) -> tup
         len(edges) - 3,
         counts.zero_().data_ptr(),
         inside.data_ptr(),
+        known.data_ptr(),
         torch.get_num_threads(),
     )
     return found

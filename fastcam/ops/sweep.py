@@ -49,7 +49,9 @@ def _cpu(levels: Tensor, boxes: Tensor, ends: Tensor, of_largest: bool, of_any: 
     found = overlaps, overlaps_of_any, largest = _empty(levels, boxes, ends, of_largest, of_any)
     core.sweep(
         levels.data_ptr(),
-        *levels.shape,
+        levels.shape[0],
+        levels.shape[1],
+        levels.shape[2],
         boxes.data_ptr(),
         ends.data_ptr(),
         overlaps.data_ptr(),

@@ -46,7 +46,8 @@ def contour_boxes(mask: Mask) -> Boxes:
     holes = [hole for hole in components(~np.pad(mask, 1), 4) if hole.x0 > 0 and hole.y0 > 0]
     boxes = [(c.x0, c.y0, c.x1, c.y1) for c in outer] + [(h.x0 - 2, h.y0 - 2, h.x1, h.y1) for h in holes]
     ends = np.array([width, height, width - 1, height - 1])
-    return np.minimum(np.array(boxes or [(0, 0, 0, 0)], np.float64), ends)
+    clipped: Boxes = np.minimum(np.array(boxes or [(0, 0, 0, 0)], np.float64), ends)
+    return clipped
 
 
 def _rank(component: Component) -> float:

@@ -53,8 +53,9 @@ def test_histograms_are_those_of_the_reference(count, instruction_set):  # noqa:
     near = np.concatenate([thresholds, np.nextafter(thresholds, 2), np.nextafter(thresholds, 0), [1.0, 1.0]]).clip(0, 1)
     maps = torch.from_numpy(np.stack([near, np.random.default_rng(count).random(near.shape)]))[:, None]
     masks = torch.from_numpy(np.random.default_rng(0).choice([0, 1, 255], maps.shape).astype(np.uint8))
-    counts, inside = score_histogram(maps, masks, edges, False)
+    counts, inside, known = score_histogram(maps, masks, edges, False)
     assert inside.all()
+    assert known.all()
     assert torch.equal(counts, reference.histogram(maps, masks, edges))
 
 
@@ -65,8 +66,18 @@ def test_histograms_of_raw_maps_and_of_many_threads(restored_threads):  # noqa: 
     wanted = reference.histogram(reference.normalized(reference.resized(maps.double(), (50, 70))), masks, edges)
     for threads in (1, 3):
         torch.set_num_threads(threads)
-        counts, _ = score_histogram(maps, masks, edges, True)
+        counts, _, _ = score_histogram(maps, masks, edges, True)
         assert torch.equal(counts, wanted)
+
+
+@pytest.mark.parametrize("pixels", [20, 64, 150])
+def test_masks_of_other_values_are_told(pixels):
+    masks = torch.randint(0, 2, (5, 1, pixels), dtype=torch.uint8)
+    masks[1, 0, 3], masks[2, 0, -1], masks[3, 0, 7] = 2, 254, 255
+    edges = torch.tensor([0, 0.5, 1, 2, 3]).double()
+    _, inside, known = score_histogram(torch.rand(5, 1, pixels), masks, edges, False)
+    assert inside.all()
+    assert known.tolist() == [True, False, False, True, True]
 
 
 def test_strides_change_nothing():
