@@ -98,6 +98,39 @@ struct Found {
   std::uint8_t* masks;
 };
 
+// Score maps (N, h, w), float or double: in [0, 1] and read as they are, or raw, to be resized to (height, width) and
+// normalized.
+struct ScoreMaps {
+  const void* data;
+  Dtype dtype;
+  bool raw;
+  int h, w, height, width;
+};
+
+// Edges of histograms: as many thresholds in even steps from 0, then 1, 2, 3.
+struct Edges {
+  const double* values;
+  int thresholds;
+};
+
+// Levels (N, H, W); the ground truth of image i is boxes ends[i - 1] to ends[i], x0, y0, x1, y1.
+struct LevelMaps {
+  const std::uint8_t* data;
+  int height, width;
+};
+struct TruthBoxes {
+  const double* boxes;
+  const std::int64_t* ends;
+};
+
+// Where to write, for 256 thresholds an image, the best IoU of the largest contour, its box, and the best IoU of any
+// contour: the first two not null, or the last, or all.
+struct Swept {
+  double* of_largest;
+  std::int32_t* largest;
+  double* of_any;
+};
+
 struct Core {
   const char* name;
   // The largest region of masks [begin, end).
@@ -115,6 +148,14 @@ struct Core {
   // Thresholded average pooling and its gradient, of planes [begin, end).
   void (*tap_forward)(const Planes&, double threshold, std::int64_t begin, std::int64_t end, const Pooled&);
   void (*tap_backward)(const Planes&, const void* grad, std::int64_t begin, std::int64_t end, const Pooled&, void* out);
+  // Levels of score maps [begin, end), and whether each lies in [0, 1].
+  void (*score_levels)(const ScoreMaps&, std::int64_t begin, std::int64_t end, std::uint8_t* levels, bool* inside);
+  // Adds the scores of maps [begin, end) to the histograms of background (mask 0) and objects (mask 1); whether each
+  // lies in [0, 1], and each mask holds 0, 1 and 255 alone.
+  void (*score_histogram)(const ScoreMaps&, const std::uint8_t* masks, const Edges&, std::int64_t begin,
+                          std::int64_t end, std::int64_t* counts, bool* inside, bool* known);
+  // The boxes of maps [begin, end) at every threshold.
+  void (*sweep)(const LevelMaps&, const TruthBoxes&, std::int64_t begin, std::int64_t end, const Swept&);
 };
 
 // The builds that this processor runs, the plainest first; the last one is in use unless another was chosen.
