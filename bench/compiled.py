@@ -195,6 +195,7 @@ def cam_cases(n: int = 256, channels: int = 1024) -> dict[str, Callable[[], obje
 def mask_cases(n: int = 256) -> dict[str, Callable[[], object]]:
     """From maps to packed masks under the named protocols."""
     from fastcam.kernels import threshold
+
     from fastcam.protocol import NAMED, Protocol
 
     def case(protocol: Protocol, size: tuple[int, int], with_maps: bool) -> Callable[[], object]:
@@ -219,7 +220,9 @@ def mask_cases(n: int = 256) -> dict[str, Callable[[], object]]:
         return run
 
     return {
-        f"masks, {name.upper()} {size[0]}x{size[1]}{', maps' if with_maps else ''}": case(protocol, size, with_maps)
+        f"masks, {name.upper()} {size[0]}x{size[1]}{' with maps' if with_maps else ' alone'}": case(
+            protocol, size, with_maps
+        )
         for name, protocol in NAMED.items()
         for size, with_maps in (((224, 224), False), ((224, 224), True), ((14, 14), False), ((4096, 4096), False))
     }

@@ -8,7 +8,7 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
-from fastcam.ops.pooling import TapFunction, tap_forward
+from fastcam.ops import pooling as ops
 
 __all__ = ["TAP", "tap"]
 
@@ -51,9 +51,9 @@ def tap(x: Tensor, threshold: float, *, keepdim: bool = False) -> Tensor:
         raise ValueError(f"x must be (N, C, H, W) with H and W at least 1, got shape {tuple(x.shape)}")
     threshold = _checked_threshold(threshold)
     if torch.is_grad_enabled() and x.requires_grad:
-        pooled: Tensor = TapFunction.apply(x, threshold)  # type: ignore[no-untyped-call]
+        pooled: Tensor = ops.TapFunction.apply(x, threshold)  # type: ignore[no-untyped-call]
     else:
-        pooled = tap_forward(x, threshold)[0]
+        pooled = ops.tap(x, threshold)
     return pooled[:, :, None, None] if keepdim else pooled
 
 
@@ -97,6 +97,8 @@ class TAP(nn.Module):
 
 
 def _checked_threshold(threshold: object) -> float:
+    if type(threshold) is float and 0 <= threshold < 1:  # the usual case, at each call
+        return threshold
     if isinstance(threshold, bool) or not isinstance(threshold, Real):
         raise TypeError(f"threshold must be a number in [0, 1), got {threshold!r}")
     value = float(threshold)

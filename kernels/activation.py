@@ -9,9 +9,8 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
-from torch import Tensor
-
 from fastcam.kernels.launch import cam_tile, on_device_of
+from torch import Tensor
 
 __all__ = ["cam"]
 

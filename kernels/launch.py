@@ -33,14 +33,16 @@ def power_of_two(n: int) -> int:
 
 
 def tap_tile(positions: int, last: bool) -> Tile:
-    """Tile for pooling. A thread holds 32 values; a span beyond these bounds is worked through in steps."""
+    """Tile for pooling. A thread holds 32 values; where a channel is too long for that, 16 of a step and their sums."""
     span = max(power_of_two(positions), 32)
     if last:
-        span = min(span, 1024)
+        if span > 1024:
+            return Tile(32, 128, 8, last)
         # 64 channels side by side while they fit; 16 are still whole sectors of memory.
         rows = min(64, max(16, 8192 // span))
     else:
-        span = min(span, 16384)
+        if span > 16384:
+            return Tile(1, 4096, 8, last)
         rows = max(1, 4096 // span)
     return Tile(rows, span, min(16, max(4, rows * span // 1024)), last)
 

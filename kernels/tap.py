@@ -10,9 +10,8 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
-from torch import Tensor
-
 from fastcam.kernels.launch import Tile, on_device_of, tap_tile
+from torch import Tensor
 
 __all__ = ["backward", "forward"]
 
@@ -50,9 +49,9 @@ def _cutoff(maximum, threshold):
 
 
 @triton.jit
-def _words(keep, at, ROWS: tl.constexpr, SPAN: tl.constexpr, AXIS: tl.constexpr):
-    """Bits of 32 positions each, (ROWS, SPAN / 32)."""
-    bits = keep.to(tl.int32) << tl.expand_dims(at % 32, 1 - AXIS)
+def _words(left_out, at, ROWS: tl.constexpr, SPAN: tl.constexpr, AXIS: tl.constexpr):
+    """What is not left out, a bit a position, (ROWS, SPAN / 32)."""
+    bits = tl.where(left_out, 0, tl.expand_dims(tl.full(at.shape, 1, tl.int32) << (at % 32), 1 - AXIS))
     if AXIS == 1:
         words = tl.sum(tl.reshape(bits, (ROWS, SPAN // 32, 32)), 2)
     else:
@@ -87,14 +86,14 @@ def _forward(
         inside = there & tl.expand_dims(at < HW, 1 - AXIS)
         v = tl.load(x + offsets, mask=inside, other=-_INFINITY).to(tl.float32)
         cutoff = tl.expand_dims(_cutoff(tl.max(v, AXIS), threshold), AXIS)
-        # Not "v > cutoff": a NaN is kept, so that the sum becomes NaN.
-        keep = (v <= cutoff) == 0
-        total = tl.sum(tl.where(keep, v, 0.0), AXIS)
-        count = tl.sum(keep.to(tl.int32), AXIS)
+        # What does not exceed the cutoff is left out, which a NaN is not: the sum becomes NaN.
+        left_out = v <= cutoff
+        total = tl.sum(tl.where(left_out, 0.0, v), AXIS)
+        count = tl.sum(tl.where(left_out, 0, 1), AXIS)
         if SAVE:
             word = tl.arange(0, SPAN // 32)
             to = kept + first * WORDS + row[:, None] * WORDS + word[None, :]
-            tl.store(to, _words(keep, at, ROWS, SPAN, AXIS), mask=(row < left)[:, None] & (word < WORDS)[None, :])
+            tl.store(to, _words(left_out, at, ROWS, SPAN, AXIS), mask=(row < left)[:, None] & (word < WORDS)[None, :])
     else:  # too many positions for the registers: once for the maximum, once more, from the cache, for the sum
         STEP = channels.to(tl.int64) if LAST else 1
         if LAST:
@@ -113,14 +112,14 @@ def _forward(
         for start in range(0, HW, SPAN):
             inside = there & tl.expand_dims(at < HW - start, 1 - AXIS)
             v = tl.load(x + start * STEP + offsets, mask=inside, other=-_INFINITY).to(tl.float32)
-            keep = (v <= cutoff) == 0
-            sums += tl.where(keep, v, 0.0)
-            counts += keep.to(tl.int32)
+            left_out = v <= cutoff
+            sums += tl.where(left_out, 0.0, v)
+            counts += tl.where(left_out, 0, 1)
             if SAVE:
                 word = tl.arange(0, SPAN // 32)
                 to = kept + first * WORDS + start // 32 + row[:, None] * WORDS + word[None, :]
                 wanted = (row < left)[:, None] & (word < WORDS - start // 32)[None, :]
-                tl.store(to, _words(keep, at, ROWS, SPAN, AXIS), mask=wanted)
+                tl.store(to, _words(left_out, at, ROWS, SPAN, AXIS), mask=wanted)
         total = tl.sum(sums, AXIS)
         count = tl.sum(counts, AXIS)
     count = tl.where(count > 1, count, 1).to(tl.float32)
@@ -156,7 +155,7 @@ def _backward(
     dx += begin
     offsets = _offsets(row, at, channels, HW, AXIS, LAST)
     STEP = channels.to(tl.int64) if LAST else 1
-    for start in tl.static_range(0, HW, SPAN):
+    for start in range(0, HW, SPAN):
         inside = there & tl.expand_dims(at < HW - start, 1 - AXIS)
         word = tl.expand_dims(row, AXIS) * WORDS + tl.expand_dims(at // 32 + start // 32, 1 - AXIS)
         bits = tl.load(kept + word, mask=inside, other=0)
@@ -165,7 +164,9 @@ def _backward(
         tl.store(dx + start * STEP + offsets, value.to(dx.dtype.element_ty), mask=inside)
 
 
-def forward(x: Tensor, threshold: float, pooled: Tensor, divisor: Tensor | None = None, kept: Tensor | None = None) -> None:
+def forward(
+    x: Tensor, threshold: float, pooled: Tensor, divisor: Tensor | None = None, kept: Tensor | None = None
+) -> None:
     """Pool ``x`` (N, C, H, W), contiguous or channels_last, into ``pooled`` (N, C).
 
     Where they are given, also what :func:`backward` needs: ``divisor`` (N, C) float32, the count of kept values (1

@@ -3,9 +3,9 @@
 No full-size map is made unless it is asked for: the small maps' rows are resized along the width, and every pass over
 the pixels evaluates them anew from those, two loads that the cache answers and three operations for a bilinear pixel.
 
-The order statistic is found by counting: a pass counts what lies at or below three pivots, two where it should be if the
-values were spread evenly, and one that halves the range of keys, so that there are never more than 33 passes and on
-most maps about seven. Every normalization, and the step to levels, is a function that never decreases: the normalized
+The order statistic is found by counting: a pass counts what lies at or below three pivots, two beside where it should
+be if the values were spread evenly, and one that halves the range of keys, so that there are never more than 33 passes.
+Every normalization, and the step to levels, is a function that never decreases: the normalized
 order statistics are those of the normalized, and the mask is a comparison of the raw value with a cutoff.
 
 All arithmetic is that of the reference in the same order and without contraction: the same bits.
@@ -23,9 +23,8 @@ import numpy.typing as npt
 import torch
 import triton
 import triton.language as tl
-from torch import Tensor
-
 from fastcam.kernels.launch import on_device_of
+from torch import Tensor
 
 __all__ = ["binarize"]
 
@@ -296,9 +295,7 @@ def _binarize(
         rows, first, factors, h - 1, length, stride, tiles, pixels, k, TAPS, Y, X
     )
     offset, span, low, high = _normalization(smallest, largest, kth, after, nan, factor, NORMALIZE, UPPER)
-    threshold, cutoff = _threshold(
-        kth, after, nan, offset, span, low, high, factor, theta, NORMALIZE, QUANTIZE, UPPER
-    )
+    threshold, cutoff = _threshold(kth, after, nan, offset, span, low, high, factor, theta, NORMALIZE, QUANTIZE, UPPER)
     tl.store(thresholds + n, threshold)
 
     words = stride // 32
