@@ -4,9 +4,7 @@
     python bench/gpu.py --predict    reads the code compiled for sm_90, on any machine with triton: a Markdown table
     python bench/gpu.py --quick      measures a part of it, in about a minute
 
-It runs from a source tree: put the folder that holds this one's parent as `fastcam` and `kernels` on the path, with
-`fastcam/kernels` a link to `kernels`, where the package is not installed. Without `_C` the boxes come from the
-reference, and their row is left out.
+It runs from a copied source tree where the package is not installed, and without `_C`, whose row is then left out.
 
 Inputs rotate through more memory than four L2 caches hold. "graph" is the time inside a CUDA graph, "eager" that of the
 calls one after the other. Times are medians of rounds in which all contenders take their turn.
@@ -19,33 +17,27 @@ import json
 import sys
 from collections.abc import Callable
 from datetime import datetime, timezone
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-try:
-    import fastcam.kernels
-except ImportError:  # a copied source tree
-    sys.path.insert(0, str(ROOT))
-    import fastcam
-
-    if not (ROOT / "fastcam" / "kernels").exists():
-        import importlib.util
-
-        spec = importlib.util.spec_from_file_location(
-            "fastcam.kernels", ROOT / "kernels" / "__init__.py", submodule_search_locations=[str(ROOT / "kernels")]
-        )
-        fastcam.kernels = sys.modules["fastcam.kernels"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(fastcam.kernels)
-
 import torch
 import torch.nn.functional as F
 
-from fastcam.ops.activation import cam
-from fastcam.ops.core import core
-from fastcam.ops.masks import binarize
-from fastcam.ops.regions import largest
+ROOT = Path(__file__).resolve().parents[1]
+try:
+    import fastcam
+except ImportError:
+    sys.path.insert(0, str(ROOT))
+    import fastcam
+if find_spec("fastcam.kernels") is None:  # a source tree, in which they lie beside the package
+    fastcam.__path__.append(str(ROOT))
+
+from fastcam.ops.activation import cam  # noqa: E402
+from fastcam.ops.core import core  # noqa: E402
+from fastcam.ops.masks import binarize  # noqa: E402
+from fastcam.ops.regions import largest  # noqa: E402
 
 PAPER = ("bilinear", "none", False, 90.0, 0.35, False)
 RESULTS = ROOT / "bench" / "results"
@@ -262,13 +254,12 @@ def predict() -> str:
     wide = {name: case for name, case in tap_cases().items() if any(f"{s}x{s} " in name for s in (7, 14, 28))}
     cases = {**wide, **cam_cases(), **{name: case for name, case in mask_cases().items() if "224x224" in name}}
     lines = [
-        "Not measured: no GPU was there. Compiled for sm_90; N=256, C=1024. Bytes are what must move through memory. The",
-        "bytes' time is at a copy bandwidth of 4.3 TB/s, the instructions' at one for each of 132 x 4 schedulers a cycle,",
-        "1.75 GHz, which no program quite reaches; every instruction in the code is counted once, also what is rarely",
+        "Not measured: no GPU was there. Compiled for sm_90; N=256, C=1024. MB is what must move through memory, whose",
+        "time is at a copy bandwidth of 4.3 TB/s. The code's time is at one instruction for each of 132 x 4 schedulers",
+        "a cycle at 1.75 GHz, which no program quite reaches; every instruction is counted once, also what is rarely",
         "executed, and loops (those of the masks, marked *) are not multiplied. The larger time is the prediction.",
         "",
-        "| launch | kernel | registers | stack | loads (bits: count) | stores | programs x warps | code | MB | us by bytes "
-        "| us by code |",
+        "| launch | kernel | registers | stack | loads, bits | stores | programs | code | MB | us, bytes | us, code |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for one in launches(cases, 90):

@@ -152,7 +152,7 @@ def _order_statistics(
         between = (up_to - below).to(tl.float32)
         aim = ((k - below).to(tl.float32) + 0.5) / between
         # Of values spread evenly, this much beside the aim is rarely missed; more while they are many.
-        margin = 1.5 / between + 0.02
+        margin = 0.6 / between + 0.05
         middle = _middle(low_key, high_key)
         p0 = bottom + span * (aim - margin)
         p1 = bottom + span * (aim + margin)

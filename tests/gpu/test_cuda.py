@@ -19,6 +19,7 @@ pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"),
     pytest.mark.usefixtures("poisoned_memory"),
+    pytest.mark.filterwarnings("ignore:.*deterministic.*:UserWarning"),  # which the poison asks for
 ]
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)

@@ -118,7 +118,7 @@ def test_binarize_keeps_what_it_promised_pytorch(quantize, with_maps):
         torch.library.opcheck(masks.binarize, (some, 9, 70, "bilinear", "none", quantize, 90.0, 0.35, with_maps))
 
 
-# ----------------------------------------------------- the operators as on CUDA, on the CPU by the interpreter's kernels
+# ---------------------------------------------------- the operators as on CUDA, on the CPU by the interpreter's kernels
 
 
 @pytest.fixture
