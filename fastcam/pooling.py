@@ -8,7 +8,7 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
-from fastcam.ops.pooling import TapFunction, tap_forward
+from fastcam.ops import pooling as ops
 
 __all__ = ["GAP", "GMP", "LSE", "TAP", "gap", "gmp", "lse", "tap"]
 
@@ -48,9 +48,9 @@ def tap(x: Tensor, threshold: float, *, keepdim: bool = False) -> Tensor:
     _check_features(x)
     threshold = _checked_threshold(threshold)
     if torch.is_grad_enabled() and x.requires_grad:
-        pooled: Tensor = TapFunction.apply(x, threshold)  # type: ignore[no-untyped-call]
+        pooled: Tensor = ops.TapFunction.apply(x, threshold)  # type: ignore[no-untyped-call]
     else:
-        pooled = tap_forward(x, threshold)[0]
+        pooled = ops.tap(x, threshold)
     return pooled[:, :, None, None] if keepdim else pooled
 
 
@@ -276,6 +276,8 @@ def _checked_sharpness(r: object) -> float:
 
 
 def _checked_threshold(threshold: object) -> float:
+    if type(threshold) is float and 0 <= threshold < 1:  # the usual case, at each call
+        return threshold
     if isinstance(threshold, bool) or not isinstance(threshold, Real):
         raise TypeError(f"threshold must be a number in [0, 1), got {threshold!r}")
     value = float(threshold)

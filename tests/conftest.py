@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
 from classifiers import N, Net
 from hypothesis import HealthCheck, settings
 
+import fastcam
 from fastcam.ops.core import core
+
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")  # before triton is imported
+if find_spec("fastcam.kernels") is None:  # a copied source tree, in which they lie beside the package
+    fastcam.__path__.append(str(Path(__file__).parents[1]))
 
 settings.register_profile(
     "ci",

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from fastcam import reference
 from fastcam.ops.core import DTYPES, core
+from fastcam.ops.gpu import kernels_run_on
 
 __all__ = ["cam"]
 
@@ -50,7 +51,28 @@ def _cpu(features: Tensor, weight: Tensor, index: Tensor | None, clamp_negative:
     return maps
 
 
+def _cuda(features: Tensor, weight: Tensor, index: Tensor | None, clamp_negative: bool) -> Tensor:
+    nothing = features.numel() == 0 or weight.numel() == 0
+    if nothing or features.dtype == torch.float64 or not kernels_run_on(features.device):
+        return reference.activation.cam(features, weight, index, clamp_negative)
+    from fastcam.kernels import activation as kernel
+
+    maps = _empty(features, weight, index, clamp_negative)
+    if maps.numel():
+        planes = features.is_contiguous() or features.is_contiguous(memory_format=torch.channels_last)
+        weight = weight.to(torch.float32) if weight.dtype == torch.float64 else weight
+        kernel.cam(
+            features if planes else features.contiguous(),
+            weight.contiguous(),
+            None if index is None else index.contiguous(),
+            clamp_negative,
+            maps,
+        )
+    return maps
+
+
 torch.library.register_fake("fastcam::cam", _empty)
+_library.impl("cam", _cuda, "CUDA")
 if core is not None:
     _library.impl("cam", _cpu, "CPU")
 cam = torch.ops.fastcam.cam.default

@@ -7,9 +7,9 @@ from typing import Any, Final, NamedTuple
 import torch
 from torch import Tensor
 
-from fastcam import reference
 from fastcam.ops.core import core
-from fastcam.ops.regions import largest
+from fastcam.ops.masks import binarize
+from fastcam.ops.regions import largest, unpack
 from fastcam.protocol import Interpolation, Normalization
 
 __all__ = ["locate"]
@@ -59,23 +59,15 @@ def _empty(maps: Tensor, height: int, width: int, *options: Any) -> _Found:  # n
 
 def _any_device(maps: Tensor, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
     chosen = _Options(*options)
-    full, thresholds, masks = reference.activation.kept(
-        maps,
-        (height, width),
-        interpolation=chosen.interpolation,
-        normalization=chosen.normalize,
-        quantize=chosen.quantize,
-        q=chosen.percentile,
-        threshold=chosen.threshold,
-    )
-    boxes, areas = largest(masks.to(torch.uint8), width, chosen.polygon, chosen.connectivity)
+    packed, thresholds, _, full = binarize(maps, height, width, *chosen[:5], chosen.with_maps)
+    boxes, areas = largest(packed, width, chosen.polygon, chosen.connectivity)
     empty = (boxes[:, 2] == 0)[:, None]
     if chosen.clipped:
         boxes = torch.minimum(boxes, boxes.new_tensor([width, height, width - 1, height - 1]))
     if chosen.whole_image:
         boxes = torch.where(empty, boxes.new_tensor([0, 0, width, height]), boxes)
-    full = full if chosen.with_maps else full[:0].clone()
-    return boxes, areas, thresholds, full, masks if chosen.with_masks else masks[:0].clone()
+    masks = unpack(packed if chosen.with_masks else packed[:0], width)
+    return boxes, areas, thresholds, full, masks
 
 
 def _cpu(maps: Tensor, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401

@@ -1,4 +1,10 @@
-"""``fastcam::tap_forward`` and ``fastcam::tap_backward`` (Eq. 4), and the autograd function over them."""
+"""The operators of thresholded average pooling (Eq. 4), and the autograd function over them.
+
+``fastcam::tap`` gives the pooled values alone. With a gradient to come there are two pairs: ``tap_forward`` keeps the
+cutoff and the count of every channel, by which ``tap_backward`` reads the input a second time; ``tap_keeping`` keeps a
+bit for every value, from which ``tap_spread`` writes the gradient without the input. The first is for the CPU, the
+second for CUDA, where it moves about two thirds of the bytes.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +15,22 @@ from torch import Tensor
 
 from fastcam import reference
 from fastcam.ops.core import DTYPES, core
+from fastcam.ops.gpu import kernels_run_on
 
-__all__ = ["TapFunction", "tap_forward"]
+__all__ = ["TapFunction", "tap", "tap_forward"]
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
 _tags = (torch.Tag.pt2_compliant_tag,)
+_library.define("tap(Tensor x, float threshold) -> Tensor", tags=_tags)
+_library.define("tap_keeping(Tensor x, float threshold) -> (Tensor, Tensor, Tensor)", tags=_tags)
+_library.define(
+    "tap_spread(Tensor grad, Tensor divisor, Tensor kept, SymInt height, SymInt width, bool channels_last) -> Tensor",
+    tags=_tags,
+)
 _library.define("tap_forward(Tensor x, float threshold) -> (Tensor, Tensor, Tensor)", tags=_tags)
 _library.define("tap_backward(Tensor grad, Tensor x, Tensor cutoff, Tensor count) -> Tensor", tags=_tags)
+_library.impl("tap_keeping", reference.pooling.tap_keeping, "CompositeExplicitAutograd")
+_library.impl("tap_spread", reference.pooling.tap_spread, "CompositeExplicitAutograd")
 _library.impl("tap_forward", reference.pooling.tap_forward, "CompositeExplicitAutograd")
 _library.impl("tap_backward", reference.pooling.tap_backward, "CompositeExplicitAutograd")
 
@@ -24,6 +39,29 @@ def _forward_empty(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]
     shape = x.shape[:2]
     work = torch.float64 if x.dtype == torch.float64 else torch.float32
     return x.new_empty(shape), x.new_empty(shape, dtype=work), x.new_empty(shape, dtype=torch.int32)
+
+
+def _pooled_empty(x: Tensor, threshold: float) -> Tensor:  # noqa: ARG001
+    return x.new_empty(x.shape[:2])
+
+
+def _keeping_empty(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ARG001
+    n, c, h, w = x.shape
+    work = torch.float64 if x.dtype == torch.float64 else torch.float32
+    kept = x.new_empty((n, c, (h * w + 31) // 32), dtype=torch.int32)
+    return x.new_empty((n, c)), x.new_empty((n, c), dtype=work), kept
+
+
+def _spread_empty(
+    grad: Tensor,
+    divisor: Tensor,  # noqa: ARG001
+    kept: Tensor,  # noqa: ARG001
+    height: int,
+    width: int,
+    channels_last: bool,
+) -> Tensor:
+    form = torch.channels_last if channels_last else torch.contiguous_format
+    return torch.empty((*grad.shape, height, width), dtype=grad.dtype, device=grad.device, memory_format=form)
 
 
 @torch.library.register_fake("fastcam::tap_backward")
@@ -38,6 +76,30 @@ def _planes(x: Tensor) -> tuple[Tensor, bool] | None:
     if x.is_contiguous(memory_format=torch.channels_last):
         return x, True
     return None
+
+
+def _cpu(x: Tensor, threshold: float) -> Tensor:
+    n, c, h, w = x.shape
+    channels = n * c
+    pooled = x.new_empty((n, c))
+    # The cutoffs and counts, which nobody will see, in one piece.
+    scratch = torch.empty(2 * channels, dtype=torch.float64)
+    address = scratch.data_ptr()
+    planes, interleaved = (x, False) if x.is_contiguous() else _planes(x) or (x.contiguous(), False)
+    core.tap_forward(
+        planes.data_ptr(),
+        DTYPES[x.dtype],
+        interleaved,
+        n,
+        c,
+        h * w,
+        threshold,
+        pooled.data_ptr(),
+        address,
+        address + 8 * channels,
+        torch.get_num_threads(),
+    )
+    return pooled
 
 
 def _forward_cpu(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -78,31 +140,88 @@ def _backward_cpu(grad: Tensor, x: Tensor, cutoff: Tensor, count: Tensor) -> Ten
     return dx
 
 
+def _any_device(x: Tensor, threshold: float) -> Tensor:
+    return reference.pooling.tap_forward(x, threshold)[0]
+
+
+def _cuda(x: Tensor, threshold: float) -> Tensor:
+    if not _has_kernel(x):
+        return _any_device(x, threshold)
+    from fastcam.kernels import tap as kernel
+
+    pooled = _pooled_empty(x, threshold)
+    kernel.forward((_planes(x) or (x.contiguous(), False))[0], threshold, pooled)
+    return pooled
+
+
+def _keeping_cuda(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
+    if not _has_kernel(x):
+        return reference.pooling.tap_keeping(x, threshold)
+    from fastcam.kernels import tap as kernel
+
+    out = pooled, divisor, kept = _keeping_empty(x, threshold)
+    kernel.forward((_planes(x) or (x.contiguous(), False))[0], threshold, pooled, divisor, kept)
+    return out
+
+
+def _spread_cuda(grad: Tensor, divisor: Tensor, kept: Tensor, height: int, width: int, channels_last: bool) -> Tensor:
+    if not _has_kernel(grad):
+        return reference.pooling.tap_spread(grad, divisor, kept, height, width, channels_last)
+    from fastcam.kernels import tap as kernel
+
+    dx = _spread_empty(grad, divisor, kept, height, width, channels_last)
+    kernel.backward(grad.contiguous(), divisor.contiguous(), kept.contiguous(), dx)
+    return dx
+
+
+def _has_kernel(x: Tensor) -> bool:
+    return x.dtype != torch.float64 and x.numel() > 0 and kernels_run_on(x.device)
+
+
 def _extent(x: Tensor) -> tuple[int, int, int]:
     n, c, h, w = x.shape
     return n, c, h * w
 
 
+torch.library.register_fake("fastcam::tap", _pooled_empty)
 torch.library.register_fake("fastcam::tap_forward", _forward_empty)
+torch.library.register_fake("fastcam::tap_keeping", _keeping_empty)
+torch.library.register_fake("fastcam::tap_spread", _spread_empty)
+_library.impl("tap", _any_device, "CompositeExplicitAutograd")
+_library.impl("tap", _cuda, "CUDA")
+_library.impl("tap_keeping", _keeping_cuda, "CUDA")
+_library.impl("tap_spread", _spread_cuda, "CUDA")
 if core is not None:
+    _library.impl("tap", _cpu, "CPU")
     _library.impl("tap_forward", _forward_cpu, "CPU")
     _library.impl("tap_backward", _backward_cpu, "CPU")
+tap = torch.ops.fastcam.tap.default
 tap_forward = torch.ops.fastcam.tap_forward.default
 _tap_backward = torch.ops.fastcam.tap_backward.default
+_tap_keeping = torch.ops.fastcam.tap_keeping.default
+_tap_spread = torch.ops.fastcam.tap_spread.default
 
 
 class TapFunction(torch.autograd.Function):
-    """Differentiable :func:`tap_forward`, giving the pooled values alone."""
+    """Differentiable :func:`tap`."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, threshold: float) -> Tensor:  # noqa: ANN401
-        """Pool, and keep what the gradient needs: the input, and the cutoff and count of every channel."""
-        pooled, cutoff, count = tap_forward(x, threshold)
-        ctx.save_for_backward(x, cutoff, count)
+        """Pool, and keep what the gradient needs: bits on CUDA, else the input with its cutoffs and counts."""
+        ctx.shape = None
+        if x.is_cuda:
+            pooled, divisor, kept = _tap_keeping(x, threshold)
+            ctx.save_for_backward(divisor, kept)
+            ctx.shape = x.shape[2], x.shape[3], (_planes(x) or (x, False))[1]
+        else:
+            pooled, cutoff, count = tap_forward(x, threshold)
+            ctx.save_for_backward(x, cutoff, count)
         return pooled  # type: ignore[no-any-return]
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
         """Spread the gradient evenly over the kept values."""
+        if ctx.shape is not None:
+            return _tap_spread(grad, *ctx.saved_tensors, *ctx.shape), None
         return _tap_backward(grad, *ctx.saved_tensors), None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["tap_backward", "tap_forward"]
+__all__ = ["tap_backward", "tap_forward", "tap_keeping", "tap_spread"]
 
 
 def tap_forward(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -39,3 +39,27 @@ def tap_backward(grad: Tensor, x: Tensor, cutoff: Tensor, count: Tensor) -> Tens
     dx = torch.empty_like(x)
     dx.copy_(torch.where(keep, share, 0))
     return dx
+
+
+def tap_keeping(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Pool like :func:`tap_forward`; also return what the gradient needs without the input.
+
+    That is the divisor (N, C), the count of kept values, but 1 where none is and NaN for a channel with a NaN; and a
+    bit for every value, (N, C, ceil(H W / 32)) int32: value i is bit ``i % 32``, the least significant first, of word
+    ``i // 32``.
+    """
+    pooled, cutoff, count = tap_forward(x, threshold)
+    divisor = torch.where(cutoff.isnan(), torch.nan, count.clamp(min=1).to(cutoff.dtype))
+    keep = (x.to(cutoff.dtype) > cutoff[:, :, None, None]).flatten(2)
+    bits = torch.nn.functional.pad(keep, (0, -keep.shape[2] % 32)).unflatten(2, (-1, 32)).to(torch.int64)
+    words = (bits << torch.arange(32, device=x.device)).sum(dim=3)
+    return pooled, divisor, torch.where(words >= 2**31, words - 2**32, words).to(torch.int32)
+
+
+def tap_spread(grad: Tensor, divisor: Tensor, kept: Tensor, height: int, width: int, channels_last: bool) -> Tensor:
+    """Gradient (N, C, H, W) of :func:`tap_keeping`, contiguous or channels_last."""
+    bits = (kept[..., None] >> torch.arange(32, device=kept.device)) & 1
+    keep = bits.flatten(2)[..., : height * width].unflatten(2, (height, width)) != 0
+    share = (grad.to(divisor.dtype) / divisor)[:, :, None, None]
+    dx = torch.where(keep | divisor.isnan()[:, :, None, None], share, 0).to(grad.dtype)
+    return dx.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)

@@ -1,0 +1,236 @@
+"""The kernels compiled for a GPU that need not be there, and what the machine code tells: registers, spills, loads.
+
+The launchers themselves run, on tensors without memory, with a driver that compiles for the wanted architecture and
+launches nothing: what is looked at is exactly what would run, grid included.
+
+    python bench/compiled.py 90      a JSON list of the launches of the benchmark's shapes, for sm_90
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.runtime.driver import driver
+from triton.runtime.jit import JITFunction
+
+__all__ = ["Launch", "launches"]
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One launch of a kernel, and its machine code in figures."""
+
+    case: str
+    kernel: str
+    programs: int
+    warps: int
+    registers: int
+    stack: int
+    spills: int  # instructions that go to or come from local memory
+    shared: int
+    instructions: int
+    loads: dict[str, int]  # global loads by their width
+    stores: dict[str, int]
+    flushes: int  # float32 instructions that flush denormals
+    contractions: int  # float32 and float64 multiply-adds with one rounding
+
+
+class _Compiler:
+    """Stands in for a GPU's driver."""
+
+    def __init__(self, architecture: int) -> None:
+        self.target = GPUTarget("cuda", architecture, 32)
+
+    def get_current_target(self) -> GPUTarget:
+        return self.target
+
+    def get_current_device(self) -> int:
+        return 0
+
+    def get_current_stream(self, device: int) -> int:  # noqa: ARG002
+        return 0
+
+    def get_active_torch_device(self) -> torch.device:
+        return torch.device("meta")
+
+
+@contextmanager
+def _recorded(architecture: int) -> Iterator[list[tuple[Any, tuple[int, ...]]]]:
+    """Compiles instead of launching; gives the compiled kernels with their grids."""
+    compiled: list[tuple[Any, tuple[int, ...]]] = []
+    run = JITFunction.run
+
+    def warm_up(self: Any, *args: Any, grid: tuple[int, ...], warmup: bool, **kwargs: Any) -> Any:  # noqa: ARG001
+        kernel = run(self, *args, grid=grid, warmup=True, **kwargs)
+        compiled.append((kernel.result() if hasattr(kernel, "result") else kernel, grid))
+        return kernel
+
+    driver.set_active(_Compiler(architecture))
+    JITFunction.run = warm_up
+    try:
+        yield compiled
+    finally:
+        JITFunction.run = run
+
+
+def launches(cases: dict[str, Callable[[], object]], architecture: int) -> list[Launch]:
+    """What every case launches, compiled for ``architecture`` (90 for sm_90)."""
+    found = []
+    for name, case in cases.items():
+        with _recorded(architecture) as compiled:
+            case()
+        found += [_looked_at(name, kernel, grid) for kernel, grid in compiled]
+    return found
+
+
+def _looked_at(case: str, kernel: Any, grid: tuple[int, ...]) -> Launch:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "kernel.cubin")
+        path.write_bytes(kernel.asm["cubin"])
+        usage = _told("-res-usage", path)
+        code = _told("-sass", path)
+    counts = {name: int(value) for name, value in re.findall(r"(REG|STACK|SHARED|LOCAL):(\d+)", usage)}
+    instructions = re.findall(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\d+\s+)?([A-Z][A-Z0-9_.]*)", code, re.MULTILINE)
+    return Launch(
+        case,
+        kernel.metadata.name,
+        grid[0],
+        kernel.metadata.num_warps,
+        counts["REG"],
+        counts["STACK"],
+        sum(one.split(".")[0] in ("LDL", "STL") for one in instructions),
+        kernel.metadata.shared,
+        sum(one != "NOP" for one in instructions),
+        _widths(instructions, "LDG"),
+        _widths(instructions, "STG"),
+        kernel.asm["ptx"].count(".ftz"),
+        sum(one.split(".")[0] in ("FFMA", "DFMA") for one in instructions),
+    )
+
+
+def _widths(instructions: list[str], name: str) -> dict[str, int]:
+    """Bits a thread moves at once, and how many instructions do."""
+    widths: Counter[str] = Counter()
+    for one in instructions:
+        parts = one.split(".")
+        if parts[0] == name:
+            bits = next((p for p in parts if p in ("128", "64", "U16", "S16", "U8", "S8")), "32")
+            widths[bits.strip("US")] += 1
+    return dict(sorted(widths.items(), key=lambda item: int(item[0])))
+
+
+def _told(option: str, path: Path) -> str:
+    tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+    return subprocess.run([tool, option, path], check=True, capture_output=True, text=True).stdout
+
+
+# ------------------------------------------------------------------------------------------------------------- cases
+
+
+def tap_cases(n: int = 256, channels: int = 1024) -> dict[str, Callable[[], object]]:
+    """Pooling forward, forward that saves, and backward, over sizes, layouts and widths."""
+    from fastcam.kernels import tap
+
+    def case(side: int, dtype: torch.dtype, last: bool, way: str) -> Callable[[], object]:
+        def run() -> None:
+            form = torch.channels_last if last else torch.contiguous_format
+            x = torch.empty((n, channels, side, side), dtype=dtype, device="meta", memory_format=form)
+            pooled = x.new_empty((n, channels))
+            divisor = x.new_empty((n, channels), dtype=torch.float32)
+            kept = x.new_empty((n, channels, -(-side * side // 32)), dtype=torch.int32)
+            if way == "forward":
+                tap.forward(x, 0.1, pooled)
+            elif way == "forward, saving":
+                tap.forward(x, 0.1, pooled, divisor, kept)
+            else:
+                tap.backward(pooled, divisor, kept, x)
+
+        return run
+
+    return {
+        f"TAP {way}, {side}x{side} {'NHWC' if last else 'NCHW'} {str(dtype)[6:]}": case(side, dtype, last, way)
+        for side in (7, 14, 28, 56, 112)
+        for last in (False, True)
+        for dtype in (torch.bfloat16, torch.float32)
+        for way in ("forward", "forward, saving", "backward")
+    }
+
+
+def cam_cases(n: int = 256, channels: int = 1024) -> dict[str, Callable[[], object]]:
+    """The weighted sum over sizes, layouts and widths."""
+    from fastcam.kernels import activation
+
+    def case(side: int, dtype: torch.dtype, last: bool) -> Callable[[], object]:
+        def run() -> None:
+            form = torch.channels_last if last else torch.contiguous_format
+            x = torch.empty((n, channels, side, side), dtype=dtype, device="meta", memory_format=form)
+            weight = x.new_empty((1000, channels))
+            index = x.new_empty(n, dtype=torch.int64)
+            activation.cam(x, weight, index, True, x.new_empty((n, side, side), dtype=torch.float32))
+
+        return run
+
+    return {
+        f"cam, {side}x{side} {'NHWC' if last else 'NCHW'} {str(dtype)[6:]}": case(side, dtype, last)
+        for side in (7, 14, 28)
+        for last in (False, True)
+        for dtype in (torch.bfloat16, torch.float32)
+    }
+
+
+def mask_cases(n: int = 256) -> dict[str, Callable[[], object]]:
+    """From maps to packed masks under the named protocols."""
+    from fastcam.kernels import threshold
+
+    from fastcam.protocol import NAMED, Protocol
+
+    def case(protocol: Protocol, size: tuple[int, int], with_maps: bool) -> Callable[[], object]:
+        def run() -> None:
+            small = torch.empty((n, 14, 14), device="meta")
+            threshold.binarize(
+                small,
+                size,
+                interpolation=protocol.interpolation,
+                normalize=protocol.normalize,
+                quantize=protocol.quantize,
+                q=protocol.percentile,
+                threshold=protocol.threshold,
+                packed=small.new_empty((n, size[0], -(-size[1] // 64)), dtype=torch.int64),
+                thresholds=small.new_empty(n),
+                extents=small.new_empty((n, 5), dtype=torch.int32),
+                maps=small.new_empty((n, *size), dtype=torch.uint8 if protocol.quantize else torch.float32)
+                if with_maps
+                else None,
+            )
+
+        return run
+
+    return {
+        f"masks, {name.upper()} {size[0]}x{size[1]}{' with maps' if with_maps else ' alone'}": case(
+            protocol, size, with_maps
+        )
+        for name, protocol in NAMED.items()
+        for size, with_maps in (((224, 224), False), ((224, 224), True), ((14, 14), False), ((4096, 4096), False))
+    }
+
+
+if __name__ == "__main__":
+    if os.environ.get("TRITON_INTERPRET") == "1":
+        sys.exit("the interpreter compiles nothing: unset TRITON_INTERPRET")
+    chosen = {**tap_cases(), **cam_cases(), **mask_cases()}
+    wanted = {name: case for name, case in chosen.items() if all(word in name for word in sys.argv[2:])}
+    print(json.dumps([asdict(one) for one in launches(wanted, int(sys.argv[1]))]))

@@ -1,0 +1,328 @@
+"""What the kernels do on the GPU that is there, beside its copy bandwidth and PyTorch; or, where none is, a prediction.
+
+    python bench/gpu.py              measures: bench/results/<gpu>-<date>.json and .md
+    python bench/gpu.py --predict    reads the code compiled for sm_90, on any machine with triton: a Markdown table
+    python bench/gpu.py --quick      measures a part of it, in about a minute
+
+It runs from a copied source tree where the package is not installed, and without `_C`, whose row is then left out.
+
+Inputs rotate through more memory than four L2 caches hold. "graph" is the time inside a CUDA graph, "eager" that of the
+calls one after the other. Times are medians of rounds in which all contenders take their turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from datetime import datetime, timezone
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+ROOT = Path(__file__).resolve().parents[1]
+try:
+    import fastcam
+except ImportError:
+    sys.path.insert(0, str(ROOT))
+    import fastcam
+if find_spec("fastcam.kernels") is None:  # a source tree, in which they lie beside the package
+    fastcam.__path__.append(str(ROOT))
+
+from fastcam.ops.activation import cam  # noqa: E402
+from fastcam.ops.core import core  # noqa: E402
+from fastcam.ops.masks import binarize  # noqa: E402
+from fastcam.ops.regions import largest  # noqa: E402
+
+PAPER = ("bilinear", "none", False, 90.0, 0.35, False)
+RESULTS = ROOT / "bench" / "results"
+
+
+# ---------------------------------------------------------------------------------------------------------- measuring
+
+
+def sets_of(bytes_each: int) -> int:
+    """How many inputs to rotate through: more than four L2 caches, at least two."""
+    cache = torch.cuda.get_device_properties(0).L2_cache_size
+    return max(2, -(-4 * cache // bytes_each))
+
+
+def timed(functions: dict[str, Callable[[int], object]], sets: int, graph: bool, rounds: int = 15) -> dict[str, float]:
+    """Median seconds a call of each function, which is given the number of the input to take."""
+    runs: dict[str, Callable[[], None]] = {}
+    calls = max(sets, 8)
+
+    def plain(function: Callable[[int], object]) -> Callable[[], None]:
+        def run() -> None:
+            for i in range(calls):
+                function(i % sets)
+
+        return run
+
+    for name, function in functions.items():
+        run = plain(function)
+        run()
+        torch.cuda.synchronize()
+        if graph:
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                run()
+            torch.cuda.current_stream().wait_stream(side)
+            captured = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(captured):
+                run()
+            run = captured.replay
+        runs[name] = run
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+            begin.record()
+            run()
+            end.record()
+            end.synchronize()
+            seconds[name].append(begin.elapsed_time(end) / 1e3 / calls)
+    return {name: median(values) for name, values in seconds.items()}
+
+
+def copy_bandwidth() -> float:
+    """Bytes a second, read and written, of a device-to-device copy of 1 GiB."""
+    source, target = torch.randint(0, 255, (2, 2**30), dtype=torch.uint8, device="cuda")
+    seconds = timed({"copy": lambda _: target.copy_(source)}, 2, graph=False)["copy"]
+    return 2 * 2**30 / seconds
+
+
+def composite_tap(x: torch.Tensor) -> torch.Tensor:
+    """TAP of what PyTorch has."""
+    cutoff = x.amax((2, 3), keepdim=True) * 0.1
+    keep = x > cutoff
+    return torch.where(keep, x, 0).sum((2, 3)) / keep.sum((2, 3)).clamp(min=1)
+
+
+def inputs(shape: tuple[int, ...], dtype: torch.dtype, last: bool) -> list[torch.Tensor]:
+    """As many rectified inputs as it takes."""
+    form = torch.channels_last if last else torch.contiguous_format
+    count = sets_of(torch.Size(shape).numel() * dtype.itemsize)
+    return [torch.randn(shape, device="cuda", dtype=dtype).relu_().to(memory_format=form) for _ in range(count)]
+
+
+def tap_rows(bandwidth: float, quick: bool) -> list[dict[str, Any]]:
+    """TAP forward, and forward with backward, beside global average pooling and PyTorch's composite."""
+    rows = []
+    compiled_gap = torch.compile(lambda x: x.mean((2, 3)), dynamic=False)
+    compiled_tap = torch.compile(composite_tap, dynamic=False)
+    for side in (14,) if quick else (7, 14, 28, 56, 112):
+        for last in (False, True):
+            for dtype in (torch.bfloat16,) if quick else (torch.bfloat16, torch.float32):
+                shape = (256 if side < 56 else 32, 1024 if side < 56 else 256, side, side)
+                xs = inputs(shape, dtype, last)
+                size = xs[0].numel() * dtype.itemsize + shape[0] * shape[1] * dtype.itemsize
+                named = {
+                    "TAP": lambda i, xs=xs: fastcam.tap(xs[i], 0.1),
+                    "GAP, eager": lambda i, xs=xs: F.adaptive_avg_pool2d(xs[i], 1),
+                    "GAP, compiled": lambda i, xs=xs: compiled_gap(xs[i]),
+                    "composite, eager": lambda i, xs=xs: composite_tap(xs[i]),
+                    "composite, compiled": lambda i, xs=xs: compiled_tap(xs[i]),
+                }
+                what = f"TAP forward, {side}x{side} {'NHWC' if last else 'NCHW'} {str(dtype)[6:]}"
+                rows.append(row(what, named, len(xs), size, bandwidth))
+                for x in xs:
+                    x.requires_grad_()
+                grad = torch.randn(shape[:2], device="cuda", dtype=dtype)
+
+                def both(function: Callable[..., Any], xs: Any = xs, grad: Any = grad) -> Callable[[int], object]:
+                    return lambda i: torch.autograd.grad(function(xs[i]), xs[i], grad)
+
+                named = {
+                    "TAP": both(lambda x: fastcam.tap(x, 0.1)),
+                    "GAP, compiled": both(compiled_gap),
+                    "composite, compiled": both(compiled_tap),
+                }
+                rows.append(row(what.replace("forward", "forward + backward"), named, len(xs), 2 * size, bandwidth))
+                del xs, grad
+    return rows
+
+
+def row(what: str, named: dict[str, Callable[[int], object]], sets: int, size: int, bandwidth: float) -> dict[str, Any]:
+    """Times of all contenders, and the fraction of the copy bandwidth at which the first one moves ``size`` bytes."""
+    graph, eager = timed(named, sets, graph=True), timed(named, sets, graph=False)
+    first = next(iter(named))
+    return {
+        "what": what,
+        "bytes": size,
+        "fraction": size / graph[first] / bandwidth,
+        "graph_us": {name: seconds * 1e6 for name, seconds in graph.items()},
+        "eager_us": {name: seconds * 1e6 for name, seconds in eager.items()},
+    }
+
+
+def composite_masks(features: torch.Tensor, weight: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Masks of what PyTorch has: bmm, interpolate, kthvalue, compare."""
+    n, _, h, w = features.shape
+    rows = weight[index].clamp(min=0).to(features.dtype)
+    maps = torch.bmm(rows[:, None], features.flatten(2)).view(n, 1, h, w).float()
+    full = F.interpolate(maps, (224, 224), mode="bilinear", align_corners=False).flatten(1)
+    return full > 0.35 * full.kthvalue(int(0.9 * (full.shape[1] - 1)) + 1, dim=1, keepdim=True).values
+
+
+def localize_rows(bandwidth: float, quick: bool) -> list[dict[str, Any]]:
+    """From features to packed masks, and on to boxes."""
+    rows = []
+    for n in (256,) if quick else (1, 16, 64, 256, 1024):
+        for last in (False, True):
+            for dtype in (torch.bfloat16,) if quick else (torch.bfloat16, torch.float32):
+                xs = inputs((n, 1024, 14, 14), dtype, last)
+                weight = torch.randn(1000, 1024, device="cuda", dtype=dtype)
+                index = torch.randint(1000, (n,), device="cuda")
+                small = torch.stack([cam(x, weight, index, True) for x in xs])
+
+                def masks(i: int, xs: Any = xs, weight: Any = weight, index: Any = index) -> object:
+                    return binarize(cam(xs[i], weight, index, True), 224, 224, *PAPER)
+
+                named = {
+                    "to packed masks": masks,
+                    "the map alone": lambda i, xs=xs, w=weight, k=index: cam(xs[i], w, k, True),
+                    "masks alone": lambda i, small=small: binarize(small[i], 224, 224, *PAPER),
+                }
+                size = xs[0].numel() * dtype.itemsize
+                what = f"localize to packed masks, N={n}, 14x14x1024 {'NHWC' if last else 'NCHW'} {str(dtype)[6:]}"
+                record = row(what, named, len(xs), size, bandwidth)
+                record["times_a_read"] = record["graph_us"]["to packed masks"] / (size / bandwidth * 1e6)
+                peer = timed({"composite": lambda i, a=(xs, weight, index): composite_masks(a[0][i], *a[1:])}, 2, False)
+                record["eager_us"]["composite"] = peer["composite"] * 1e6
+                record["times_faster"] = peer["composite"] * 1e6 / record["graph_us"]["to packed masks"]
+                rows.append(record)
+    if core is not None:
+        rows.append(box_row(256))
+    return rows
+
+
+def box_row(n: int) -> dict[str, Any]:
+    """From features to boxes on the host, images a second by the host's clock."""
+    from time import perf_counter
+
+    xs = inputs((n, 1024, 14, 14), torch.bfloat16, False)
+    weight = torch.randn(1000, 1024, device="cuda", dtype=torch.bfloat16)
+    index = torch.randint(1000, (n,), device="cuda")
+
+    def boxes(i: int) -> torch.Tensor:
+        packed = binarize(cam(xs[i], weight, index, True), 224, 224, *PAPER)[0]
+        return largest(packed, 224, False, 8)[0].cpu()
+
+    boxes(0)
+    seconds = []
+    for i in range(30):
+        start = perf_counter()
+        boxes(i % len(xs))
+        seconds.append(perf_counter() - start)
+    per_second = n / median(seconds)
+    return {"what": f"localize to boxes on the host, N={n}, {torch.get_num_threads()} threads", "images": per_second}
+
+
+# ---------------------------------------------------------------------------------------------------------- reporting
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows as Markdown."""
+    lines = ["| what | graph, us | of copy bandwidth | eager, us | others, graph, us | |", "|---|---|---|---|---|---|"]
+    for one in rows:
+        if "images" in one:
+            lines.append(f"| {one['what']} | | | | | {one['images']:,.0f} images/s |")
+            continue
+        first, *others = one["graph_us"]
+        beside = "; ".join(f"{name} {one['graph_us'][name]:.1f}" for name in others)
+        note = ""
+        if "times_a_read" in one:
+            note = f"{one['times_a_read']:.2f}x one read; composite {one['times_faster']:.1f}x slower"
+        lines.append(
+            f"| {one['what']} | {one['graph_us'][first]:.1f} | {one['fraction']:.0%} | {one['eager_us'][first]:.1f} "
+            f"| {beside} | {note} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def predict() -> str:
+    """Registers, loads and bytes of the code compiled for sm_90, and the time they allow on an H200 and an H100."""
+    from compiled import cam_cases, launches, mask_cases, tap_cases
+
+    wide = {name: case for name, case in tap_cases().items() if any(f"{s}x{s} " in name for s in (7, 14, 28))}
+    cases = {**wide, **cam_cases(), **{name: case for name, case in mask_cases().items() if "224x224" in name}}
+    lines = [
+        "Not measured: no GPU was there. Compiled for sm_90; N=256, C=1024. MB is what must move through memory, whose",
+        "time is at a copy bandwidth of 4.3 TB/s. The code's time is at one instruction for each of 132 x 4 schedulers",
+        "a cycle at 1.75 GHz, which no program quite reaches; every instruction is counted once, also what is rarely",
+        "executed, and loops (those of the masks, marked *) are not multiplied. The larger time is the prediction.",
+        "",
+        "| launch | kernel | registers | stack | loads, bits | stores | programs | code | MB | us, bytes | us, code |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for one in launches(cases, 90):
+        moved = bytes_of(one.case, one.kernel)
+        issue = one.programs * one.warps * one.instructions / (132 * 4 * 1.75e9) * 1e6
+        loop = "*" if one.kernel == "_binarize" else ""
+        widths = (", ".join(f"{bits}: {count}" for bits, count in kind.items()) for kind in (one.loads, one.stores))
+        lines.append(
+            f"| {one.case} | `{one.kernel}` | {one.registers} | {one.stack} | {' | '.join(widths)} "
+            f"| {one.programs} x {one.warps} | {one.instructions}{loop} | {moved / 1e6:.1f} "
+            f"| {moved / 4.3e12 * 1e6:.1f} | {issue:.1f}{loop} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def bytes_of(case: str, kernel: str, n: int = 256, channels: int = 1024) -> float:
+    """What the launch must read and write."""
+    if case.startswith("masks"):
+        rows = n * 14 * 256 * 4
+        full = n * 224 * 224 * (4 if "PAPER" in case or "VANILLA" in case else 1) if "with maps" in case else 0
+        return n * 196 * 4 + rows if kernel == "_widen" else rows + n * 224 * 4 * 8 + full
+    side = int(case.split(", ")[-1].split("x")[0])
+    item = 2 if "bfloat16" in case else 4
+    planes, elements = n * channels, n * channels * side * side
+    if case.startswith("cam"):
+        splits = 1024 // (256 if "NHWC" in case or side == 7 else 64)
+        sums = splits * n * side * side * 4
+        return elements * item + sums if kernel == "_partial_sums" else sums + n * side * side * 4
+    bits = planes * (-(-side * side // 32) * 4 + 4)
+    extra = 0 if "forward, " in case and "saving" not in case else bits
+    return elements * item + planes * item + extra
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--predict", action="store_true", help="from compiled code, without a GPU")
+    parser.add_argument("--quick", action="store_true", help="one size")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the results")
+    arguments = parser.parse_args()
+    if arguments.predict:
+        print(predict(), end="")
+        return
+    if not torch.cuda.is_available():
+        sys.exit("no GPU: see --predict")
+    import triton
+
+    bandwidth = copy_bandwidth()
+    machine = {
+        "gpu": torch.cuda.get_device_name(0),
+        "copy bandwidth, GB/s": round(bandwidth / 1e9),
+        "torch": torch.__version__,
+        "triton": triton.__version__,
+        "core": core.core() if core is not None else "absent",
+        "date": datetime.now(timezone.utc).date().isoformat(),
+    }
+    rows = tap_rows(bandwidth, arguments.quick) + localize_rows(bandwidth, arguments.quick)
+    text = "".join(f"{name}: {value}  \n" for name, value in machine.items()) + "\n" + table(rows)
+    stem = f"{machine['gpu'].replace(' ', '-').lower()}-{machine['date']}"
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / f"{stem}.json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
+    (arguments.out / f"{stem}.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
