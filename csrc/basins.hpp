@@ -107,7 +107,7 @@ void Basins<Holes>::find(const RingMap& map) {
 template <bool Holes>
 void Basins<Holes>::cut(const RingMap& map, int y) {
   const std::uint32_t first = first_[static_cast<std::size_t>(y)];
-  const auto room = first + static_cast<std::size_t>(width_) + edges_margin;
+  const auto room = first + static_cast<std::size_t>(width_) + positions_margin;
   std::int32_t* begin = begins_.reserve(room) + first;
   std::int32_t* const peaks = peaks_.reserve(room) + first;
   std::int32_t* peak = peaks;

@@ -19,6 +19,9 @@ struct Mask {
   }
 };
 
+// How much room write_positions needs beyond the positions it writes.
+inline constexpr std::size_t positions_margin = 66;
+
 // Writes the positions of the set bits, each plus `offset`; up to 64 places after the last are overwritten.
 inline std::int32_t* write_positions(std::uint64_t bits, std::int32_t offset, std::int32_t* out) {
 #if defined(__AVX512VBMI2__)
@@ -51,8 +54,8 @@ struct Runs {
   std::int32_t *begins, *ends;
   int count = 0;
 
-  // How much room a row needs: what is found may be written in whole vectors, or 64 at a time.
-  static std::size_t places(int width) { return static_cast<std::size_t>(width) / 2 + 66; }
+  // How much room a row needs, with what whole vectors overwrite.
+  static std::size_t places(int width) { return static_cast<std::size_t>(width) / 2 + positions_margin; }
 };
 
 // Finds the runs of rows of one width.
