@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from fastcam.pooling import TAP, tap
+from fastcam.pooling import LSE, TAP, lse, tap
 
 __all__ = ["HeadMismatchWarning", "head_weight", "mismatch"]
 
@@ -55,7 +55,8 @@ def mismatch(
 ) -> str | None:
     """Compare ``pool(features) @ weight.T + bias`` with the logits, for every pooling whose map is the classifier's.
 
-    The poolings are the mean over space, every :class:`fastcam.TAP` in the model, and the maximum over space.
+    The poolings are the mean over space, every :class:`fastcam.TAP` and :class:`fastcam.pooling.LSE` in the model, and
+    the maximum over space.
 
     Args:
         model: the classifier, searched for its poolings.
@@ -109,6 +110,8 @@ def _poolings(model: nn.Module, features: Tensor) -> Iterator[tuple[str, Tensor]
     yield "mean", features.mean((2, 3))
     for threshold in sorted({float(part.threshold) for part in model.modules() if isinstance(part, TAP)}):
         yield f"TAP({threshold:g})", tap(features, threshold)
+    for r in sorted({part.r for part in model.modules() if isinstance(part, LSE)}):
+        yield f"LSE({r:g})", lse(features, r)
     yield "max", features.amax((2, 3))
 
 

@@ -21,7 +21,7 @@ from fastcam.localization import Localization, localize
 from fastcam.protocol import PAPER, Protocol
 from fastcam.sizes import Size
 
-__all__ = ["Localizer"]
+__all__ = ["Localizer", "localize_classes"]
 
 
 class Localizer:
@@ -29,7 +29,8 @@ class Localizer:
 
     The map is the classifier's own (Eq. 1) where the model is features, a pooling over space, and one linear layer.
     The first batch is checked for that: the pooled features times the layer's weight plus its bias must give the
-    logits, with the mean, any :class:`fastcam.TAP` in the model or the maximum as the pooling. Where they do not, one
+    logits, with the mean, any :class:`fastcam.TAP` or
+    :class:`fastcam.pooling.LSE` in the model or the maximum as the pooling. Where they do not, one
     :class:`fastcam.head.HeadMismatchWarning` says so. With the model in training mode a failed check proves nothing
     (dropout sits between the two); it is then put off, with a warning, to the first batch in eval mode.
 
@@ -144,17 +145,18 @@ class Localizer:
             raise TypeError(f"images must be a tensor (N, 3, H, W), got {type(images).__name__}")
         if images.dim() != 4:
             raise ValueError(f"images must be (N, 3, H, W), got shape {tuple(images.shape)}")
-        if index is not None and top_k is not None:
-            raise ValueError("index and top_k exclude each other: give one of them")
+        check_choice(index, top_k)
         with torch.no_grad():
             logits, features, received = self._forward(images)
             weight = head_weight(self._head, self._classifier_name)
             self._check_shapes(features, weight, logits, len(images))
             self._check_head(features, received, weight, logits)
-            found = localize(
+            found = localize_classes(
                 features,
                 weight,
-                _best(logits, top_k) if index is None else index,
+                logits,
+                index,
+                top_k=top_k,
                 size=(images.shape[2], images.shape[3]) if size is None else size,
                 protocol=protocol,
                 percentile=percentile,
@@ -162,7 +164,7 @@ class Localizer:
                 return_maps=return_maps,
                 return_masks=return_masks,
             )
-            return logits, dataclasses.replace(found, scores=_scores(logits, found.labels))
+            return logits, found
 
     def close(self) -> None:
         """Let go of the model; calls are refused from here on. Closing twice does nothing."""
@@ -233,6 +235,49 @@ class Localizer:
                 HeadMismatchWarning,
                 stacklevel=3,
             )
+
+
+def localize_classes(
+    features: Tensor,
+    weight: Tensor,
+    logits: Tensor,
+    index: Index | None = None,
+    *,
+    top_k: int | None = None,
+    **options: Any,  # noqa: ANN401
+) -> Localization:
+    """Choose classes by their logits where no index is given, localize them, and add their probabilities.
+
+    Args:
+        features: (N, C, h, w); see :func:`fastcam.localize`.
+        weight: (K, C) of the classifier.
+        logits: (N, K) that belong to them.
+        index: the classes; None: each image's top-1, or its ``top_k``.
+        top_k: instead of ``index``: how many classes an image, best first.
+        options: those of :func:`fastcam.localize`.
+
+    Returns:
+        The :class:`fastcam.Localization`, ``scores`` included.
+
+    Raises:
+        TypeError: as :func:`fastcam.localize`, or ``top_k`` is not an int.
+        ValueError: as :func:`fastcam.localize`, ``top_k`` out of range, or both ``index`` and ``top_k``.
+
+    Example:
+        >>> features, weight = torch.rand(2, 8, 7, 7), torch.rand(5, 8)
+        >>> logits = features.mean((2, 3)) @ weight.T
+        >>> localize_classes(features, weight, logits, top_k=3, size=(56, 56)).scores.shape
+        torch.Size([2, 3])
+    """
+    check_choice(index, top_k)
+    found = localize(features, weight, _best(logits, top_k) if index is None else index, **options)
+    return dataclasses.replace(found, scores=_scores(logits, found.labels))
+
+
+def check_choice(index: Index | None, top_k: int | None) -> None:
+    """Refuse ``index`` and ``top_k`` at once."""
+    if index is not None and top_k is not None:
+        raise ValueError("index and top_k exclude each other: give one of them")
 
 
 def _submodule(root: nn.Module, name: str, argument: str) -> nn.Module:

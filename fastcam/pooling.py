@@ -1,4 +1,4 @@
-"""Thresholded average pooling, as a function and as a module."""
+"""Thresholded average pooling and the poolings it is compared with, each as a function and as a module."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fastcam.ops.pooling import TapFunction, tap_forward
 
-__all__ = ["TAP", "tap"]
+__all__ = ["GAP", "GMP", "LSE", "TAP", "gap", "gmp", "lse", "tap"]
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -45,16 +45,98 @@ def tap(x: Tensor, threshold: float, *, keepdim: bool = False) -> Tensor:
         >>> fastcam.tap(x, 0.1)
         tensor([[1.2500]])
     """
-    if not isinstance(x, Tensor) or x.dtype not in _DTYPES:
-        raise TypeError(f"x must be a tensor of float16, bfloat16, float32 or float64, got {_kind(x)}")
-    if x.ndim != 4 or x.shape[2] == 0 or x.shape[3] == 0:
-        raise ValueError(f"x must be (N, C, H, W) with H and W at least 1, got shape {tuple(x.shape)}")
+    _check_features(x)
     threshold = _checked_threshold(threshold)
     if torch.is_grad_enabled() and x.requires_grad:
         pooled: Tensor = TapFunction.apply(x, threshold)  # type: ignore[no-untyped-call]
     else:
         pooled = tap_forward(x, threshold)[0]
     return pooled[:, :, None, None] if keepdim else pooled
+
+
+def gap(x: Tensor, *, keepdim: bool = False) -> Tensor:
+    r"""Global average pooling (Eq. 1): the mean over all positions.
+
+    .. math:: p_c = \frac{1}{HW} \sum_{ij} F_{c,ij}
+
+    Args:
+        x: (N, C, H, W), any of the dtypes of :func:`tap`.
+        keepdim: return (N, C, 1, 1).
+
+    Returns:
+        (N, C), of the input's dtype.
+
+    Raises:
+        TypeError: ``x`` is not a floating-point tensor.
+        ValueError: ``x`` is not (N, C, H, W) with at least one position.
+
+    Example:
+        >>> import torch
+        >>> gap(torch.tensor([[[[-1.0, 2.0], [0.5, 0.1]]]]))
+        tensor([[0.4000]])
+    """
+    _check_features(x)
+    return x.mean((2, 3), keepdim=keepdim)
+
+
+def gmp(x: Tensor, *, keepdim: bool = False) -> Tensor:
+    r"""Global max pooling (Oquab et al., CVPR 2015): the largest value.
+
+    .. math:: p_c = \max_{ij} F_{c,ij}
+
+    The gradient goes to the maximum; where several positions tie, in equal shares.
+
+    Args:
+        x: (N, C, H, W), any of the dtypes of :func:`tap`.
+        keepdim: return (N, C, 1, 1).
+
+    Returns:
+        (N, C), of the input's dtype.
+
+    Raises:
+        TypeError: ``x`` is not a floating-point tensor.
+        ValueError: ``x`` is not (N, C, H, W) with at least one position.
+
+    Example:
+        >>> import torch
+        >>> gmp(torch.tensor([[[[-1.0, 2.0], [0.5, 0.1]]]]))
+        tensor([[2.]])
+    """
+    _check_features(x)
+    return x.amax((2, 3), keepdim=keepdim)
+
+
+def lse(x: Tensor, r: float = 5.0, *, keepdim: bool = False) -> Tensor:
+    r"""Log-sum-exp pooling (Pinheiro and Collobert, CVPR 2015): a smooth maximum.
+
+    .. math:: p_c = \frac{1}{r} \log \Bigl( \frac{1}{HW} \sum_{ij} \exp(r F_{c,ij}) \Bigr)
+
+    It lies between the mean (r towards 0) and the maximum (r towards infinity), and never overflows: the maximum is
+    taken out of the exponential. Half precision is computed in float32.
+
+    Args:
+        x: (N, C, H, W), any of the dtypes of :func:`tap`.
+        r: the sharpness, positive and finite.
+        keepdim: return (N, C, 1, 1).
+
+    Returns:
+        (N, C), of the input's dtype.
+
+    Raises:
+        TypeError: ``x`` is not a floating-point tensor, or ``r`` not a number.
+        ValueError: ``x`` is not (N, C, H, W) with at least one position, or ``r`` is not positive and finite.
+
+    Example:
+        >>> import torch
+        >>> lse(torch.tensor([[[[-1.0, 2.0], [0.5, 0.1]]]]), r=5.0)
+        tensor([[1.7229]])
+    """
+    _check_features(x)
+    r = _checked_sharpness(r)
+    wide = x if x.dtype == torch.float64 else x.float()
+    positions = x.shape[2] * x.shape[3]
+    pooled = (torch.logsumexp(r * wide, (2, 3), keepdim=keepdim) - math.log(positions)) / r
+    return pooled.to(x.dtype)
 
 
 class TAP(nn.Module):
@@ -94,6 +176,103 @@ class TAP(nn.Module):
     def extra_repr(self) -> str:
         """Return what is between the brackets of the module's repr."""
         return f"threshold={self.threshold}, keepdim={self.keepdim}"
+
+
+class GAP(nn.Module):
+    """Global average pooling (Eq. 1), (N, C, H, W) to (N, C); see :func:`gap`.
+
+    Args:
+        keepdim: return (N, C, 1, 1).
+
+    Example:
+        >>> import torch
+        >>> GAP()(torch.ones(2, 8, 14, 14)).shape
+        torch.Size([2, 8])
+    """
+
+    def __init__(self, keepdim: bool = False) -> None:
+        super().__init__()
+        self.keepdim = keepdim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool (N, C, H, W) to (N, C), or (N, C, 1, 1) with ``keepdim``."""
+        return gap(x, keepdim=self.keepdim)
+
+    def extra_repr(self) -> str:
+        """Return what is between the brackets of the module's repr."""
+        return f"keepdim={self.keepdim}"
+
+
+class GMP(nn.Module):
+    """Global max pooling, (N, C, H, W) to (N, C); see :func:`gmp`.
+
+    Args:
+        keepdim: return (N, C, 1, 1).
+
+    Example:
+        >>> import torch
+        >>> GMP()(torch.ones(2, 8, 14, 14)).shape
+        torch.Size([2, 8])
+    """
+
+    def __init__(self, keepdim: bool = False) -> None:
+        super().__init__()
+        self.keepdim = keepdim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool (N, C, H, W) to (N, C), or (N, C, 1, 1) with ``keepdim``."""
+        return gmp(x, keepdim=self.keepdim)
+
+    def extra_repr(self) -> str:
+        """Return what is between the brackets of the module's repr."""
+        return f"keepdim={self.keepdim}"
+
+
+class LSE(nn.Module):
+    """Log-sum-exp pooling, (N, C, H, W) to (N, C); see :func:`lse`.
+
+    Args:
+        r: the sharpness, positive and finite.
+        keepdim: return (N, C, 1, 1).
+
+    Raises:
+        TypeError: ``r`` is not a number.
+        ValueError: ``r`` is not positive and finite.
+
+    Example:
+        >>> import torch
+        >>> LSE(r=8)(torch.ones(2, 8, 14, 14)).shape
+        torch.Size([2, 8])
+    """
+
+    def __init__(self, r: float = 5.0, keepdim: bool = False) -> None:
+        super().__init__()
+        self.r = _checked_sharpness(r)
+        self.keepdim = keepdim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool (N, C, H, W) to (N, C), or (N, C, 1, 1) with ``keepdim``."""
+        return lse(x, self.r, keepdim=self.keepdim)
+
+    def extra_repr(self) -> str:
+        """Return what is between the brackets of the module's repr."""
+        return f"r={self.r}, keepdim={self.keepdim}"
+
+
+def _check_features(x: object) -> None:
+    if not isinstance(x, Tensor) or x.dtype not in _DTYPES:
+        raise TypeError(f"x must be a tensor of float16, bfloat16, float32 or float64, got {_kind(x)}")
+    if x.ndim != 4 or x.shape[2] == 0 or x.shape[3] == 0:
+        raise ValueError(f"x must be (N, C, H, W) with H and W at least 1, got shape {tuple(x.shape)}")
+
+
+def _checked_sharpness(r: object) -> float:
+    if isinstance(r, bool) or not isinstance(r, Real):
+        raise TypeError(f"r must be a positive number, got {r!r}")
+    value = float(r)
+    if not 0 < value < math.inf:
+        raise ValueError(f"r must be positive and finite, got {r!r}")
+    return value
 
 
 def _checked_threshold(threshold: object) -> float:

