@@ -37,7 +37,7 @@ __all__ = [
     "tap",
 ]
 
-_ON_FIRST_USE = ("models",)
+_ON_FIRST_USE = ("data", "models")
 
 
 def __getattr__(name: str) -> ModuleType:

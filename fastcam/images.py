@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import warnings
@@ -16,7 +17,7 @@ try:
 except ImportError as error:
     raise ImportError('fastcam.images needs Pillow: pip install "fastcam[cli]"') from error
 
-__all__ = ["SUFFIXES", "PictureError", "find_pictures", "read_picture"]
+__all__ = ["SUFFIXES", "PictureError", "find_pictures", "picture_size", "read_picture"]
 
 SUFFIXES = frozenset(
     {
@@ -83,7 +84,7 @@ def find_pictures(
     return list(found.values())
 
 
-def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+def read_picture(path: str | os.PathLike[str], *, upright: bool = True) -> NDArray[np.uint8]:
     """Read a picture as the viewer shows it: upright (EXIF orientation applied) and in RGB.
 
     Grey becomes RGB, CMYK is converted, transparency is laid over white, and of an animation the first frame counts.
@@ -91,6 +92,8 @@ def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
 
     Args:
         path: a file in any format that Pillow reads.
+        upright: apply the EXIF orientation; otherwise rows and columns are those stored, which the annotations of data
+            sets refer to.
 
     Returns:
         (H, W, 3) uint8, RGB, C-contiguous.
@@ -109,13 +112,44 @@ def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         >>> pixels.shape, pixels.max()
         ((2, 4, 3), np.uint8(7))
     """
+    with _opened(path) as picture:
+        picture.load()
+        return _rgb(ImageOps.exif_transpose(picture) if upright else picture, picture.format)
+
+
+def picture_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Read how large a picture is as it is stored, from its header alone.
+
+    Args:
+        path: a file in any format that Pillow reads.
+
+    Returns:
+        (H, W) in pixels, those of :func:`read_picture` with ``upright=False``.
+
+    Raises:
+        PictureError: missing, or not a picture. One that is cut short behind its header passes here.
+
+    Example:
+        >>> import os, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "grey.png")
+        ...     Image.new("L", (4, 2), 7).save(path)
+        ...     picture_size(path)
+        (2, 4)
+    """
+    with _opened(path) as picture:
+        return picture.height, picture.width
+
+
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
+    """Open a picture; whatever goes wrong in the block is a PictureError that names the file."""
     try:
         # Pillow warns about oddities it copes with (sizes, palettes, EXIF); what it cannot cope with is an exception.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path) as picture:
-                picture.load()
-                return _rgb(ImageOps.exif_transpose(picture), picture.format)
+                yield picture
     except PictureError as error:
         raise PictureError(f"{os.fspath(path)}: {error}") from None
     except FileNotFoundError:

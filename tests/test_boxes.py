@@ -97,6 +97,18 @@ def test_ground_truth_cropped_as_the_papers_code_does():
     assert fastcam.crop_boxes(torch.tensor([[60, 27, 384, 330]]), (335, 500)).tolist() == [[14, 4, 180, 223]]
 
 
+def test_every_coordinate_is_truncated_as_the_references_truncate_it():
+    # In another order of the same operations one coordinate in some thousands comes out one less.
+    for length in (332, 374, 375, 388, 392, 428, 500, 506):
+        x = np.arange(length, dtype=np.float64)
+        boxes = torch.from_numpy(np.stack([x, x, x, x], axis=1))
+        resized = fastcam.resize_boxes(boxes, (length, length), (224, 224))[:, 0].numpy()
+        np.testing.assert_array_equal(resized, np.arange(length) * 224 // length)
+        cropped = fastcam.crop_boxes(boxes, (length, length))[:, 2].numpy()
+        wanted = [min(int(float(one) / float(length) * 256.0 - 16.0), 223) for one in x]
+        np.testing.assert_array_equal(cropped, wanted)
+
+
 def test_a_crop_clips_to_its_first_and_last_pixels():
     whole = torch.tensor([[0, 0, 255, 255], [100, 100, 120, 130], [0, 0, 10, 10]])
     found = fastcam.crop_boxes(whole, (256, 256))

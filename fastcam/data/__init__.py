@@ -1,0 +1,25 @@
+"""Data sets of weakly supervised object localization: their own folders, and the two evaluation geometries."""
+
+from fastcam.data.cub import read_cub
+from fastcam.data.geometry import CROP, GEOMETRIES, RESIZE, Geometry
+from fastcam.data.imagenet import read_imagenet
+from fastcam.data.lines import DataError
+from fastcam.data.masks import read_mask
+from fastcam.data.metadata import read_metadata
+from fastcam.data.openimages import read_openimages
+from fastcam.data.record import Record, Split
+
+__all__ = [
+    "CROP",
+    "GEOMETRIES",
+    "RESIZE",
+    "DataError",
+    "Geometry",
+    "Record",
+    "Split",
+    "read_cub",
+    "read_imagenet",
+    "read_mask",
+    "read_metadata",
+    "read_openimages",
+]
