@@ -1,0 +1,60 @@
+"""``fastcam::sweep_levels``, the best boxes of score maps at every threshold at once."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fastcam.reference import sweep as reference
+
+__all__ = ["LEVELS", "sweep_levels"]
+
+LEVELS = reference.LEVELS
+
+_library = torch.library.Library("fastcam", "FRAGMENT")
+_library.define(
+    "sweep_levels(Tensor levels, Tensor boxes, Tensor ends, bool of_largest, bool of_any) -> (Tensor, Tensor, Tensor)",
+    tags=(torch.Tag.pt2_compliant_tag,),
+)
+
+_Swept = tuple[Tensor, Tensor, Tensor]
+
+
+def _empty(levels: Tensor, boxes: Tensor, ends: Tensor, of_largest: bool, of_any: bool) -> _Swept:  # noqa: ARG001
+    n, m = (levels.shape[0] if wanted else 0 for wanted in (of_largest, of_any))
+    return (
+        levels.new_empty((n, LEVELS), dtype=torch.float64),
+        levels.new_empty((m, LEVELS), dtype=torch.float64),
+        levels.new_empty((n, LEVELS, 4), dtype=torch.int32),
+    )
+
+
+def _reference(levels: Tensor, boxes: Tensor, ends: Tensor, of_largest: bool, of_any: bool) -> _Swept:
+    found = overlaps, overlaps_of_any, largest = _empty(levels, boxes, ends, of_largest, of_any)
+    begin = 0
+    for i, end in enumerate(ends.tolist()):
+        by_level = reference.sweep(levels[i].numpy(), boxes[begin:end].numpy())
+        one, any_one, box = map(torch.from_numpy, by_level)
+        if of_largest:
+            overlaps[i], largest[i] = one, box
+        if of_any:
+            overlaps_of_any[i] = any_one
+        begin = end
+    return found
+
+
+def _any_device(levels: Tensor, boxes: Tensor, ends: Tensor, of_largest: bool, of_any: bool) -> _Swept:
+    """Of uint8 ``levels`` (N, H, W), with the ground truth (M, 4) float64 of image i in rows ends[i - 1] to ends[i].
+
+    Returns, where wanted, the best IoU of the largest contour (N, 256) and of any contour (N, 256) float64, and the
+    largest contour's box (N, 256, 4) int32, at every threshold 0 to 255.
+    """
+    run = _reference
+    found = run(levels.cpu(), boxes.cpu(), ends.cpu(), of_largest, of_any)
+    overlaps, overlaps_of_any, largest = (one.to(levels.device) for one in found)
+    return overlaps, overlaps_of_any, largest
+
+
+torch.library.register_fake("fastcam::sweep_levels", _empty)
+_library.impl("sweep_levels", _any_device, "CompositeExplicitAutograd")
+sweep_levels = torch.ops.fastcam.sweep_levels.default
