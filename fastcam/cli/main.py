@@ -7,7 +7,9 @@ try:
 except ImportError as error:
     raise ImportError('the fastcam command needs click: pip install "fastcam[cli]"') from error
 
+from fastcam.cli.ablate import ablate
 from fastcam.cli.localize import localize
+from fastcam.cli.train import train
 
 __all__ = ["main"]
 
@@ -18,4 +20,5 @@ def main() -> None:
     """Object boxes from image classifiers, by class activation maps."""
 
 
-main.add_command(localize)
+for command in (localize, train, ablate):
+    main.add_command(command)

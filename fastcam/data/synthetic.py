@@ -158,7 +158,13 @@ def _object(draw: _Draw, image: NDArray[np.uint8], label: int) -> tuple[NDArray[
 
 
 def write_synthetic(
-    folder: str | os.PathLike[str], *, train: int = 400, test: int = 200, classes: int = 4, size: int = 64, seed: int = 0
+    folder: str | os.PathLike[str],
+    *,
+    train: int = 400,
+    test: int = 200,
+    classes: int = 4,
+    size: int = 64,
+    seed: int = 0,
 ) -> None:
     """Write a benchmark in the layout of CUB-200-2011, so that every command reads it.
 

@@ -131,12 +131,14 @@ class Augmentation:
         ys = across + tops[own, None]
         x, y = (torch.from_numpy(places).to(images.device) for places in (xs, ys))
         row = torch.arange(len(images), device=images.device)
-        # Indexing (N, h, w, 3) keeps a pixel's channels together, and the result is what convolutions like: channels last.
+        # Indexing (N, h, w, 3) keeps a pixel's channels together: the result is channels last, as convolutions like it.
         cropped = images.permute(0, 2, 3, 1)[row[:, None, None], y[:, :, None], x[:, None, :]]
         return normalized(cropped.permute(0, 3, 1, 2), self._preprocessing)
 
 
 def normalized(images: Tensor, preprocessing: Preprocessing) -> Tensor:
     """Turn (N, 3, h, w) uint8 into float32 with the mean at 0."""
-    mean, std = (torch.tensor(values, device=images.device)[:, None, None] for values in (preprocessing.mean, preprocessing.std))
+    mean, std = (
+        torch.tensor(values, device=images.device)[:, None, None] for values in (preprocessing.mean, preprocessing.std)
+    )
     return (images / 255 - mean) / std

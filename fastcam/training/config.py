@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import math
 import os
+import sys
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
@@ -30,13 +32,13 @@ class TrainingConfig:
     Attributes:
         data: a folder in the layout of CUB-200-2011, a metadata folder of wsolevaluation, or ``"synthetic"``.
         images: the folder that the paths of a metadata folder are below.
-        model: a name of :data:`fastcam.models.NAMES`.
+        model: ``vgg16``, ``resnet50``, ``resnet50-se``, ``mobilenetv1``, ``googlenet`` or ``efficientnet-lite0``.
         pooling: ``gap``, ``tap``, ``gmp`` or ``lse``.
         tap_threshold: of ``tap``; None: the model's own.
         model_options: further arguments of the model: ``width``, ``large_feature_map``, ``last_stride``.
         weights: ``"imagenet"``, a file, or None for random ones.
         new_classifier: start the last layer afresh even where the weights have one.
-        method: a name of :data:`fastcam.training.methods.METHODS`.
+        method: ``cam``, ``has``, ``adl``, ``cutmix``, ``acol`` or ``spg``.
         method_options: its arguments.
         epochs: how often the training images are seen.
         batch_size: images that a step of the optimizer sees, in all processes together.
@@ -140,7 +142,7 @@ class TrainingConfig:
 
 
 def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read the settings of a TOML (``.toml``) or YAML (``.yaml``, ``.yml``) file.
+    r"""Read the settings of a TOML (``.toml``) or YAML (``.yaml``, ``.yml``) file.
 
     Args:
         path: the file.
@@ -176,15 +178,12 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _read_toml(path: str | os.PathLike[str], text: str) -> Any:  # noqa: ANN401
     try:
-        import tomllib
-    except ImportError:
-        try:
-            import tomli as tomllib
-        except ImportError as error:
-            raise ImportError('TOML on Python 3.10 needs tomli: pip install "fastcam[training]"') from error
+        toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    except ImportError as error:
+        raise ImportError('TOML on Python 3.10 needs tomli: pip install "fastcam[training]"') from error
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return toml.loads(text)
+    except toml.TOMLDecodeError as error:
         raise ConfigError(f"{os.fspath(path)}: {error}") from error
 
 

@@ -16,12 +16,9 @@ import torch
 from fastcam.training.config import ConfigError, Precision
 
 try:
-    from lightning.fabric import Fabric
-except ImportError:
-    try:
-        from lightning_fabric import Fabric
-    except ImportError as error:
-        raise ImportError('fastcam.training needs Lightning Fabric: pip install "fastcam[training]"') from error
+    from lightning_fabric import Fabric
+except ImportError as error:
+    raise ImportError('fastcam.training needs Lightning Fabric: pip install "fastcam[training]"') from error
 
 __all__ = ["Fabric", "start_engine"]
 

@@ -75,7 +75,13 @@ class _Trainee(nn.Module):
 
 
 def train(
-    config: TrainingConfig, out: Path, engine: Fabric, *, resume: bool = False, tensorboard: bool = False
+    config: TrainingConfig,
+    out: Path,
+    engine: Fabric,
+    *,
+    resume: bool = False,
+    tensorboard: bool = False,
+    data_root: Path | None = None,
 ) -> Trained:
     """Train a network; after every epoch the checkpoint and the history in ``out`` are replaced.
 
@@ -88,6 +94,7 @@ def train(
         engine: where; see :func:`fastcam.training.engine.start_engine`.
         resume: go on from ``out/last.pt``, if it is there.
         tensorboard: write ``tensorboard/`` too.
+        data_root: where the synthetic benchmark is, or is written; None: ``out``.
 
     Returns:
         :class:`Trained`.
@@ -99,7 +106,8 @@ def train(
         DataError: the data set is malformed.
     """
     with _first(engine):
-        split = read_part(config.data, "train", out=out, images=config.images)
+        out.mkdir(parents=True, exist_ok=True)
+        split = read_part(config.data, "train", out=data_root or out, images=config.images)
     torch.manual_seed(mixed_seed(config.seed, 0))
     model, method = build(config, len(split.classes))
     run = _Run(config, out, engine, split, _Trainee(model, method), tensorboard)
@@ -139,7 +147,9 @@ class _Run:
         except ValueError as error:
             raise ConfigError(str(error)) from error
         self.loader = self._loader(Pictures(records, whole), batch_sampler=self.order)
-        self.held_out = self._loader(Pictures(judged, Geometry((config.crop, config.crop))), batch_size=config.batch_size)
+        self.held_out = self._loader(
+            Pictures(judged, Geometry((config.crop, config.crop))), batch_size=config.batch_size
+        )
         self.any_held_out = bool(held)
         preprocessing = trainee.model.preprocessing
         self.augment = Augmentation(config.crop, config.flip, preprocessing)

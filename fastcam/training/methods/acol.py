@@ -61,9 +61,10 @@ class ACoL(Method):
             nn.ReLU(),
         )
         self.classifier = nn.Linear(channels, linear.out_features)
-        for layer in (self.neck[0], self.neck[2]):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
+        for layer in self.neck:
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         nn.init.normal_(self.classifier.weight, std=0.01)
         nn.init.zeros_(self.classifier.bias)
 

@@ -13,7 +13,8 @@ class CAM(Method):
     Example:
         >>> import torch
         >>> from torch import nn
-        >>> CAM()(nn.Sequential(nn.Flatten(), nn.Linear(12, 5)), torch.rand(2, 3, 2, 2), torch.tensor([0, 4])).logits.shape
+        >>> model = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
+        >>> CAM()(model, torch.rand(2, 3, 2, 2), torch.tensor([0, 4])).logits.shape
         torch.Size([2, 5])
     """
 

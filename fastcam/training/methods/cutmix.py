@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from fastcam.models.classifier import Classifier
@@ -55,7 +55,10 @@ def mix(images: Tensor, beta: float) -> Mixed:
     halves = [int(side * math.sqrt(1 - kept)) // 2 for side in (height, width)]
     centres = [int(torch.randint(side, ()).item()) for side in (height, width)]
     (y0, x0), (y1, x1) = (
-        [min(max(centre + sign * half, 0), side) for centre, half, side in zip(centres, halves, (height, width), strict=True)]
+        [
+            min(max(centre + sign * half, 0), side)
+            for centre, half, side in zip(centres, halves, (height, width), strict=True)
+        ]
         for sign in (-1, 1)
     )
     order = order.to(images.device)

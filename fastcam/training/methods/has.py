@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fastcam.models.classifier import Classifier
 from fastcam.training.methods.method import Method, Outcome

@@ -24,7 +24,7 @@ def guidance(attention: Tensor, high: float, low: float) -> Tensor:
 
     Args:
         attention: (N, H, W) in [0, 1].
-        high: above it lies the object. In an image with fewer than 30 such pixels 0.7 times its maximum takes its place.
+        high: above it lies the object; in an image with fewer than 30 such pixels, above 0.7 times its maximum.
         low: below it lies the background; that wins where both hold.
 
     Example:
@@ -38,7 +38,7 @@ def guidance(attention: Tensor, high: float, low: float) -> Tensor:
 
 
 def guided_loss(logits: Tensor, teacher: Tensor) -> Tensor:
-    """Binary cross-entropy of logits (N, 1, h, w), resized to the teacher (N, H, W), where the teacher says something."""
+    """Binary cross-entropy of logits (N, 1, h, w), resized, where the teacher (N, H, W) says something."""
     at = F.interpolate(logits, teacher.shape[1:], mode="bilinear", align_corners=False)[:, 0]
     known = teacher != _IGNORED
     each = F.binary_cross_entropy_with_logits(at, teacher.clamp(min=0), reduction="none")

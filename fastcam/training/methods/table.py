@@ -26,7 +26,9 @@ METHODS: Mapping[str, type[Method]] = MappingProxyType(
 _ANY = "acts on images and labels alone: any classifier"
 _ALIKE = "no publication gives positions; those of ResNet50's counterparts (adl_positions)"
 _NO_BRANCHES = "SPG and wsolevaluation define its branches for InceptionV3, VGG16 and ResNet50 only"
-_NO_CLASSIFIERS = "ACoL and wsolevaluation define its two classifiers for VGG16, GoogLeNet/InceptionV3 and ResNet50 only"
+_NO_CLASSIFIERS = (
+    "ACoL and wsolevaluation define its two classifiers for VGG16, GoogLeNet/InceptionV3 and ResNet50 only"
+)
 
 COMPATIBILITY: Mapping[str, Mapping[str, tuple[bool, str]]] = MappingProxyType(
     {
