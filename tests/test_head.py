@@ -7,6 +7,7 @@ from torch import nn
 
 import fastcam
 from fastcam.head import HeadMismatchWarning, head_weight, mismatch
+from fastcam.pooling import LSE, lse
 
 
 @pytest.fixture
@@ -39,6 +40,13 @@ def test_tap_explains_where_the_model_has_it(parts):
     pooled = fastcam.tap(features, 0.3)
     assert explain(head, features, pooled, nn.Sequential(fastcam.TAP(0.3), head)) is None
     assert "pooling: mean, TAP(0.1), max" in explain(head, features, pooled, nn.Sequential(fastcam.TAP(0.1), head))
+
+
+def test_lse_explains_where_the_model_has_it(parts):
+    head, features = parts
+    pooled = lse(features, 2.0)
+    assert explain(head, features, pooled, nn.Sequential(LSE(2.0), head)) is None
+    assert "pooling: mean, LSE(5), max" in explain(head, features, pooled, nn.Sequential(LSE(), head))
 
 
 def test_no_bias(parts):

@@ -72,6 +72,10 @@ class ResNet50(Classifier):
         # The first block of the third stage, and all of it.
         self.spg_positions = {"layer3.0": c256 * _EXPANSION, "layer3": c256 * _EXPANSION}
         self._finish(self.backbone_channels, num_classes, pooling, tap_threshold)
+        # A block starts as its shortcut, as in ADL's code: without, deep narrow networks hardly train from nothing.
+        for part in self.modules():
+            if isinstance(part, _Bottleneck):
+                nn.init.zeros_(part.bn3.weight)
 
     @classmethod
     def imagenet_file(cls) -> Path:
