@@ -4,6 +4,7 @@
 #include "activation.hpp"
 #include "locate.hpp"
 #include "pooling.hpp"
+#include "sweep.hpp"
 
 #define FASTCAM_QUOTE(x) #x
 #define FASTCAM_NAME(x) FASTCAM_QUOTE(x)
@@ -99,9 +100,14 @@ void locate(const Maps& maps, const Protocol& protocol, std::int64_t begin, std:
   (protocol.connectivity == 8 ? find_boxes<8> : find_boxes<4>)(maps, protocol, begin, end, found);
 }
 
+void sweep(const LevelMaps& maps, const TruthBoxes& truth, std::int64_t begin, std::int64_t end, const Swept& out) {
+  static thread_local Sweeper sweeper;
+  for (std::int64_t i = begin; i < end; ++i) sweeper.run(maps, truth, i, out);
+}
+
 }  // namespace
 
 extern const Core core;
-const Core core{FASTCAM_NAME(FASTCAM_ISA), largest, all, sums, locate, tap_forward, tap_backward};
+const Core core{FASTCAM_NAME(FASTCAM_ISA), largest, all, sums, locate, tap_forward, tap_backward, sweep};
 
 }  // namespace fastcam::FASTCAM_ISA

@@ -92,6 +92,24 @@ struct Found {
   std::uint8_t* masks;
 };
 
+// Levels (N, H, W); the ground truth of image i is boxes ends[i - 1] to ends[i], x0, y0, x1, y1.
+struct LevelMaps {
+  const std::uint8_t* data;
+  int height, width;
+};
+struct TruthBoxes {
+  const double* boxes;
+  const std::int64_t* ends;
+};
+
+// Where to write, for 256 thresholds an image, the best IoU of the largest contour, its box, and the best IoU of any
+// contour: the first two not null, or the last, or all.
+struct Swept {
+  double* of_largest;
+  std::int32_t* largest;
+  double* of_any;
+};
+
 struct Core {
   const char* name;
   // The largest region of masks [begin, end).
@@ -105,6 +123,8 @@ struct Core {
   // Thresholded average pooling and its gradient, of planes [begin, end).
   void (*tap_forward)(const Planes&, double threshold, std::int64_t begin, std::int64_t end, const Pooled&);
   void (*tap_backward)(const Planes&, const void* grad, std::int64_t begin, std::int64_t end, const Pooled&, void* out);
+  // The boxes of maps [begin, end) at every threshold.
+  void (*sweep)(const LevelMaps&, const TruthBoxes&, std::int64_t begin, std::int64_t end, const Swept&);
 };
 
 // The builds that this processor runs, the plainest first; the last one is in use unless another was chosen.

@@ -162,6 +162,16 @@ void tap_backward(std::uintptr_t grad, std::uintptr_t x, int dtype, bool interle
   });
 }
 
+void sweep(std::uintptr_t levels, std::int64_t count, int height, int width, std::uintptr_t boxes, std::uintptr_t ends,
+           std::uintptr_t of_largest, std::uintptr_t largest, std::uintptr_t of_any, int threads) {
+  const py::gil_scoped_release released;
+  const LevelMaps maps{at<const std::uint8_t>(levels), height, width};
+  const TruthBoxes truth{at<const double>(boxes), at<const std::int64_t>(ends)};
+  const Swept out{at<double>(of_largest), at<std::int32_t>(largest), at<double>(of_any)};
+  parallel_for(count, 4.0 * height * width + 1000, threads,
+               [&](std::int64_t begin, std::int64_t end) { core().sweep(maps, truth, begin, end, out); });
+}
+
 std::vector<std::string> cores() {
   std::vector<std::string> names;
   for (int i = 0; i < core_count(); ++i) names.emplace_back(core(i).name);
@@ -178,6 +188,7 @@ PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
   m.def("locate", &locate);
   m.def("tap_forward", &tap_forward);
   m.def("tap_backward", &tap_backward);
+  m.def("sweep", &sweep);
   m.def("cores", &cores, "Names of the builds that this processor runs, the plainest first.");
   m.def("core", [] { return core().name; }, "Name of the build in use.");
   m.def("choose_core", [](const std::string& name) {

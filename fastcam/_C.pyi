@@ -57,6 +57,19 @@ def locate(
     threads: int,
     /,
 ) -> None: ...
+def sweep(
+    levels: int,
+    count: int,
+    height: int,
+    width: int,
+    boxes: int,
+    ends: int,
+    of_largest: int,
+    largest: int,
+    of_any: int,
+    threads: int,
+    /,
+) -> None: ...
 def tap_forward(
     x: int,
     dtype: int,

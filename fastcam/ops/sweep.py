@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fastcam.ops.core import core
 from fastcam.reference import sweep as reference
 
 __all__ = ["LEVELS", "sweep_levels"]
@@ -43,13 +44,29 @@ def _reference(levels: Tensor, boxes: Tensor, ends: Tensor, of_largest: bool, of
     return found
 
 
+def _cpu(levels: Tensor, boxes: Tensor, ends: Tensor, of_largest: bool, of_any: bool) -> _Swept:
+    levels, boxes, ends = levels.contiguous(), boxes.contiguous(), ends.contiguous()
+    found = overlaps, overlaps_of_any, largest = _empty(levels, boxes, ends, of_largest, of_any)
+    core.sweep(
+        levels.data_ptr(),
+        *levels.shape,
+        boxes.data_ptr(),
+        ends.data_ptr(),
+        overlaps.data_ptr(),
+        largest.data_ptr(),
+        overlaps_of_any.data_ptr(),
+        torch.get_num_threads(),
+    )
+    return found
+
+
 def _any_device(levels: Tensor, boxes: Tensor, ends: Tensor, of_largest: bool, of_any: bool) -> _Swept:
     """Of uint8 ``levels`` (N, H, W), with the ground truth (M, 4) float64 of image i in rows ends[i - 1] to ends[i].
 
     Returns, where wanted, the best IoU of the largest contour (N, 256) and of any contour (N, 256) float64, and the
     largest contour's box (N, 256, 4) int32, at every threshold 0 to 255.
     """
-    run = _reference
+    run = _reference if core is None else _cpu
     found = run(levels.cpu(), boxes.cpu(), ends.cpu(), of_largest, of_any)
     overlaps, overlaps_of_any, largest = (one.to(levels.device) for one in found)
     return overlaps, overlaps_of_any, largest
@@ -57,4 +74,6 @@ def _any_device(levels: Tensor, boxes: Tensor, ends: Tensor, of_largest: bool, o
 
 torch.library.register_fake("fastcam::sweep_levels", _empty)
 _library.impl("sweep_levels", _any_device, "CompositeExplicitAutograd")
+if core is not None:
+    _library.impl("sweep_levels", _cpu, "CPU")
 sweep_levels = torch.ops.fastcam.sweep_levels.default
