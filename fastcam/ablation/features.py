@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from fastcam.data import Geometry, Record, Split
 from fastcam.models import Classifier
-from fastcam.training.batches import Pictures, normalized
+from fastcam.training.batches import Pictures, normalized, usable_workers
 
 __all__ = ["Truth", "feature_maps", "pooled_features", "read_truth"]
 
@@ -79,7 +79,7 @@ def pooled_features(
 
 def _batches(model: Classifier, records: Sequence[Record], geometry: Geometry, batch_size: int, workers: int) -> Any:  # noqa: ANN401
     device = model.classifier.weight.device
-    loader = DataLoader(Pictures(records, geometry), batch_size=batch_size, num_workers=workers)
+    loader = DataLoader(Pictures(records, geometry), batch_size=batch_size, num_workers=usable_workers(workers))
     model.eval()
     with torch.inference_mode():
         for pixels, _ in tqdm(loader, desc="features", unit="batch", disable=None, file=sys.stderr, leave=False):

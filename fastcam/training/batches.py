@@ -6,6 +6,7 @@ processes, of workers and of parts sees the same images, each its slice of them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -18,12 +19,18 @@ from torch.utils.data import Dataset, Sampler
 from fastcam.data import Geometry, Record
 from fastcam.models import Preprocessing
 
-__all__ = ["Augmentation", "Order", "Pictures", "mixed_seed", "normalized"]
+__all__ = ["Augmentation", "Order", "Pictures", "mixed_seed", "normalized", "usable_workers"]
 
 
 def mixed_seed(*numbers: int) -> int:
     """Mix whole numbers into one seed below 2**63; neighbouring ones give unrelated seeds."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def usable_workers(wanted: int) -> int:
+    """Return how many processes are to decode: no more than there are cores for this one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(wanted, cores)
 
 
 class Pictures(Dataset[tuple[Tensor, int]]):

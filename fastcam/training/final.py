@@ -12,7 +12,7 @@ from tqdm import tqdm
 from fastcam.data import Geometry, Record, Split
 from fastcam.metrics import GTKnownLoc, TopKAccuracy, TopKLoc
 from fastcam.protocol import PAPER, Protocol
-from fastcam.training.batches import Pictures, normalized
+from fastcam.training.batches import Pictures, normalized, usable_workers
 from fastcam.training.engine import Fabric
 from fastcam.training.loop import Trained
 
@@ -61,7 +61,7 @@ def final_pass(
         metric.to(engine.device)
     own = range(engine.global_rank, len(split), engine.world_size)
     pictures = _Numbered([split[number] for number in own], geometry)
-    loader = DataLoader(pictures, batch_size=batch_size, num_workers=workers)
+    loader = DataLoader(pictures, batch_size=batch_size, num_workers=usable_workers(workers))
     shown = None if engine.is_global_zero else True
     for pixels, numbers in tqdm(loader, desc="test", unit="batch", disable=shown, file=sys.stderr, leave=False):
         records = [split[own[number]] for number in numbers.tolist()]

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from fastcam.data import Geometry, Split
 from fastcam.images import PictureError
 from fastcam.models import Classifier
-from fastcam.training.batches import Augmentation, Order, Pictures, mixed_seed, normalized
+from fastcam.training.batches import Augmentation, Order, Pictures, mixed_seed, normalized, usable_workers
 from fastcam.training.build import build
 from fastcam.training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 from fastcam.training.config import ConfigError, TrainingConfig
@@ -172,7 +172,7 @@ class _Run:
         sums = self._train(rate)
         images = self.order.steps * config.batch_size
         speed = images / (time.perf_counter() - started)
-        loss, right, count = engine.all_reduce(sums, reduce_op="sum").tolist()
+        loss, right, count = self._summed(sums)
         self._check(loss, self.order.steps)
         entry = {"epoch": self.epoch + 1, "lr": rate, "train_loss": loss / count, "train_top1": right / count}
         self.history.append({**entry, **self._judge(), "images_per_second": speed})
@@ -251,7 +251,7 @@ class _Run:
                 loss = nn.functional.cross_entropy(logits, labels, reduction="sum")
                 right = (logits.argmax(dim=1) == labels).sum()
                 sums += torch.stack((loss, right, right.new_tensor(len(labels)))).double()
-        loss, right, count = self.engine.all_reduce(sums, reduce_op="sum").tolist()
+        loss, right, count = self._summed(sums)
         self._check(loss, self.order.steps)
         return {"held_out_loss": loss / count, "held_out_top1": right / count}
 
@@ -288,11 +288,17 @@ class _Run:
             "Try a lower lr or classifier_ratio"
         )
 
+    def _summed(self, sums: Tensor) -> list[float]:
+        """Add up what all processes counted."""
+        total = self.engine.all_reduce(sums, reduce_op="sum")
+        assert isinstance(total, Tensor)
+        return total.tolist()  # type: ignore[no-any-return]
+
     def _moved(self, tensor: Tensor) -> Tensor:
         return tensor.to(self.engine.device, non_blocking=True)
 
     def _loader(self, pictures: Pictures, **batches: Any) -> DataLoader[tuple[Tensor, int]]:  # noqa: ANN401
-        workers = self.config.workers
+        workers = usable_workers(self.config.workers)
         return DataLoader(
             pictures,
             num_workers=workers,

@@ -69,9 +69,9 @@ class ADL(Method):
 
     def __init__(self, drop_rate: float = 0.75, threshold: float = 0.9) -> None:
         super().__init__()
-        self._make = functools.partial(AttentionDropout, drop_rate, threshold)
+        self.drop_rate = self._fraction("drop_rate", drop_rate)
+        self.threshold = self._fraction("threshold", threshold)
         self.layers = nn.ModuleList()
-        self._make()  # checks the numbers
 
     def attach(self, model: Classifier) -> None:
         """Hook a layer to each position.
@@ -83,7 +83,7 @@ class ADL(Method):
         if not positions:
             raise ValueError(f"adl needs a model with adl_positions, {type(model).__name__} names none")
         for position in positions:
-            layer = self._make()
+            layer = AttentionDropout(self.drop_rate, self.threshold)
             self.layers.append(layer)
             model.get_submodule(position).register_forward_hook(functools.partial(_applied, layer))
 
