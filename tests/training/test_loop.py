@@ -33,7 +33,7 @@ def test_ten_steps_lower_the_loss(method, model, birds64, config, engine, tmp_pa
         model=model,
         model_options={"width": 1 / 8},
         method=method,
-        method_options={"patch": 8} if method == "has" else {},
+        method_options={"patch": 8, "drop_rate": 0.25} if method == "has" else {},
         epochs=10,
         batch_size=32,
         lr=0.03,
