@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import sys
 import threading
@@ -17,11 +16,12 @@ from torch import Tensor, nn
 
 from fastcam.activation import Index
 from fastcam.head import HeadMismatchWarning, head_weight, mismatch
-from fastcam.localization import Localization, localize
+from fastcam.localization import Localization
+from fastcam.logits import check_choice, localize_classes
 from fastcam.protocol import PAPER, Protocol
 from fastcam.sizes import Size
 
-__all__ = ["Localizer", "localize_classes"]
+__all__ = ["Localizer"]
 
 
 class Localizer:
@@ -29,10 +29,10 @@ class Localizer:
 
     The map is the classifier's own (Eq. 1) where the model is features, a pooling over space, and one linear layer.
     The first batch is checked for that: the pooled features times the layer's weight plus its bias must give the
-    logits, with the mean, any :class:`fastcam.TAP` or
-    :class:`fastcam.pooling.LSE` in the model or the maximum as the pooling. Where they do not, one
-    :class:`fastcam.head.HeadMismatchWarning` says so. With the model in training mode a failed check proves nothing
-    (dropout sits between the two); it is then put off, with a warning, to the first batch in eval mode.
+    logits, with the mean, any :class:`fastcam.TAP` or :class:`fastcam.pooling.LSE` in the model, or the maximum as the
+    pooling. Where they do not, one :class:`fastcam.head.HeadMismatchWarning` says so. With the model in training mode
+    a failed check proves nothing (dropout sits between the two); it is then put off, with a warning, to the first
+    batch in eval mode.
 
     The hooks exist only while a call runs: in between the model carries none, can be pickled, copied and compiled,
     and no tensor is retained. Calls from several threads do not see each other's features. The train/eval mode and
@@ -237,49 +237,6 @@ class Localizer:
             )
 
 
-def localize_classes(
-    features: Tensor,
-    weight: Tensor,
-    logits: Tensor,
-    index: Index | None = None,
-    *,
-    top_k: int | None = None,
-    **options: Any,  # noqa: ANN401
-) -> Localization:
-    """Choose classes by their logits where no index is given, localize them, and add their probabilities.
-
-    Args:
-        features: (N, C, h, w); see :func:`fastcam.localize`.
-        weight: (K, C) of the classifier.
-        logits: (N, K) that belong to them.
-        index: the classes; None: each image's top-1, or its ``top_k``.
-        top_k: instead of ``index``: how many classes an image, best first.
-        options: those of :func:`fastcam.localize`.
-
-    Returns:
-        The :class:`fastcam.Localization`, ``scores`` included.
-
-    Raises:
-        TypeError: as :func:`fastcam.localize`, or ``top_k`` is not an int.
-        ValueError: as :func:`fastcam.localize`, ``top_k`` out of range, or both ``index`` and ``top_k``.
-
-    Example:
-        >>> features, weight = torch.rand(2, 8, 7, 7), torch.rand(5, 8)
-        >>> logits = features.mean((2, 3)) @ weight.T
-        >>> localize_classes(features, weight, logits, top_k=3, size=(56, 56)).scores.shape
-        torch.Size([2, 3])
-    """
-    check_choice(index, top_k)
-    found = localize(features, weight, _best(logits, top_k) if index is None else index, **options)
-    return dataclasses.replace(found, scores=_scores(logits, found.labels))
-
-
-def check_choice(index: Index | None, top_k: int | None) -> None:
-    """Refuse ``index`` and ``top_k`` at once."""
-    if index is not None and top_k is not None:
-        raise ValueError("index and top_k exclude each other: give one of them")
-
-
 def _submodule(root: nn.Module, name: str, argument: str) -> nn.Module:
     try:
         if name:
@@ -331,22 +288,3 @@ def _logits(output: object) -> Tensor:
     if logits.dim() == 4 and logits.shape[2:] == (1, 1):
         return logits.flatten(1)
     return logits
-
-
-def _best(logits: Tensor, top_k: int | None) -> Tensor:
-    if top_k is None:
-        return logits.argmax(1)
-    if isinstance(top_k, bool) or not isinstance(top_k, int):
-        raise TypeError(f"top_k must be an int, got {top_k!r}")
-    if not 1 <= top_k <= logits.shape[1]:
-        raise ValueError(f"top_k must lie in [1, {logits.shape[1]}], the number of classes, got {top_k}")
-    return logits.topk(top_k, dim=1).indices
-
-
-def _scores(logits: Tensor, classes: Tensor | None) -> Tensor:
-    assert classes is not None
-    table = classes if classes.dim() == 2 else classes[:, None]
-    # On CUDA the range was not checked, and a gather outside it would abort the process's context.
-    inside = (table >= 0) & (table < logits.shape[1])
-    scores = logits.float().softmax(1).gather(1, table.clamp(0, logits.shape[1] - 1))
-    return scores.where(inside, torch.nan).reshape(classes.shape)

@@ -16,7 +16,15 @@ import torch
 from torch import nn
 
 from fastcam.localizer import Localizer
-from fastcam.models import BUILTIN, ModelCard, Preprocessing, read_classes, read_state_dict
+from fastcam.models import (
+    BUILTIN,
+    Classifier,
+    ModelCard,
+    Preprocessing,
+    load_weights,
+    read_classes,
+    read_state_dict,
+)
 
 __all__ = ["Network", "NetworkOptions", "load_network"]
 
@@ -135,6 +143,9 @@ def _load_weights(model: nn.Module, path: Path) -> None:
         return click.BadParameter(reason, param_hint="--weights")
 
     try:
+        if isinstance(model, Classifier):
+            load_weights(model, path)
+            return
         state = read_state_dict(path)
     except (OSError, ImportError, ValueError) as error:
         raise refused(str(error)) from error

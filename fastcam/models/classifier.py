@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from fastcam.activation import Index
 from fastcam.localization import Localization
-from fastcam.localizer import check_choice, localize_classes
+from fastcam.logits import check_choice, localize_classes
 from fastcam.models.preprocessing import Preprocessing
+from fastcam.models.weights import WeightsReport
 from fastcam.pooling import GAP, GMP, LSE, TAP
 from fastcam.protocol import PAPER, Protocol
 from fastcam.sizes import Size
@@ -42,6 +43,7 @@ class Classifier(nn.Module):
             None where the literature defines no such branches.
         preprocessing: what the inputs of the ImageNet weights went through.
         tap_threshold: the paper's threshold for this network.
+        weights_report: what :func:`fastcam.models.load_weights` last did; None where it was not called.
     """
 
     preprocessing: ClassVar[Preprocessing] = Preprocessing()
@@ -49,6 +51,7 @@ class Classifier(nn.Module):
     backbone_channels: int
     adl_positions: tuple[str, ...]
     spg_positions: Mapping[str, int] | None = None
+    weights_report: WeightsReport | None = None
     pool: nn.Module
     classifier: nn.Linear
 

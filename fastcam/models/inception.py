@@ -50,8 +50,7 @@ class InceptionV3(Classifier):
     preprocessing = Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3)
     # As wsolevaluation has it.
     adl_positions = ("Mixed_5d", "Mixed_6e", "SPG_A3_2b")
-    renames = ((r"^fc\.", "imagenet.fc."),)
-    left_out = (r"imagenet\.fc\.", r"AuxLogits\.", r"Mixed_7[abc]\.")
+    left_out = (r"fc\.", r"AuxLogits\.", r"Mixed_7[abc]\.")
     added = ("SPG_A3_1b.", "SPG_A3_2b.")
 
     def __init__(

@@ -51,7 +51,8 @@ def create(
         name: one of :data:`NETWORKS`.
         num_classes: K.
         pooling: ``"gap"``, ``"tap"``, ``"gmp"``, ``"lse"``, or a module (N, C, h, w) to (N, C).
-        weights: a file, or ``"imagenet"``; see :func:`fastcam.models.load_weights`, which also tells what was loaded.
+        weights: a file, or ``"imagenet"``; see :func:`fastcam.models.load_weights`. What was loaded, what starts afresh
+            and what of the file was not used is in the network's ``weights_report``.
         new_classifier: start the classifier afresh, whatever the file has.
         options: the network's own: ``tap_threshold``, ``width``, and ``large_feature_map``, ``last_stride`` or
             ``dropout`` where it has them.

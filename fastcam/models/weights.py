@@ -84,7 +84,7 @@ def load_weights(model: Classifier, weights: str | os.PathLike[str], *, new_clas
         new_classifier: leave the classifier as initialized, whatever the file has.
 
     Returns:
-        The :class:`WeightsReport`.
+        The :class:`WeightsReport`, which the network keeps as ``weights_report``.
 
     Raises:
         OSError: the file cannot be read, or not downloaded.
@@ -133,7 +133,8 @@ def load_weights(model: Classifier, weights: str | os.PathLike[str], *, new_clas
         problem.hint = _hint(problem, weights == "imagenet")
         raise problem
     model.load_state_dict(fitting, strict=False)
-    return WeightsReport(path, tuple(fitting), fresh, unused)
+    model.weights_report = WeightsReport(path, tuple(fitting), fresh, unused)
+    return model.weights_report
 
 
 def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:

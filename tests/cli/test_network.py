@@ -6,6 +6,8 @@ import pytest
 import torch
 from command import overlap, paint, rows, run
 
+from fastcam.models import ResNet50
+
 
 class TestModels:
     @pytest.mark.parametrize("wrap", [lambda state: state, lambda state: {"state_dict": state, "epoch": 3}])
@@ -37,6 +39,19 @@ class TestModels:
         assert "head.bias unexpected" in message
         assert "fc.weight of another shape" in message
         assert not (here / "out").exists() or os.listdir("out") == []
+
+    def test_a_network_of_the_library_understands_other_libraries_names(self, here):
+        paint(here / "a.png")
+        code = "from fastcam.models import ResNet50\nready = ResNet50(num_classes=3, width=1 / 16)\n"
+        (here / "library_network.py").write_text(code)
+        state = ResNet50(num_classes=3, width=1 / 16).state_dict()
+        state = {name.replace("classifier.", "fc."): value for name, value in state.items()}
+        torch.save(state, here / "theirs.pt")
+        options = ("--features", "pool:input", "--classifier", "classifier", "--weights")
+        run("a.png", *options, "theirs.pt", model="library_network:ready")
+        torch.save(state | {"fc.bias": torch.zeros(4), "fc.weight": torch.zeros(4, 128)}, here / "other.pt")
+        stderr = " ".join(run("a.png", *options, "other.pt", model="library_network:ready", code=2).stderr.split())
+        assert "Its classifier has 4 classes, the network 3" in stderr
 
     @pytest.mark.parametrize("content", [b"", b"junk", "module", [1, 2], {"a": 1}])
     def test_weights_that_are_none(self, here, content):

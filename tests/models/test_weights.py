@@ -114,6 +114,8 @@ class TestFiles:
         model = tiny(name)
         path = saved(model.state_dict())
         other = create(name, num_classes=3, width=1 / 16, weights=path)
+        assert other.weights_report.path == path
+        assert model.weights_report is None
         assert all(torch.equal(value, other.state_dict()[key]) for key, value in model.state_dict().items())
 
     @pytest.mark.parametrize("key", [None, "state_dict", "model"])
