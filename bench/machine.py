@@ -18,6 +18,7 @@ _PACKAGES: Final = {
     "torch": "torch",
     "numpy": "numpy",
     "opencv": "opencv-python-headless",
+    "torchmetrics": "torchmetrics",
     "scipy": "scipy",
     "cc3d": "connected-components-3d",
 }

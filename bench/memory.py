@@ -12,6 +12,8 @@ from maps import cell_maps
 
 import fastcam
 
+__all__ = ["peak_memory"]
+
 _IMAGES: Final = 256
 _SIDE: Final = 1024
 _CHANNELS: Final = 64
@@ -32,12 +34,17 @@ def main() -> None:
     before = _status("VmRSS")
     _reset_peak()
     fastcam.localize(features, weight, index, size=(_SIDE, _SIDE), protocol=protocol)
-    grown = _status("VmHWM") - before
+    grown = peak_memory() - before
     print(json.dumps({"maps_per_thread": grown / (4 * _SIDE * _SIDE) / chosen.threads}))
 
 
 def _reset_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory() -> int:
+    """The most that this process has held at once, in bytes."""
+    return _status("VmHWM")
 
 
 def _status(field: str) -> int:

@@ -85,6 +85,15 @@ _LOCALIZE: Final = {
     "dtype": "float32",
 }
 _TAP: Final = {"data": "smooth", "size": "14x14x1024", "images": 64, "dtype": "float32"}
+_SWEEP: Final = {"group": "evaluation", "size": "224x224"}
+_OPENCV: Final = "OpenCV, a mask for each threshold"
+_END_TO_END: Final = {"group": "evaluation", "what": "50,000 maps of one .npz, V1 and V2"}
+
+
+def _beside_distinct(rows: list[_Record]) -> str:
+    return f"{rows[0]['times_faster']['fastcam']['OpenCV, a mask for each level']:.3g}x where OpenCV skips equal masks"
+
+
 _GAP: Final = _times("fastcam", "adaptive_avg_pool2d")
 _STATISTICS: Final = "connectedComponentsWithStats"
 
@@ -174,6 +183,59 @@ MUSTS: Final = [
         None,
         _at_most,
         unit=" maps",
+    ),
+    Must(
+        "MaxBoxAcc (V1), 1000 thresholds, smooth maps, against the protocol with OpenCV",
+        _SWEEP | {"what": "MaxBoxAcc", "data": "smooth 14x14"},
+        _faster("fastcam", _OPENCV),
+        40,
+        100,
+        _at_least,
+        beside=_beside_distinct,
+    ),
+    Must(
+        "MaxBoxAccV2, smooth maps, against the same",
+        _SWEEP | {"what": "MaxBoxAccV2", "data": "smooth 14x14"},
+        _faster("fastcam", _OPENCV),
+        30,
+        100,
+        _at_least,
+        beside=_beside_distinct,
+    ),
+    Must(
+        "MaxBoxAccV2, noisy maps, against the same",
+        _SWEEP | {"what": "MaxBoxAccV2", "data": "noisy 28x28"},
+        _faster("fastcam", _OPENCV),
+        30,
+        100,
+        _at_least,
+        beside=_beside_distinct,
+    ),
+    Must(
+        "PxAP, against numpy.histogram",
+        _SWEEP | {"what": "PxAP", "data": "smooth 14x14"},
+        _faster("fastcam", "numpy.histogram"),
+        15,
+        40,
+        _at_least,
+    ),
+    Must(
+        "50,000 maps of 14x14 from one .npz, V1 and V2, two threads",
+        _END_TO_END,
+        lambda rows: float(rows[0]["seconds"]),
+        60,
+        20,
+        _at_most,
+        unit=" s",
+    ),
+    Must(
+        "the memory that the last 45,000 of them add to the peak",
+        _END_TO_END,
+        lambda rows: float(rows[0]["grown_mib"]),
+        8,
+        None,
+        _at_most,
+        unit=" MiB",
     ),
 ]
 

@@ -4,6 +4,7 @@
 #include "activation.hpp"
 #include "locate.hpp"
 #include "pooling.hpp"
+#include "score_map.hpp"
 #include "sweep.hpp"
 
 #define FASTCAM_QUOTE(x) #x
@@ -100,6 +101,24 @@ void locate(const Maps& maps, const Protocol& protocol, std::int64_t begin, std:
   (protocol.connectivity == 8 ? find_boxes<8> : find_boxes<4>)(maps, protocol, begin, end, found);
 }
 
+void score_levels(const ScoreMaps& maps, std::int64_t begin, std::int64_t end, std::uint8_t* levels, bool* inside) {
+  static thread_local ScoreMap map;
+  for (std::int64_t i = begin; i < end; ++i) {
+    map.start(maps, i);
+    inside[i] = write_levels(map, levels + i * maps.height * maps.width);
+  }
+}
+
+void score_histogram(const ScoreMaps& maps, const std::uint8_t* masks, const Edges& edges, std::int64_t begin,
+                     std::int64_t end, std::int64_t* counts, bool* inside) {
+  static thread_local ScoreMap map;
+  static thread_local ScoreHistogram histogram;
+  for (std::int64_t i = begin; i < end; ++i) {
+    map.start(maps, i);
+    inside[i] = histogram.add(map, masks + i * maps.height * maps.width, edges, counts);
+  }
+}
+
 void sweep(const LevelMaps& maps, const TruthBoxes& truth, std::int64_t begin, std::int64_t end, const Swept& out) {
   static thread_local Sweeper sweeper;
   for (std::int64_t i = begin; i < end; ++i) sweeper.run(maps, truth, i, out);
@@ -108,6 +127,7 @@ void sweep(const LevelMaps& maps, const TruthBoxes& truth, std::int64_t begin, s
 }  // namespace
 
 extern const Core core;
-const Core core{FASTCAM_NAME(FASTCAM_ISA), largest, all, sums, locate, tap_forward, tap_backward, sweep};
+const Core core{FASTCAM_NAME(FASTCAM_ISA), largest, all, sums, locate, tap_forward, tap_backward, score_levels,
+                score_histogram,           sweep};
 
 }  // namespace fastcam::FASTCAM_ISA

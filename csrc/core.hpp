@@ -92,6 +92,21 @@ struct Found {
   std::uint8_t* masks;
 };
 
+// Score maps (N, h, w), float or double: in [0, 1] and read as they are, or raw, to be resized to (height, width) and
+// normalized.
+struct ScoreMaps {
+  const void* data;
+  Dtype dtype;
+  bool raw;
+  int h, w, height, width;
+};
+
+// Edges of histograms: as many thresholds in even steps from 0, then 1, 2, 3.
+struct Edges {
+  const double* values;
+  int thresholds;
+};
+
 // Levels (N, H, W); the ground truth of image i is boxes ends[i - 1] to ends[i], x0, y0, x1, y1.
 struct LevelMaps {
   const std::uint8_t* data;
@@ -123,6 +138,11 @@ struct Core {
   // Thresholded average pooling and its gradient, of planes [begin, end).
   void (*tap_forward)(const Planes&, double threshold, std::int64_t begin, std::int64_t end, const Pooled&);
   void (*tap_backward)(const Planes&, const void* grad, std::int64_t begin, std::int64_t end, const Pooled&, void* out);
+  // Levels of score maps [begin, end), and whether each lies in [0, 1].
+  void (*score_levels)(const ScoreMaps&, std::int64_t begin, std::int64_t end, std::uint8_t* levels, bool* inside);
+  // Adds the scores of maps [begin, end) to the histograms of background (mask 0) and objects (mask 1).
+  void (*score_histogram)(const ScoreMaps&, const std::uint8_t* masks, const Edges&, std::int64_t begin,
+                          std::int64_t end, std::int64_t* counts, bool* inside);
   // The boxes of maps [begin, end) at every threshold.
   void (*sweep)(const LevelMaps&, const TruthBoxes&, std::int64_t begin, std::int64_t end, const Swept&);
 };

@@ -5,6 +5,7 @@
 #include <pybind11/stl.h>
 
 #include <cstdint>
+#include <mutex>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -162,6 +163,37 @@ void tap_backward(std::uintptr_t grad, std::uintptr_t x, int dtype, bool interle
   });
 }
 
+ScoreMaps score_maps(std::uintptr_t data, int dtype, bool raw, std::tuple<int, int> shape, std::tuple<int, int> size) {
+  const auto [h, w] = shape;
+  const auto [height, width] = size;
+  return {at<const void>(data), static_cast<Dtype>(dtype), raw, h, w, height, width};
+}
+
+void score_levels(std::uintptr_t data, int dtype, bool raw, std::int64_t count, std::tuple<int, int> shape,
+                  std::tuple<int, int> size, std::uintptr_t levels, std::uintptr_t inside, int threads) {
+  const py::gil_scoped_release released;
+  const ScoreMaps maps = score_maps(data, dtype, raw, shape, size);
+  parallel_for(count, 1.0 * maps.height * maps.width + 100, threads, [&](std::int64_t begin, std::int64_t end) {
+    core().score_levels(maps, begin, end, at<std::uint8_t>(levels), at<bool>(inside));
+  });
+}
+
+void score_histogram(std::uintptr_t data, int dtype, bool raw, std::int64_t count, std::tuple<int, int> shape,
+                     std::tuple<int, int> size, std::uintptr_t masks, std::uintptr_t edges, int thresholds,
+                     std::uintptr_t counts, std::uintptr_t inside, int threads) {
+  const py::gil_scoped_release released;
+  const ScoreMaps maps = score_maps(data, dtype, raw, shape, size);
+  const Edges bins{at<const double>(edges), thresholds};
+  const auto places = 2 * (static_cast<std::size_t>(thresholds) + 2);
+  std::mutex guard;
+  parallel_for(count, 2.0 * maps.height * maps.width + 1000, threads, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<std::int64_t> part(places);
+    core().score_histogram(maps, at<const std::uint8_t>(masks), bins, begin, end, part.data(), at<bool>(inside));
+    const std::lock_guard lock(guard);
+    for (std::size_t bin = 0; bin < places; ++bin) at<std::int64_t>(counts)[bin] += part[bin];
+  });
+}
+
 void sweep(std::uintptr_t levels, std::int64_t count, int height, int width, std::uintptr_t boxes, std::uintptr_t ends,
            std::uintptr_t of_largest, std::uintptr_t largest, std::uintptr_t of_any, int threads) {
   const py::gil_scoped_release released;
@@ -188,6 +220,8 @@ PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
   m.def("locate", &locate);
   m.def("tap_forward", &tap_forward);
   m.def("tap_backward", &tap_backward);
+  m.def("score_levels", &score_levels);
+  m.def("score_histogram", &score_histogram);
   m.def("sweep", &sweep);
   m.def("cores", &cores, "Names of the builds that this processor runs, the plainest first.");
   m.def("core", [] { return core().name; }, "Name of the build in use.");

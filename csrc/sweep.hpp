@@ -7,7 +7,7 @@
 
 #include <cmath>
 
-#include "basins.hpp"
+#include "component_tree.hpp"
 #include "core.hpp"
 #include "outline.hpp"
 
@@ -16,7 +16,6 @@ namespace fastcam::FASTCAM_ISA {
 struct Extent {
   std::uint16_t x0 = UINT16_MAX, y0 = UINT16_MAX, x1 = 0, y1 = 0;  // half-open
 
-  bool empty() const { return (x0 == UINT16_MAX) & (x1 == 0); }
   bool add(const Extent& other) {
     const Extent before = *this;
     x0 = std::min(x0, other.x0);
@@ -27,68 +26,24 @@ struct Extent {
   }
 };
 
-// What the pixels of one level add to the component that a basin is in.
+// What the pixels of one level add to a component.
+template <bool Areas>
 struct Part {
   std::int64_t sum;  // of gains (ring.hpp)
   Extent extent;
 };
+template <>
+struct Part<false> {
+  Extent extent;
+};
 
-// Components as they grow, numbered by one of their basins.
-class Components {
- public:
-  struct Grown {
-    std::int64_t sum;
-    double iou;
-    Extent extent;
-    bool changed;  // the box, since the IoU was computed
-    std::uint32_t place;
-  };
-
-  void start(std::uint32_t basins) {
-    forest_.clear();
-    forest_.reserve(basins);
-    grown_.reserve(basins);
-    alive_.reserve(basins);
-    alive_count_ = 0;
-    for (std::uint32_t b = 0; b < basins; ++b) grown_[forest_.add()] = {0, 0, {}, false, 0};
-  }
-  void begin(std::uint32_t basin) {
-    grown_[basin].place = alive_count_;
-    alive_[alive_count_++] = basin;
-  }
-  std::uint32_t find(std::uint32_t basin) { return forest_.find(basin); }
-
-  void add(std::uint32_t basin, const Part& part) {
-    Grown& to = grown_[find(basin)];
-    to.sum += part.sum;
-    to.changed |= to.extent.add(part.extent);
-  }
-  // Basin 0 of holes is never alive: what joins it is none any more.
-  template <bool Holes>
-  void join(std::uint32_t a, std::uint32_t b) {
-    a = find(a);
-    b = find(b);
-    if (a == b) return;
-    if (a > b) std::swap(a, b);
-    forest_.unite(a, b);
-    const std::uint32_t place = grown_[b].place, last = alive_[--alive_count_];
-    alive_[place] = last;
-    grown_[last].place = place;
-    if (Holes && a == 0) return;
-    grown_[a].sum += grown_[b].sum;
-    grown_[a].changed |= grown_[a].extent.add(grown_[b].extent);
-  }
-
-  template <class Visit>
-  void for_each(const Visit& visit) {
-    for (std::uint32_t i = 0; i < alive_count_; ++i) visit(alive_[i], grown_[alive_[i]]);
-  }
-
- private:
-  Forest forest_;
-  Buffer<Grown> grown_;
-  Buffer<std::uint32_t> alive_;
-  std::uint32_t alive_count_ = 0;
+// A component as it grows.
+struct Grown {
+  std::int64_t sum;  // of gains
+  double iou;
+  Extent extent;
+  bool changed;         // the box, since the IoU was computed
+  std::uint32_t place;  // among those there are
 };
 
 // The ground truth of an image, and its IoU with a box; x1 and y1 are the last pixels inside.
@@ -127,76 +82,134 @@ class Sweeper {
     of_any_ = out.of_any == nullptr ? nullptr : out.of_any + i * levels;
     const double iou_of_nothing = boxes.best_iou(0, 0, 0, 0);
     for (int t = map_.maximum(); t < levels; ++t) write_nothing(t, iou_of_nothing);
+    if (map_.maximum() == 0) return;
     outer_.find(map_);
-    walk(outer_, map_.maximum(), 0, [&](int level) {
+    outer_tree_.build(outer_);
+    const auto visit = [&](int level) {
       if (largest_ != nullptr) write_largest(level - 1, boxes);
       if (of_any_ != nullptr) of_any_[level - 1] = best_of_any(boxes, 0);
-    });
+    };
+    if (largest_ != nullptr)
+      walk<true>(outer_, outer_tree_, map_.maximum(), 1, visit);
+    else
+      walk<false>(outer_, outer_tree_, map_.maximum(), 1, visit);
     if (of_any_ == nullptr) return;
     holes_.find(map_);
     if (holes_.count() == 1) return;
-    walk(holes_, 0, map_.maximum(),
-         [&](int level) { of_any_[level] = std::max(of_any_[level], best_of_any(boxes, 1)); });
+    holes_tree_.build(holes_);
+    walk<false>(holes_, holes_tree_, 0, map_.maximum() - 1,
+                [&](int level) { of_any_[level] = std::max(of_any_[level], best_of_any(boxes, 1)); });
   }
 
  private:
-  // Lets components grow from level `from` on, up or down, until level `to`, which is left out, and calls visit(level).
-  template <bool Holes, class Visit>
-  void walk(const Basins<Holes>& basins, int from, int to, const Visit& visit) {
-    constexpr std::size_t most_parts = std::size_t{1} << 20;
-    if (from == to) return;
-    const std::uint32_t count = basins.count();
-    const int step = from < to ? 1 : -1;
-    const int band = static_cast<int>(std::clamp<std::size_t>(most_parts / count, 1, levels));
-    components_.start(count);
-    for (int begin = from; begin != to;) {
-      const int end = step > 0 ? std::min(begin + band, to) : std::max(begin - band, to);
-      const int lowest = step > 0 ? begin : end + 1;
-      gather(basins, lowest, std::abs(end - begin));
-      for (int level = begin; level != end; level += step) {
-        basins.for_each_seed(level, [&](std::uint32_t basin) { components_.begin(basin); });
-        const Part* const parts = parts_.data() + static_cast<std::size_t>(level - lowest) * count;
-        for (std::uint32_t b = Holes ? 1 : 0; b < count; ++b)
-          if (!parts[b].extent.empty()) components_.add(b, parts[b]);
-        basins.for_each_joint(level, [&](std::uint32_t a, std::uint32_t b) { components_.template join<Holes>(a, b); });
-        visit(level);
+  // Lets components grow from one level to another and calls visit(level) after each.
+  template <bool Areas, bool Holes, class Visit>
+  void walk(const Basins<Holes>& basins, const ComponentTree<Holes>& tree, int from, int to, const Visit& visit) {
+    grown_.reserve(tree.count());
+    alive_.reserve(tree.count());
+    alive_count_ = 0;
+    const int end = tree.key(to) - 1;
+    for (int key = tree.key(from), gathered = key; key > end; --key) {
+      if (key == gathered) gathered = gather<Areas>(basins, tree, key, end);
+      tree.for_each_beginning(key, [&](std::uint32_t c) {
+        grown_[c] = {0, 0, {}, false, alive_count_};
+        alive_[alive_count_++] = c;
+      });
+      tree.for_each_end(key, [&](std::uint32_t c, std::uint32_t into) {
+        if (tree.first(c) > key) end_component<Holes>(c, tree.at(into, key));
+      });
+      for (std::uint32_t i = 0; i < alive_count_; ++i) {
+        const std::uint32_t c = alive_[i];
+        const Part<Areas>& part = parts<Areas>()[offsets_[c] + key];
+        if constexpr (Areas) grown_[c].sum += part.sum;
+        grown_[c].changed |= grown_[c].extent.add(part.extent);
       }
-      begin = end;
+      visit(tree.level(key));
     }
   }
 
-  // Gathers the parts of `count` levels from `lowest` on.
   template <bool Holes>
-  void gather(const Basins<Holes>& basins, int lowest, int count) {
-    static constexpr auto gains = for_each_ring<std::int64_t>([](unsigned ring) { return Gain::of(ring); });
-    const std::size_t stride = basins.count();
-    Part* const parts = parts_.reserve(stride * static_cast<std::size_t>(count));
-    std::fill(parts, parts + stride * static_cast<std::size_t>(count), Part{0, {}});
-    for (int y = 0; y < map_.height(); ++y) {
-      const std::uint8_t *const row = map_.row(y), *const rings = map_.rings(y);
-      basins.for_each_segment(y, [&](std::uint32_t basin, int begin, int peak, int end) {
-        Part* const of_basin = parts + basin;
-        const auto part = [&](int x) -> Part* {
-          const unsigned level = static_cast<unsigned>(row[x] - lowest);
-          return level < static_cast<unsigned>(count) ? of_basin + level * stride : nullptr;
-        };
-        for (int x = begin; x < peak; ++x)
-          if (Part* const p = part(x)) {
-            p->sum += gains[rings[x]];
-            p->extent.x0 = std::min(p->extent.x0, static_cast<std::uint16_t>(x));
-          }
-        if (Part* const p = part(peak)) {
-          p->extent.x0 = std::min(p->extent.x0, static_cast<std::uint16_t>(peak));
-          p->extent.y0 = std::min(p->extent.y0, static_cast<std::uint16_t>(y));
-          p->extent.y1 = std::max(p->extent.y1, static_cast<std::uint16_t>(y + 1));
-        }
-        for (int x = peak; x < end; ++x)
-          if (Part* const p = part(x)) {
-            p->sum += gains[rings[x]];
-            p->extent.x1 = std::max(p->extent.x1, static_cast<std::uint16_t>(x + 1));
-          }
-      });
+  void end_component(std::uint32_t c, std::uint32_t into) {
+    const std::uint32_t place = grown_[c].place, moved = alive_[--alive_count_];
+    alive_[place] = moved;
+    grown_[moved].place = place;
+    if (Holes && into == 0) return;  // a way out of the map: no hole any more
+    grown_[into].sum += grown_[c].sum;
+    grown_[into].changed |= grown_[into].extent.add(grown_[c].extent);
+  }
+
+  // Gathers the parts of all components at the keys from `first` down to where they get too many, or to `end`, which
+  // is left out; returns where it stopped.
+  template <bool Areas, bool Holes>
+  int gather(const Basins<Holes>& basins, const ComponentTree<Holes>& tree, int first, int end) {
+    constexpr std::int64_t most_parts = std::int64_t{1} << 22;
+    int stop = first;
+    for (std::int64_t parts = 0; stop > end && (stop == first || parts + tree.alive(stop) <= most_parts); --stop)
+      parts += tree.alive(stop);
+    offsets_.reserve(tree.count());
+    std::int64_t size = 0;
+    for (std::uint32_t c = Holes ? 1 : 0; c < tree.count(); ++c) {
+      const int low = std::max(tree.last(c), stop), high = std::min(tree.first(c), first);
+      offsets_[c] = size - low - 1;
+      size += std::max(0, high - low);
     }
+    parts<Areas>().reserve(static_cast<std::size_t>(size));
+    std::fill(parts<Areas>().data(), parts<Areas>().data() + size, Part<Areas>{});
+    for (int y = 0; y < map_.height(); ++y)
+      basins.for_each_segment(y, [&](std::uint32_t basin, int begin, int peak, int past) {
+        gather_segment<Areas>(tree, basin, y, begin, peak, past, first, stop);
+      });
+    return stop;
+  }
+
+  // From the peak the keys fall on either side, and with them the component goes down the tree.
+  template <bool Areas, bool Holes>
+  void gather_segment(const ComponentTree<Holes>& tree, std::uint32_t basin, int y, int begin, int peak, int past,
+                      int first, int stop) {
+    static constexpr auto gains = for_each_ring<std::int64_t>([](unsigned ring) { return Gain::of(ring); });
+    const std::uint8_t *const row = map_.row(y), *const rings = map_.rings(y);
+    const std::uint32_t top = tree.at(basin, tree.key(row[peak]));
+    const auto slope = [&](int from, int to, int step, const auto& extend) {
+      std::uint32_t c = top;
+      int last = tree.last(c);
+      Part<Areas>* of_component = parts<Areas>().data() + offsets_[c];
+      for (int x = from; x != to; x += step) {
+        const int key = tree.key(row[x]);
+        if (key <= stop) return;
+        if (key <= last) {
+          c = tree.at(c, key);
+          if (Holes && c == 0) return;
+          last = tree.last(c);
+          of_component = parts<Areas>().data() + offsets_[c];
+        }
+        if (key > first) continue;
+        if constexpr (Areas) of_component[key].sum += gains[rings[x]];
+        extend(of_component[key].extent, x);
+      }
+    };
+    if (Holes && top == 0) return;
+    slope(peak, past, 1, [&](Extent& e, int x) {
+      if (x == peak) {
+        e.x0 = std::min(e.x0, static_cast<std::uint16_t>(x));
+        e.y0 = std::min(e.y0, static_cast<std::uint16_t>(y));
+        e.y1 = std::max(e.y1, static_cast<std::uint16_t>(y + 1));
+      }
+      e.x1 = std::max(e.x1, static_cast<std::uint16_t>(x + 1));
+    });
+    slope(peak - 1, begin - 1, -1, [&](Extent& e, int x) { e.x0 = std::min(e.x0, static_cast<std::uint16_t>(x)); });
+  }
+
+  template <bool Areas>
+  Buffer<Part<Areas>>& parts() {
+    if constexpr (Areas)
+      return parts_with_areas_;
+    else
+      return parts_;
+  }
+
+  template <class Visit>
+  void for_each_component(const Visit& visit) {
+    for (std::uint32_t i = 0; i < alive_count_; ++i) visit(alive_[i], grown_[alive_[i]]);
   }
 
   // The box of a contour: of a component, or in the pixels around a hole, one larger on every side.
@@ -211,7 +224,7 @@ class Sweeper {
 
   double best_of_any(const GroundTruth& truth, int grown) {
     double best = 0;
-    components_.for_each([&](std::uint32_t, Components::Grown& c) {
+    for_each_component([&](std::uint32_t, Grown& c) {
       if (c.changed) c.iou = iou(box(c.extent, grown), truth);
       c.changed = false;
       best = std::max(best, c.iou);
@@ -236,14 +249,13 @@ class Sweeper {
   // order, as OpenCV's contours fall. What fits in the box of a component with holes rules out most of them.
   Extent largest(int t) {
     std::int64_t floor = -1;  // an area that some component reaches at least
-    components_.for_each(
-        [&](std::uint32_t, const Components::Grown& c) { floor = std::max(floor, Gain::area2(c.sum)); });
+    for_each_component([&](std::uint32_t, const Grown& c) { floor = std::max(floor, Gain::area2(c.sum)); });
     Extent best;
     std::int64_t best2 = -1;
     int best_x = 0;
     std::uint32_t candidates = 0;
-    components_.for_each([&](std::uint32_t, const Components::Grown& c) { candidates += most2(c) >= floor; });
-    components_.for_each([&](std::uint32_t number, const Components::Grown& c) {
+    for_each_component([&](std::uint32_t, const Grown& c) { candidates += most2(c) >= floor; });
+    for_each_component([&](std::uint32_t number, const Grown& c) {
       if (most2(c) < std::max(floor, best2)) return;
       if (candidates == 1) {
         best = c.extent;
@@ -261,8 +273,8 @@ class Sweeper {
     return best;
   }
 
-  static bool has_holes(const Components::Grown& c) { return Gain::euler(c.sum) != 1; }
-  static std::int64_t most2(const Components::Grown& c) {
+  static bool has_holes(const Grown& c) { return Gain::euler(c.sum) != 1; }
+  static std::int64_t most2(const Grown& c) {
     const Extent& e = c.extent;
     return has_holes(c) ? 2 * std::int64_t{e.x1 - e.x0 - 1} * (e.y1 - e.y0 - 1) : Gain::area2(c.sum);
   }
@@ -271,7 +283,7 @@ class Sweeper {
   int first_x(std::uint32_t number, const Extent& extent, int t) {
     const std::uint8_t* const row = map_.row(extent.y0);
     int x = extent.x0;
-    while (row[x] <= t || components_.find(outer_.basin(x, extent.y0)) != number) ++x;
+    while (row[x] <= t || outer_tree_.at(outer_.basin(x, extent.y0), t + 1) != number) ++x;
     return x;
   }
 
@@ -282,8 +294,14 @@ class Sweeper {
   RingMap map_;
   Basins<false> outer_;
   Basins<true> holes_;
-  Components components_;
-  Buffer<Part> parts_;
+  ComponentTree<false> outer_tree_;
+  ComponentTree<true> holes_tree_;
+  Buffer<Grown> grown_;
+  Buffer<std::uint32_t> alive_;
+  std::uint32_t alive_count_ = 0;
+  Buffer<std::int64_t> offsets_;  // of a component's parts, from key 0
+  Buffer<Part<true>> parts_with_areas_;
+  Buffer<Part<false>> parts_;
   double *of_largest_ = nullptr, *of_any_ = nullptr;
   std::int32_t* largest_ = nullptr;
 };

@@ -57,6 +57,33 @@ def locate(
     threads: int,
     /,
 ) -> None: ...
+def score_levels(
+    data: int,
+    dtype: int,
+    raw: bool,
+    count: int,
+    shape: tuple[int, int],
+    size: tuple[int, int],
+    levels: int,
+    inside: int,
+    threads: int,
+    /,
+) -> None: ...
+def score_histogram(
+    data: int,
+    dtype: int,
+    raw: bool,
+    count: int,
+    shape: tuple[int, int],
+    size: tuple[int, int],
+    masks: int,
+    edges: int,
+    thresholds: int,
+    counts: int,
+    inside: int,
+    threads: int,
+    /,
+) -> None: ...
 def sweep(
     levels: int,
     count: int,

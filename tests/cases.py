@@ -231,3 +231,58 @@ RESIZES = [
 ]
 
 PERCENTILES = (80, 87.5, 90, 95.25, 99.9, 100)
+
+# -------------------------------------------------------------------------------------------------------- score maps
+
+# Of maps A to D at 224x224, for the ground truth 60, 40, 190, 150, by the evaluator of Choe et al.: the best IoU of the
+# largest contour over 1000 thresholds, the first of its thresholds, how many thresholds reach .3, .5 and .7; and the
+# same of any contour, where it differs.
+SWEPT = {
+    "A": (0.770909, 291, [710, 479, 157]),
+    "B": (0.336224, 142, [71, 0, 0]),
+    "C": (0.401153, 467, [172, 0, 0]),
+    "D": (0.625344, 224, [561, 247, 0]),
+}
+SWEPT_MULTI = SWEPT | {"C": (0.518808, 550, [243, 50, 0])}
+
+
+def summary_of_sweep(overlaps: npt.NDArray[np.float64]) -> tuple[float, int, list[int]]:
+    """What SWEPT holds, of the best IoU at every threshold."""
+    reached = [int((overlaps >= iou).sum()) for iou in (0.3, 0.5, 0.7)]
+    return round(float(overlaps.max()), 6), int(overlaps.argmax()), reached
+
+
+SCORE_MAPS = ("smooth", "rough", "noisy", "constant", "one pixel")
+
+
+def full_score_maps(kind: str, count: int, seed: int, size: tuple[int, int] = (224, 224)) -> npt.NDArray[np.float64]:
+    """Score maps (N, H, W) float64 in [0, 1], as evaluators are given them."""
+    rng = np.random.default_rng((seed, SCORE_MAPS.index(kind)))
+    if kind == "constant":
+        return np.broadcast_to(rng.choice([0, 0.3, 1], count)[:, None, None], (count, *size)).copy()
+    if kind == "one pixel":
+        maps = np.zeros((count, *size))
+        maps[np.arange(count), rng.integers(0, size[0], count), rng.integers(0, size[1], count)] = rng.random(count)
+        return maps
+    side = 14 if kind == "smooth" else 28
+    coarse = rng.random((count, 1, side, side)) ** (4 if kind == "noisy" else 1)
+    if kind != "noisy":  # bumps, with some texture where rough
+        y, x = np.mgrid[:side, :side] / side
+        for one in coarse[:, 0]:
+            one *= 0.4 if kind == "rough" else 0.1
+            for _ in range(rng.integers(1, 6)):
+                distance = (y - rng.random()) ** 2 + (x - rng.random()) ** 2
+                one += rng.uniform(0.3, 1) * np.exp(-distance / rng.uniform(0.01, 0.06))
+    full = torch.nn.functional.interpolate(torch.from_numpy(coarse), size, mode="bicubic", align_corners=False)[:, 0]
+    low, high = full.amin(dim=(1, 2), keepdim=True), full.amax(dim=(1, 2), keepdim=True)
+    return ((full - low) / (high - low)).numpy()
+
+
+def truth_boxes(count: int, seed: int, size: tuple[int, int] = (224, 224)) -> list[npt.NDArray[np.int64]]:
+    """One to three ground-truth boxes (G, 4) for each of ``count`` images."""
+    rng = np.random.default_rng((seed, 7))
+    every = []
+    for _ in range(count):
+        corners = np.sort(rng.integers(0, np.array(size)[::-1], (rng.integers(1, 4), 2, 2)), axis=1)
+        every.append(corners.reshape(-1, 4))
+    return every

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ from fastcam.ops.sweep import LEVELS, sweep_levels
 from fastcam.sizes import checked_size
 
 __all__ = ["Swept", "sweep"]
+
+_LONGEST_SIDE: Final = 65_535  # the compiled core keeps a place in sixteen bits
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ def sweep(
     """
     given = checked_maps(maps)
     height, width = given.shape[1:] if size is None else checked_size(size)
+    if max(height, width) > _LONGEST_SIDE:
+        raise ValueError(f"maps must have sides of at most {_LONGEST_SIDE} pixels, got {(height, width)}")
     truth = GroundTruth(boxes, len(given))
     levels, inside = score_levels(given, height, width, size is not None)
     if not inside.all():

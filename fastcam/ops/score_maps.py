@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fastcam.ops.core import DTYPES, core
 from fastcam.reference import score_maps as reference
 
 __all__ = ["score_histogram", "score_levels"]
@@ -19,22 +20,22 @@ _library.define(
 
 
 def _scores(maps: Tensor, size: tuple[int, int], raw: bool) -> tuple[Tensor, Tensor]:
-    """Float64 scores (N, H, W), and whether all of a map's lie in [0, 1]; those of other maps are zeros."""
+    """Float64 scores (N, H, W), and whether all of a map's lie in [0, 1]; only those of such maps mean anything."""
     wide = maps.to(torch.float64)
     if raw:
         wide = reference.normalized(reference.resized(wide, size))
     inside = ((wide >= 0) & (wide <= 1)).all(dim=2).all(dim=1)
-    return torch.where(inside[:, None, None], wide, 0), inside
+    return wide, inside
 
 
 def _levels_any_device(maps: Tensor, height: int, width: int, raw: bool) -> tuple[Tensor, Tensor]:
     scores, inside = _scores(maps, (height, width), raw)
-    return reference.to_levels(scores), inside
+    return reference.to_levels(torch.where(inside[:, None, None], scores, 0)), inside
 
 
 def _histogram_any_device(maps: Tensor, masks: Tensor, edges: Tensor, raw: bool) -> tuple[Tensor, Tensor]:
     scores, inside = _scores(maps, (masks.shape[1], masks.shape[2]), raw)
-    return reference.histogram(scores, masks, edges), inside
+    return reference.histogram(scores[inside], masks[inside], edges), inside
 
 
 def _levels_empty(maps: Tensor, height: int, width: int, raw: bool) -> tuple[Tensor, Tensor]:  # noqa: ARG001
@@ -46,9 +47,54 @@ def _histogram_empty(maps: Tensor, masks: Tensor, edges: Tensor, raw: bool) -> t
     return maps.new_empty((2, edges.shape[0] - 1), dtype=torch.int64), maps.new_empty(maps.shape[0], dtype=torch.bool)
 
 
+def _levels_cpu(maps: Tensor, height: int, width: int, raw: bool) -> tuple[Tensor, Tensor]:
+    maps = _read(maps)
+    found = levels, inside = _levels_empty(maps, height, width, raw)
+    core.score_levels(
+        maps.data_ptr(),
+        DTYPES[maps.dtype],
+        raw,
+        len(maps),
+        (maps.shape[1], maps.shape[2]),
+        (height, width),
+        levels.data_ptr(),
+        inside.data_ptr(),
+        torch.get_num_threads(),
+    )
+    return found
+
+
+def _histogram_cpu(maps: Tensor, masks: Tensor, edges: Tensor, raw: bool) -> tuple[Tensor, Tensor]:
+    maps, masks, edges = _read(maps), masks.contiguous(), edges.contiguous()
+    found = counts, inside = _histogram_empty(maps, masks, edges, raw)
+    core.score_histogram(
+        maps.data_ptr(),
+        DTYPES[maps.dtype],
+        raw,
+        len(maps),
+        (maps.shape[1], maps.shape[2]),
+        (masks.shape[1], masks.shape[2]),
+        masks.data_ptr(),
+        edges.data_ptr(),
+        len(edges) - 3,
+        counts.zero_().data_ptr(),
+        inside.data_ptr(),
+        torch.get_num_threads(),
+    )
+    return found
+
+
+def _read(maps: Tensor) -> Tensor:
+    """Contiguous, float32 or float64."""
+    return (maps if maps.dtype == torch.float64 else maps.to(torch.float32)).contiguous()
+
+
 torch.library.register_fake("fastcam::score_levels", _levels_empty)
 torch.library.register_fake("fastcam::score_histogram", _histogram_empty)
 _library.impl("score_levels", _levels_any_device, "CompositeExplicitAutograd")
 _library.impl("score_histogram", _histogram_any_device, "CompositeExplicitAutograd")
+if core is not None:
+    _library.impl("score_levels", _levels_cpu, "CPU")
+    _library.impl("score_histogram", _histogram_cpu, "CPU")
 score_levels = torch.ops.fastcam.score_levels.default
 score_histogram = torch.ops.fastcam.score_histogram.default
