@@ -139,18 +139,9 @@ class Localizer:
             ValueError: shapes or ranges that do not fit; the message says which.
             RuntimeError: closed, or the forward pass never called a named module.
         """
-        if self._model is None:
-            raise RuntimeError("this Localizer is closed")
-        if not isinstance(images, Tensor):
-            raise TypeError(f"images must be a tensor (N, 3, H, W), got {type(images).__name__}")
-        if images.dim() != 4:
-            raise ValueError(f"images must be (N, 3, H, W), got shape {tuple(images.shape)}")
         check_choice(index, top_k)
         with torch.no_grad():
-            logits, features, received = self._forward(images)
-            weight = head_weight(self._head, self._classifier_name)
-            self._check_shapes(features, weight, logits, len(images))
-            self._check_head(features, received, weight, logits)
+            logits, features, weight = self._run(images)
             found = localize_classes(
                 features,
                 weight,
@@ -166,6 +157,22 @@ class Localizer:
             )
             return logits, found
 
+    def features(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Run the model once and return what maps are made from: see :func:`fastcam.cam`.
+
+        Args:
+            images: (N, 3, H, W), as the model wants them, on its device.
+
+        Returns:
+            The logits (N, K), the feature maps (N, C, h, w) and the classifier's weight (K, C).
+
+        Raises:
+            TypeError: images that are no tensor, an output without logits.
+            ValueError: shapes that do not fit; the message says which.
+            RuntimeError: closed, or the forward pass never called a named module.
+        """
+        return self._run(images)
+
     def close(self) -> None:
         """Let go of the model; calls are refused from here on. Closing twice does nothing."""
         self._model = None
@@ -178,6 +185,20 @@ class Localizer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _run(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if self._model is None:
+            raise RuntimeError("this Localizer is closed")
+        if not isinstance(images, Tensor):
+            raise TypeError(f"images must be a tensor (N, 3, H, W), got {type(images).__name__}")
+        if images.dim() != 4:
+            raise ValueError(f"images must be (N, 3, H, W), got shape {tuple(images.shape)}")
+        with torch.no_grad():
+            logits, features, received = self._forward(images)
+            weight = head_weight(self._head, self._classifier_name)
+            self._check_shapes(features, weight, logits, len(images))
+            self._check_head(features, received, weight, logits)
+        return logits, features, weight
 
     def _forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         assert self._model is not None
@@ -222,7 +243,7 @@ class Localizer:
                     f"{names}: not checked, because the model is in training mode, where dropout alone explains that "
                     f"{reason}. Call model.eval() first; the check is repeated until then",
                     HeadMismatchWarning,
-                    stacklevel=3,
+                    stacklevel=4,
                 )
             self._told_put_off = True
             return
@@ -233,7 +254,7 @@ class Localizer:
                 "whose output is pooled ('name:input' where only another module's input is), return plain logits, or "
                 "give the model a head of pooling (fastcam.TAP) and one linear layer, and train that",
                 HeadMismatchWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
 

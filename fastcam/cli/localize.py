@@ -18,6 +18,7 @@ from tqdm import tqdm
 from fastcam.cli.batches import Located, Settings, locate
 from fastcam.cli.network import Network, NetworkOptions, load_network
 from fastcam.cli.overlays import short_names, unique_names
+from fastcam.cli.sizes import parsed_size
 from fastcam.cli.terminal import say, table
 from fastcam.draw import overlay
 from fastcam.export import Detection, Picture, coco_dataset, coco_results, write_csv, write_json, write_picture
@@ -26,16 +27,6 @@ from fastcam.models import BUILTIN
 from fastcam.protocol import NAMED, Protocol
 
 __all__ = ["localize"]
-
-
-def _size(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
-    if value is None:
-        return None
-    try:
-        height, _, width = value.partition("x")
-        return int(height), int(width or height)
-    except ValueError as error:
-        raise click.BadParameter(f"{value!r} is not a size: expected 224, or height x width such as 224x320") from error
 
 
 @click.command()
@@ -65,7 +56,7 @@ def _size(_context: click.Context, _parameter: click.Parameter, value: str | Non
 )
 @click.option(
     "--input-size",
-    callback=_size,
+    callback=parsed_size,
     metavar="H[xW]",
     help="Input of the network in pixels. [default: the model's, or 224]",
 )

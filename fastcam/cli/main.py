@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 try:
     import click
 except ImportError as error:
@@ -14,7 +16,27 @@ from fastcam.cli.train import train
 __all__ = ["main"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Group(click.Group):
+    """Loads what needs more than ``fastcam[cli]`` when it is called, and says what to install."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_LATER])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _LATER:
+            return super().get_command(ctx, cmd_name)
+        try:
+            module = importlib.import_module(_LATER[cmd_name])
+        except ImportError as error:
+            raise click.ClickException(f"{error} (pip install 'fastcam[evaluation]')") from error
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+
+_LATER = {"evaluate": "fastcam.cli.evaluate"}
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="fastcam")
 def main() -> None:
     """Object boxes from image classifiers, by class activation maps."""

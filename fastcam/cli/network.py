@@ -26,7 +26,7 @@ from fastcam.models import (
     read_state_dict,
 )
 
-__all__ = ["Network", "NetworkOptions", "load_network"]
+__all__ = ["Network", "NetworkOptions", "load_network", "named_device"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def load_network(options: NetworkOptions) -> Network:
     Raises:
         click.ClickException: an option that cannot be met; the message names it.
     """
-    device = _device(options.device)
+    device = named_device(options.device)
     card = _card(options.model)
     preprocessing = _preprocessing(card.preprocessing, options)
     try:
@@ -126,7 +126,8 @@ def _preprocessing(given: Preprocessing, options: NetworkOptions) -> Preprocessi
         raise click.UsageError(str(error)) from error
 
 
-def _device(name: str | None) -> torch.device:
+def named_device(name: str | None) -> torch.device:
+    """Return the device of ``--device``; a GPU where there is one, if none was named."""
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -3,6 +3,7 @@
 from fastcam.data.cub import read_cub
 from fastcam.data.geometry import CROP, GEOMETRIES, RESIZE, Geometry
 from fastcam.data.imagenet import read_imagenet
+from fastcam.data.layout import read_dataset
 from fastcam.data.lines import DataError
 from fastcam.data.masks import read_mask
 from fastcam.data.metadata import read_metadata
@@ -18,6 +19,7 @@ __all__ = [
     "Record",
     "Split",
     "read_cub",
+    "read_dataset",
     "read_imagenet",
     "read_mask",
     "read_metadata",

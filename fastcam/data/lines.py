@@ -129,11 +129,13 @@ def checked_box(line: Line, box: list[float], size: tuple[int, int] | None) -> N
         DataError: corners the wrong way round, below 0, or more than a pixel outside the picture.
     """
     x0, y0, x1, y1 = box
-    said = f"box ({', '.join(f'{value:g}' for value in box)})"
+    reason = None
     if x1 < x0 or y1 < y0:
-        raise line.error(f"{said} must have x0 <= x1 and y0 <= y1")
-    if min(x0, y0) < 0:
-        raise line.error(f"{said} lies outside its image: coordinates must be at least 0")
-    if size is not None and (x1 > size[1] + _SLACK or y1 > size[0] + _SLACK):
-        raise line.error(f"{said} lies outside its image, which is {size[1]}x{size[0]} (width x height)")
+        reason = "must have x0 <= x1 and y0 <= y1"
+    elif min(x0, y0) < 0:
+        reason = "lies outside its image: coordinates must be at least 0"
+    elif size is not None and (x1 > size[1] + _SLACK or y1 > size[0] + _SLACK):
+        reason = f"lies outside its image, which is {size[1]}x{size[0]} (width x height)"
+    if reason is not None:
+        raise line.error(f"box ({', '.join(f'{value:g}' for value in box)}) {reason}")
     return np.array(box)

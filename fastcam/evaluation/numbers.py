@@ -1,0 +1,190 @@
+"""The numbers of an evaluation: each with how its threshold was chosen, so that none passes for another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fastcam.evaluation.score_pass import Pass, mask_iou
+from fastcam.metrics import MaxBoxAcc
+
+__all__ = ["ORACLE", "Chosen", "Number", "Numbers", "chosen_thresholds", "of_box", "of_metric", "of_pass", "title"]
+
+ORACLE = "oracle"
+"""How a threshold was chosen that is the best on the very images that are counted."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A share of images, or of pixels.
+
+    Attributes:
+        value: in [0, 1].
+        threshold: of the score maps, where there is one.
+        chosen_on: :data:`ORACLE`, or the split that the threshold was chosen on, or ``"fixed"`` for a protocol's; None
+            where there is none to choose.
+    """
+
+    value: float
+    threshold: float | None = None
+    chosen_on: str | None = None
+
+
+Numbers = Mapping[str, Number]
+"""Numbers by their keys; :func:`title` says in words what a key means."""
+
+_TITLES = {
+    "top1_cls": "Top-1 Cls",
+    "top5_cls": "Top-5 Cls",
+    "gt_loc": "GT-Loc, IoU 0.5",
+    "loc": "Loc, IoU 0.5 (map of the predicted class)",
+    "top1_loc": "Top-1 Loc, IoU 0.5",
+    "top5_loc": "Top-5 Loc, IoU 0.5",
+    "pxap": "PxAP",
+    "peak_iou": "peak mask IoU",
+    "mask_iou": "mask IoU",
+}
+
+_FAMILIES = {
+    "max_box_acc_v2": "MaxBoxAccV2",
+    "max_box_acc": "MaxBoxAcc",
+    "box_acc_v2": "BoxAccV2",
+    "box_acc": "BoxAcc",
+}
+
+_VARIANTS = {"top1_": ", class in top 1", "top5_": ", class in top 5", "": ""}
+
+
+def title(key: str) -> str:
+    """Say in words what a key means.
+
+    Example:
+        >>> title("max_box_acc_50"), title("top1_max_box_acc_v2"), title("gt_loc")
+        ('MaxBoxAcc, IoU 0.5', 'MaxBoxAccV2, mean, class in top 1', 'GT-Loc, IoU 0.5')
+    """
+    if key in _TITLES:
+        return _TITLES[key]
+    prefix, suffix = next((prefix, suffix) for prefix, suffix in _VARIANTS.items() if key.startswith(prefix))
+    family, name = next((family, name) for family, name in _FAMILIES.items() if key[len(prefix) :].startswith(family))
+    level = key[len(prefix) + len(family) + 1 :]
+    return f"{name}, {f'IoU {float(level) / 100:g}' if level and level != 'mean' else 'mean'}{suffix}"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Thresholds that another split chose.
+
+    Attributes:
+        split: its name.
+        largest: for each IoU threshold the index of the best threshold of V1.
+        any: likewise of V2.
+        pixels: the threshold of the peak mask IoU; None without masks.
+    """
+
+    split: str
+    largest: Sequence[int]
+    any: Sequence[int]
+    pixels: float | None
+
+
+def chosen_thresholds(done: Pass, split: str) -> Chosen:
+    """Read from a pass over another split which thresholds are its best."""
+
+    def best(metric: MaxBoxAcc | None) -> list[int]:
+        return [] if metric is None else metric.right[0].argmax(dim=1).tolist()
+
+    return Chosen(split, best(done.largest), best(done.any), _peak(done)[1] if done.pixels is not None else None)
+
+
+def of_pass(done: Pass, chosen: Chosen | None = None) -> dict[str, Number]:
+    """Collect the numbers of a pass, with the oracle's thresholds and, where given, with another split's."""
+    found: dict[str, Number] = {}
+    for family, metric, indices in (
+        ("box_acc", done.largest, chosen.largest if chosen else None),
+        ("box_acc_v2", done.any, chosen.any if chosen else None),
+    ):
+        if metric is not None:
+            found |= of_metric(metric, f"max_{family}")
+            if indices is not None and chosen is not None:
+                found |= _at(metric, family, indices, chosen.split)
+    if done.pixels is not None:
+        found["pxap"] = Number(float(done.pixels.compute()["pxap"]))
+        found["peak_iou"] = Number(*_peak(done), ORACLE)
+        if chosen is not None and chosen.pixels is not None:
+            found["mask_iou"] = Number(mask_iou(done.pixels, chosen.pixels), chosen.pixels, chosen.split)
+    return found
+
+
+def of_metric(metric: MaxBoxAcc, family: str) -> dict[str, Number]:
+    """Collect the numbers of a MaxBoxAcc metric; ``family`` is the first part of their keys."""
+    values = metric.compute()
+    found: dict[str, Number] = {}
+    for prefix in ("", "top1_", "top5_"):
+        if f"{prefix}max_box_acc" not in values:
+            continue
+        for name in map(_level, metric.iou_thresholds):
+            threshold = float(values[f"{prefix}best_threshold_{name}"])
+            found[f"{prefix}{family}_{name}"] = Number(float(values[f"{prefix}max_box_acc_{name}"]), threshold, ORACLE)
+        found[_mean_key(prefix, family)] = Number(float(values[f"{prefix}max_box_acc"]), None, ORACLE)
+    return found
+
+
+def of_box(ious: NDArray[np.float64], levels: Sequence[float], correct: NDArray[np.bool_] | None) -> dict[str, Number]:
+    """Numbers of one box for all images, which has no threshold: V1 and V2 agree.
+
+    Args:
+        ious: (n,) best IoU of the box with each image's ground truth.
+        levels: IoUs at which a box is right.
+        correct: (n, 2) bool, top-1 and top-5.
+    """
+    found: dict[str, Number] = {}
+    for family in ("max_box_acc", "max_box_acc_v2"):
+        rates = {_level(level): float((ious >= level).mean()) for level in levels}
+        found |= {f"{family}_{name}": Number(rate) for name, rate in rates.items()}
+        found[_mean_key("", family)] = Number(float(np.mean(list(rates.values()))))
+    right = ious >= 0.5
+    found["gt_loc"] = Number(float(right.mean()))
+    if correct is not None:
+        for column, key in enumerate(("top1_loc", "top5_loc")):
+            found[key] = Number(float((right & correct[:, column]).mean()))
+    return found
+
+
+def _at(metric: MaxBoxAcc, family: str, indices: Sequence[int], split: str) -> dict[str, Number]:
+    """Accuracies at given thresholds, one an IoU threshold."""
+    rates = metric.right[0].double() / metric.images
+    found = {
+        f"{family}_{_level(level)}": Number(float(curve[at]), float(metric.thresholds[at]), split)
+        for level, curve, at in zip(metric.iou_thresholds, rates, indices, strict=True)
+    }
+    mean = float(np.mean([number.value for number in found.values()]))
+    return {**found, _mean_key("", family): Number(mean, None, split)}
+
+
+def _peak(done: Pass) -> tuple[float, float]:
+    """The peak mask IoU and its threshold."""
+    assert done.pixels is not None
+    edges = np.append(done.pixels.thresholds, [1.0, 2.0])
+    # Of equal IoUs the lowest threshold, as for boxes.
+    background, objects = _above(done.pixels.counts)
+    ious = objects / (objects[0] + background)
+    at = int(ious.argmax())
+    return float(ious[at]), float(edges[at])
+
+
+def _above(counts: Tensor) -> NDArray[np.int64]:
+    table: NDArray[np.int64] = counts.cpu().numpy()[:, ::-1].cumsum(axis=1)[:, ::-1]
+    return table
+
+
+def _level(iou: float) -> str:
+    return f"{iou * 100:g}"
+
+
+def _mean_key(prefix: str, family: str) -> str:
+    # MaxBoxAccV2 is a mean by definition; that of V1 is none of the field's numbers.
+    return f"{prefix}{family}" if family.endswith("v2") else f"{prefix}{family}_mean"

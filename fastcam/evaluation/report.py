@@ -1,0 +1,117 @@
+"""An evaluation as JSON and as Markdown: :class:`Report`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastcam.evaluation.numbers import ORACLE, Number, Numbers, title
+
+__all__ = ["COLUMNS", "Report"]
+
+COLUMNS = {
+    "score_maps": "score maps",
+    "whole_image": "whole image",
+    "centred_box": "centred box, side 0.7",
+    "mean_training_box": "mean training box (uses boxes)",
+    "centred_gaussian": "centred Gaussian",
+}
+"""Whose numbers a report has, by their keys, and what its table calls them."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of an evaluation.
+
+    :meth:`to_json` has three keys. ``facts`` says what was evaluated and how, in words and counts. ``numbers`` has,
+    for each of :data:`COLUMNS` that there is, numbers by key; each has a ``value`` in [0, 1], the ``threshold`` it
+    belongs to or null, and ``chosen_on``: ``"oracle"`` where the threshold is the best on the very images counted, the
+    name of the split that it was chosen on, ``"fixed"`` for a protocol's own, null where there is none. ``curves`` has
+    lists of equal length: ``thresholds`` with ``max_box_acc_<IoU>`` and ``max_box_acc_v2_<IoU>``, and ``precision``
+    (null where nothing is kept) with ``recall``, from the highest threshold down.
+
+    The keys of ``numbers``, IoU thresholds in percent: ``top1_cls``, ``top5_cls``; at the protocol's fixed threshold
+    ``gt_loc`` (or ``loc``, where the map is that of the predicted class), ``top1_loc``, ``top5_loc``;
+    ``max_box_acc_50`` and so on (largest contour) with ``max_box_acc_mean``; ``max_box_acc_v2_50`` and so on (any
+    contour) with their mean ``max_box_acc_v2``; the same after ``top1_`` and ``top5_`` where the class must be right
+    too; ``box_acc_50``, ``box_acc_mean``, ``box_acc_v2_50``, ``box_acc_v2`` at thresholds of another split; ``pxap``,
+    ``peak_iou``, and ``mask_iou`` at the threshold of another split.
+
+    Attributes:
+        facts: what was evaluated and how.
+        numbers: by whose they are and by key.
+        curves: see above.
+
+    Example:
+        >>> report = Report({"images": 2}, {"score_maps": {"max_box_acc_50": Number(0.5, 0.25, ORACLE)}})
+        >>> print(report.to_markdown())
+        images: 2
+        <BLANKLINE>
+        | percent            |         score maps |
+        |:-------------------|-------------------:|
+        | MaxBoxAcc, IoU 0.5 | 50.00 oracle 0.250 |
+        <BLANKLINE>
+        oracle: at the threshold that is best on these very images.
+        >>> report.to_json()["numbers"]["score_maps"]["max_box_acc_50"]["chosen_on"]
+        'oracle'
+    """
+
+    facts: Mapping[str, Any]
+    numbers: Mapping[str, Numbers]
+    curves: Mapping[str, list[float]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Say everything in what JSON can hold."""
+        numbers = {
+            whose: {
+                key: {"value": one.value, "threshold": one.threshold, "chosen_on": one.chosen_on}
+                for key, one in found.items()
+            }
+            for whose, found in self.numbers.items()
+        }
+        curves = {
+            name: [value if math.isfinite(value) else None for value in curve] for name, curve in self.curves.items()
+        }
+        return {"facts": dict(self.facts), "numbers": numbers, "curves": curves}
+
+    def to_markdown(self) -> str:
+        """Lay the numbers out as a table, in percent, one row a number."""
+        columns = [whose for whose in COLUMNS if self.numbers.get(whose)]
+        keys = list(dict.fromkeys(key for whose in columns for key in self.numbers[whose]))
+        rows = [["percent", *(COLUMNS[whose] for whose in columns)]]
+        for key in keys:
+            cells = [self.numbers[whose].get(key) for whose in columns]
+            rows.append([title(key), *("" if one is None else _cell(one) for one in cells)])
+        # Two blanks at its end keep a line from running into the next one.
+        lines = "  \n".join(f"{name}: {value}" for name, value in self.facts.items()).splitlines()
+        lines.append("")
+        lines += _aligned(rows)
+        how = sorted({one.chosen_on for found in self.numbers.values() for one in found.values() if one.chosen_on})
+        notes = {
+            ORACLE: "oracle: at the threshold that is best on these very images.",
+            "fixed": "fixed: at a threshold given beforehand.",
+        }
+        lines += ["", *(notes.get(one, f"{one}: at the threshold that is best on the {one} split.") for one in how)]
+        return "\n".join(lines).rstrip()
+
+
+def _cell(number: Number) -> str:
+    parts = [f"{100 * number.value:.2f}"]
+    if number.chosen_on is not None:
+        parts.append(number.chosen_on)
+    if number.threshold is not None:
+        parts.append(f"{number.threshold:.3f}")
+    return " ".join(parts)
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+
+    def line(cells: list[str]) -> str:
+        rest = [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
+        return f"| {' | '.join([cells[0].ljust(widths[0]), *rest])} |"
+
+    rule = f"|:{'-' * (widths[0] + 1)}|{'|'.join('-' * (width + 1) + ':' for width in widths[1:])}|"
+    return [line(rows[0]), rule, *map(line, rows[1:])]

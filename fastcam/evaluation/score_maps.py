@@ -1,0 +1,175 @@
+"""Score maps in files: one ``.npy`` or ``.npz`` an image, or one ``.npz`` with all of them."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcam.export import replacing
+
+__all__ = ["ScoreMapError", "ScoreMapWriter", "ScoreMaps", "is_raw", "writing_score_maps"]
+
+
+class ScoreMapError(ValueError):
+    """A score map that is missing or cannot be evaluated; the message names its file and says why."""
+
+
+class ScoreMaps:
+    """Reads the score maps of images by their ids.
+
+    A folder holds ``<id>.npy`` or ``<id>.npz`` (one array in it) for each image, the id keeping its suffix, as
+    wsolevaluation writes them: ``001.Auk/1.jpg.npy``. A file is one ``.npz`` whose arrays are called by the ids.
+    It can be pickled, and after a fork every process opens the archive for itself.
+
+    Args:
+        root: the folder or the ``.npz``.
+
+    Raises:
+        ScoreMapError: neither.
+
+    Example:
+        >>> import numpy as np, pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.save(pathlib.Path(folder, "a.jpg.npy"), np.eye(3))
+        ...     ScoreMaps(folder).read("a.jpg").shape
+        (3, 3)
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root)
+        self._archive: zipfile.ZipFile | None = None
+        self._owner = -1
+        if not self.root.is_dir() and not zipfile.is_zipfile(self.root):
+            kind = "not a .npz archive" if self.root.exists() else "no such file or folder"
+            raise ScoreMapError(f"{self.root}: {kind}; expected a folder of .npy or .npz files, or one .npz")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"root": self.root, "_archive": None, "_owner": -1}
+
+    def place(self, name: str) -> str:
+        """Say where the score map of an image is, for messages."""
+        if not self.root.is_dir():
+            return f"{self.root}[{name}]"
+        packed = self.root / f"{name}.npz"
+        return str(packed if packed.is_file() else self.root / f"{name}.npy")
+
+    def read(self, name: str) -> NDArray[np.floating[Any]]:
+        """Read the score map of an image.
+
+        Args:
+            name: the image's id.
+
+        Returns:
+            (h, w) of a floating-point type, without NaN and infinity.
+
+        Raises:
+            ScoreMapError: missing, unreadable, of another rank or type, empty, or with a NaN or an infinity.
+        """
+        try:
+            values = self._load(name)
+        except (FileNotFoundError, KeyError):
+            raise ScoreMapError(f"{self.place(name)}: no such score map") from None
+        except ScoreMapError:
+            raise
+        # What is not an array fails wherever its bytes first make no sense.
+        except Exception as error:
+            raise ScoreMapError(f"{self.place(name)}: not an array that can be loaded safely: {error}") from error
+        reason = _refusal(values)
+        if reason is not None:
+            raise ScoreMapError(f"{self.place(name)}: {reason}")
+        return values
+
+    def _load(self, name: str) -> NDArray[Any]:
+        if not self.root.is_dir():
+            with self._opened().open(f"{name}.npy") as file:
+                return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
+        if (self.root / f"{name}.npz").is_file():
+            with np.load(self.root / f"{name}.npz", allow_pickle=False) as arrays:
+                if len(arrays.files) != 1:
+                    raise ScoreMapError(f"{self.place(name)}: holds {len(arrays.files)} arrays, expected one")
+                return np.asarray(arrays[arrays.files[0]])
+        return np.asarray(np.load(self.root / f"{name}.npy", allow_pickle=False))
+
+    def _opened(self) -> zipfile.ZipFile:
+        # A file that two processes share has one position, and each would move the other's.
+        if self._archive is None or self._owner != os.getpid():
+            self._archive, self._owner = zipfile.ZipFile(self.root), os.getpid()
+        return self._archive
+
+
+def is_raw(values: NDArray[np.floating[Any]], size: tuple[int, int], place: str) -> bool:
+    """Whether a score map is to be resized and normalized: it is smaller than what is evaluated.
+
+    Args:
+        values: (h, w).
+        size: (H, W) that is evaluated.
+        place: what messages call it.
+
+    Raises:
+        ScoreMapError: larger than the evaluated size, or of that size and outside [0, 1].
+    """
+    shape = values.shape
+    if shape == size:
+        low, high = float(values.min()), float(values.max())
+        if low < 0 or high > 1:
+            raise ScoreMapError(f"{place}: a full-size score map must lie in [0, 1], got {low:g} to {high:g}")
+        return False
+    if shape[0] > size[0] or shape[1] > size[1]:
+        raise ScoreMapError(
+            f"{place}: is {shape[0]}x{shape[1]} (height x width), larger than the {size[0]}x{size[1]} evaluated; give "
+            "it at that size, normalized to [0, 1], or at a lower one, raw"
+        )
+    return True
+
+
+class ScoreMapWriter:
+    """Adds score maps to an archive, one at a time; see :func:`writing_score_maps`."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+
+    def write(self, name: str, values: NDArray[np.floating[Any]]) -> None:
+        """Add the score map (h, w) of an image, by its id."""
+        with self._archive.open(f"{name}.npy", "w") as file:
+            np.lib.format.write_array(file, np.ascontiguousarray(values), allow_pickle=False)
+
+
+@contextmanager
+def writing_score_maps(path: str | os.PathLike[str]) -> Iterator[ScoreMapWriter]:
+    """Write an ``.npz`` that :class:`ScoreMaps` and ``numpy.load`` read, map by map, whole or not at all.
+
+    Args:
+        path: the file. Its folder must exist.
+
+    Yields:
+        What takes the maps.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "maps.npz")
+        ...     with writing_score_maps(path) as writer:
+        ...         writer.write("a.jpg", np.eye(3, dtype=np.float32))
+        ...     ScoreMaps(path).read("a.jpg").dtype
+        dtype('float32')
+    """
+    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        yield ScoreMapWriter(archive)
+
+
+def _refusal(values: NDArray[Any]) -> str | None:
+    """Say why an array is no score map; None if it is one."""
+    if values.dtype.kind != "f":
+        return f"a score map must be of a floating-point type, got {values.dtype}"
+    if values.ndim != 2 or values.size == 0:
+        return f"a score map must be (h, w) with at least one pixel, got shape {values.shape}"
+    if not np.isfinite(values).all():
+        return f"a score map must be finite, got {'a NaN' if np.isnan(values).any() else 'an infinity'}"
+    return None

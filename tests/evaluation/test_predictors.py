@@ -1,0 +1,59 @@
+"""What needs no network."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torchmetrics")
+
+import torch
+
+import fastcam
+from fastcam.data import Geometry
+from fastcam.evaluation.predictors import (
+    best_ious,
+    centred_box,
+    gaussian,
+    mean_box,
+    sweep_gaussian,
+    whole_image,
+)
+from fastcam.evaluation.settings import Settings
+from fastcam.metrics import MaxBoxAcc
+
+TRUTH = [np.array([[0, 0, 9, 9], [20, 20, 39, 29]]), None, np.array([[4, 6, 27, 33]]), np.array([[0, 0, 55, 55]])]
+USED = np.array([True, False, True, True])
+
+
+def test_boxes():
+    assert whole_image((10, 20)).tolist() == [0, 0, 19, 9]
+    x0, y0, x1, y1 = centred_box((100, 200))
+    assert (x1 - x0 + 1) == pytest.approx(140)
+    assert (y1 - y0 + 1) == pytest.approx(70)
+    assert x0 + x1 == pytest.approx(199)
+    assert (
+        mean_box(TRUTH).tolist()
+        == np.mean([[0, 0, 9, 9], [20, 20, 39, 29], [4, 6, 27, 33], [0, 0, 55, 55]], 0).tolist()
+    )
+    assert mean_box([None, np.zeros((0, 4), int)]) is None
+
+
+def test_best_ious_are_over_each_images_own_boxes():
+    box = np.array([10.0, 10, 39, 39])
+    expected = [
+        float(fastcam.box_iou(torch.tensor([box.tolist()]), torch.from_numpy(boxes), inclusive=True).max())
+        for boxes in TRUTH
+        if boxes is not None
+    ]
+    assert best_ious(box, TRUTH, USED).tolist() == expected
+
+
+def test_the_gaussian_is_centred_and_counted_as_a_score_map_is():
+    heat = gaussian((56, 56))
+    assert (heat.min(), heat.max()) == (0, 1)
+    np.testing.assert_allclose(heat, heat[::-1, ::-1], atol=1e-12)
+    settings = Settings(Geometry((56, 56)), num_thresholds=100)
+    for metric, several in zip(sweep_gaussian(TRUTH, USED, settings), (False, True), strict=True):
+        plain = MaxBoxAcc((0.3, 0.5, 0.7), several, 100)
+        plain.update(np.stack([heat] * 3), [boxes for boxes in TRUTH if boxes is not None])
+        assert metric.right.equal(plain.right)
+        assert metric.images == plain.images
