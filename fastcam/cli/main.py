@@ -9,9 +9,7 @@ try:
 except ImportError as error:
     raise ImportError('the fastcam command needs click: pip install "fastcam[cli]"') from error
 
-from fastcam.cli.ablate import ablate
 from fastcam.cli.localize import localize
-from fastcam.cli.train import train
 
 __all__ = ["main"]
 
@@ -33,7 +31,7 @@ class _Group(click.Group):
         return command
 
 
-_LATER = {"evaluate": "fastcam.cli.evaluate"}
+_LATER = {name: f"fastcam.cli.{name}" for name in ("ablate", "evaluate", "train")}
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -42,5 +40,4 @@ def main() -> None:
     """Object boxes from image classifiers, by class activation maps."""
 
 
-for command in (localize, train, ablate):
-    main.add_command(command)
+main.add_command(localize)
