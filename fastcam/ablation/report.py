@@ -70,6 +70,11 @@ def _notes(result: Mapping[str, Any]) -> list[str]:
     for family, rows in result["families"].items():
         worse = [row["name"] for row in rows if _hurts(row)]
         unclear = [row["name"] for row in rows if "difference" in row["gt_loc"] and not _resolved(row)]
+        against = {key: f"{100 * rows[-1]['against_centred'][key]:+.1f}" for key in ("mean", "low", "high")}
+        notes.append(
+            f"{family}: GT Loc of {rows[-1]['name']} minus that of the centred box is {against['mean']} "
+            f"({against['low']} to {against['high']})."
+        )
         if worse:
             notes.append(f"{family}: GT Loc is lower than the baseline's with {', '.join(worse)}.")
         if unclear:

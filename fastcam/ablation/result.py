@@ -14,19 +14,21 @@ from fastcam.ablation.features import Truth
 from fastcam.ablation.rows import FAMILIES, ROWS, THRESHOLDS, Family, Judged, Row, aligned_iou
 from fastcam.ablation.statistics import paired_difference, spread_over_seeds
 
-__all__ = ["summarize", "summarize_trivial"]
+__all__ = ["found_by", "summarize", "summarize_trivial"]
 
 
-def summarize(judged: Mapping[Row, Sequence[Judged]]) -> list[dict[str, Any]]:
+def summarize(judged: Mapping[Row, Sequence[Judged]], centred: np.ndarray[Any, Any]) -> list[dict[str, Any]]:
     """Sum up the rows of one family.
 
     Args:
         judged: of each of :data:`ROWS`, one entry a seed.
+        centred: (N,) bool, whether the centred box has found the object.
 
     Returns:
         For each row a dictionary of ``techniques`` and, as fractions, ``top1_cls``, ``gt_loc`` and ``top1_loc``, each
         with ``mean``, ``std`` and ``seeds``, and with ``difference`` (``mean``, ``low``, ``high``, ``resolved``)
-        except for the baseline; ``oracle_gt_loc`` and ``oracle_threshold``, chosen on the same boxes, likewise.
+        except for the baseline; ``against_centred``, the difference in GT Loc from the centred box; ``oracle_gt_loc``
+        and ``oracle_threshold``, chosen on the same boxes.
     """
     baseline = _measures(judged[ROWS[0]])
     rows = []
@@ -38,6 +40,8 @@ def summarize(judged: Mapping[Row, Sequence[Judged]]) -> list[dict[str, Any]]:
             if row != ROWS[0]:
                 difference = paired_difference(hits, baseline[measure])
                 entry[measure]["difference"] = {**asdict(difference), "resolved": difference.resolved}
+        against = paired_difference(np.stack([one.found for one in judged[row]]), centred[None])
+        entry["against_centred"] = {**asdict(against), "resolved": against.resolved}
         best = [one.curve.max() for one in judged[row]]
         entry["oracle_gt_loc"] = {"mean": float(np.mean(best)), "seeds": [float(one) for one in best]}
         entry["oracle_threshold"] = [float(THRESHOLDS[one.curve.argmax()]) for one in judged[row]]
@@ -55,7 +59,7 @@ def summarize_trivial(boxes: Mapping[str, Tensor], truth: Truth, correct: np.nda
     """
 
     def judged(box: Tensor, family: Family) -> dict[str, float]:
-        found = (aligned_iou(box, truth.boxes, inclusive=family.inclusive) >= 0.5).numpy()
+        found = found_by(box, truth, family)
         return {"gt_loc": float(found.mean()), "top1_loc": float((found & correct).mean())}
 
     return {
@@ -63,6 +67,11 @@ def summarize_trivial(boxes: Mapping[str, Tensor], truth: Truth, correct: np.nda
         | {family: judged(box, one) for family, one in FAMILIES.items()}
         for name, box in boxes.items()
     }
+
+
+def found_by(box: Tensor, truth: Truth, family: Family) -> np.ndarray[Any, Any]:
+    """Say of each image, (N,) bool, whether one box (1, 4) for all finds the object."""
+    return (aligned_iou(box, truth.boxes, inclusive=family.inclusive) >= 0.5).numpy()
 
 
 def _measures(judged: Sequence[Judged]) -> dict[str, np.ndarray[Any, Any]]:

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastcam.ablation.features import Truth, feature_maps, pooled_features, read_truth
+from fastcam.ablation.features import feature_maps, pooled_features, read_truth
 from fastcam.ablation.heads import Choice, Schedule, choose_schedule, fit_head
-from fastcam.ablation.result import summarize, summarize_trivial
+from fastcam.ablation.result import found_by, summarize, summarize_trivial
 from fastcam.ablation.rows import FAMILIES, ROWS, Judged, Row, judge
-from fastcam.ablation.trivial import trivial_boxes
+from fastcam.ablation.trivial import CENTRED, trivial_boxes
 from fastcam.data import Geometry, Split
 from fastcam.models import NETWORKS
 from fastcam.pooling import GAP, TAP
@@ -98,6 +98,7 @@ def ablate(
             for (nwc, pas), one in by_row.items():
                 judged[name][Row(network.tap, nwc, pas)].append(one)
     baseline = np.stack([one.correct for one in next(iter(judged.values()))[ROWS[0]]])
+    trivial = trivial_boxes(size, read_truth(training, Geometry(size)))
     tap_threshold = NETWORKS[config.model].tap_threshold if config.tap_threshold is None else config.tap_threshold
     return {
         "model": config.model,
@@ -112,9 +113,11 @@ def ablate(
         "map_size": list(map_size),
         "remark": _remark(training),
         "schedule_choice": None if choice is None else _tried(choice),
-        "config": config.to_mapping(),
-        "trivial": summarize_trivial(trivial_boxes(size, _training_truth(training, Geometry(size))), truth, baseline),
-        "families": {name: summarize(rows) for name, rows in judged.items()},
+        "config": {**config.to_mapping(), "data": Path(config.data).name},
+        "trivial": summarize_trivial(trivial, truth, baseline),
+        "families": {
+            name: summarize(rows, found_by(trivial[CENTRED], truth, FAMILIES[name])) for name, rows in judged.items()
+        },
         "machine": f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, {_machine(engine)}",
         "seconds": time.perf_counter() - started,
     }
@@ -166,10 +169,6 @@ def _fine_tuned(config: TrainingConfig, engine: Fabric, out: Path, seeds: Sequen
             head = model.classifier.cpu()
             with torch.no_grad():
                 yield _Network(tap, maps, head.weight.detach(), head(model.pool(maps)))
-
-
-def _training_truth(training: Split, geometry: Geometry) -> Truth:
-    return read_truth(training, geometry)
 
 
 def _described(config: TrainingConfig, fine_tune: bool, choice: Choice | None) -> str:

@@ -7,9 +7,10 @@ from torch import Tensor
 
 from fastcam.ablation.features import Truth
 
-__all__ = ["trivial_boxes"]
+__all__ = ["CENTRED", "trivial_boxes"]
 
 _SIDE = 0.7
+CENTRED = f"centred box, side {_SIDE:g}"
 
 
 def trivial_boxes(size: tuple[int, int], training: Truth) -> dict[str, Tensor]:
@@ -29,6 +30,6 @@ def trivial_boxes(size: tuple[int, int], training: Truth) -> dict[str, Tensor]:
     centre = torch.tensor([width / 2, height / 2], dtype=torch.float64).repeat(2)
     return {
         "whole image": whole,
-        f"centred box, side {_SIDE:g}": centre + (whole - centre) * _SIDE,
+        CENTRED: centre + (whole - centre) * _SIDE,
         "mean training box (uses boxes)": training.boxes[:, 0].double().mean(dim=0, keepdim=True),
     }
