@@ -37,7 +37,7 @@ __all__ = [
     "tap",
 ]
 
-_ON_FIRST_USE = ("data", "evaluation", "metrics", "models")
+_ON_FIRST_USE = ("data", "evaluation", "metrics", "models", "training")
 
 
 def __getattr__(name: str) -> ModuleType:

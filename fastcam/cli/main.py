@@ -31,7 +31,7 @@ class _Group(click.Group):
         return command
 
 
-_LATER = {"evaluate": "fastcam.cli.evaluate"}
+_LATER = {name: f"fastcam.cli.{name}" for name in ("ablate", "evaluate", "train")}
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,0 +1,135 @@
+"""The ablation as a Markdown table and a plot."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fastcam.export import replacing
+
+__all__ = ["markdown", "write_plot"]
+
+_MEASURES = {"top1_cls": "Top-1 Cls", "gt_loc": "GT Loc", "top1_loc": "Top-1 Loc"}
+
+
+def markdown(result: Mapping[str, Any]) -> str:
+    """Lay a result of :func:`fastcam.ablation.run.ablate` out as Markdown."""
+    lines = [f"# Ablation: {result['model']} on {result['dataset']}", "", *_caption(result)]
+    for family, rows in result["families"].items():
+        lines += ["", f"## {family}", "", *_table(rows, result["trivial"], family)]
+    lines += ["", *_notes(result)]
+    return "\n".join([*lines, ""])
+
+
+def _caption(result: Mapping[str, Any]) -> list[str]:
+    seeds, images = result["seeds"], result["test_images"]
+    return [
+        f"{result['classes']} classes, {result['train_images']} training and {images} test images; "
+        f"{len(seeds)} seed{'s' * (len(seeds) != 1)}; {result['training']}. "
+        f"Maps are {result['map_size'][0]}x{result['map_size'][1]}, boxes are judged at "
+        f"{result['size'][0]}x{result['size'][1]} (whole image resized, IoU at least 0.5). "
+        f"TAP has threshold {result['tap_threshold']:g}. " + result["remark"],
+        "",
+        (
+            "Percent, mean ± standard deviation over seeds. In brackets the difference from the baseline and its 95% "
+            "interval (paired bootstrap over images); *n.r.*: not resolved, the interval holds 0. The oracle threshold "
+            "is chosen on the test boxes, in steps of 0.01: no method, an upper bound."
+        ),
+    ]
+
+
+def _table(rows: Sequence[Mapping[str, Any]], trivial: Mapping[str, Any], family: str) -> list[str]:
+    lines = [
+        "| TAP | NWC | PaS | Top-1 Cls | GT Loc | Top-1 Loc | GT Loc, oracle threshold |",
+        "|:-:|:-:|:-:|---|---|---|---|",
+    ]
+    for row in rows:
+        marks = ("✓" if on else "" for on in row["techniques"].values())
+        cells = (_cell(row[measure]) for measure in _MEASURES)
+        lines.append(f"| {' | '.join(marks)} | {' | '.join(cells)} | {100 * row['oracle_gt_loc']['mean']:.1f} |")
+    for name, values in trivial.items():
+        own = values[family]
+        lines.append(f"| {name} | | | | {100 * own['gt_loc']:.1f} | {100 * own['top1_loc']:.1f} | |")
+    return lines
+
+
+def _cell(values: Mapping[str, Any]) -> str:
+    text = f"{100 * values['mean']:.1f} ± {100 * values['std']:.1f}"
+    difference = values.get("difference")
+    if difference is None or not (difference["mean"] or difference["low"] or difference["high"]):
+        return text
+    mean, low, high = (f"{100 * difference[key]:+.1f}" for key in ("mean", "low", "high"))
+    return f"{text} ({mean}, {low} to {high}{'' if difference['resolved'] else ', *n.r.*'})"
+
+
+def _notes(result: Mapping[str, Any]) -> list[str]:
+    notes = ["Trivial predictors look at no image; their Top-1 Loc takes the baseline's classifier."]
+    for family, rows in result["families"].items():
+        worse = [row["name"] for row in rows if _hurts(row)]
+        unclear = [row["name"] for row in rows if "difference" in row["gt_loc"] and not _resolved(row)]
+        against = {key: f"{100 * rows[-1]['against_centred'][key]:+.1f}" for key in ("mean", "low", "high")}
+        notes.append(
+            f"{family}: GT Loc of {rows[-1]['name']} minus that of the centred box is {against['mean']} "
+            f"({against['low']} to {against['high']})."
+        )
+        if worse:
+            notes.append(f"{family}: GT Loc is lower than the baseline's with {', '.join(worse)}.")
+        if unclear:
+            notes.append(f"{family}: the images do not resolve the difference in GT Loc of {', '.join(unclear)}.")
+    choice = result.get("schedule_choice")
+    if choice:
+        tried = ", ".join(f"lr {one['lr']:g} x {one['epochs']}: {100 * one['accuracy']:.1f}" for one in choice)
+        notes.append(
+            "The schedule is the one with the best accuracy of the baseline's classifier on training images held out "
+            f"(five cuts of a fifth, in percent; lr x epochs): {tried}."
+        )
+    notes.append(f"{result['machine']}; {result['seconds']:.0f} s in all.")
+    return [line for note in notes for line in (note, "")][:-1]
+
+
+def _hurts(row: Mapping[str, Any]) -> bool:
+    return bool(row["gt_loc"].get("difference", {"high": 0})["high"] < 0)
+
+
+def _resolved(row: Mapping[str, Any]) -> bool:
+    return bool(row["gt_loc"]["difference"]["resolved"])
+
+
+def write_plot(path: str | os.PathLike[str], result: Mapping[str, Any]) -> None:
+    """Draw GT Loc and Top-1 Loc of every row and family, with the centred box as a line; PNG, SVG or PDF.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    try:
+        # Not pyplot: it would choose a window system, and keep every figure.
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError('the plot needs matplotlib: pip install "fastcam[training]"') from error
+    families = result["families"]
+    figure = Figure(figsize=(10, 3.4 * len(families)), layout="constrained")
+    for axes, (family, rows) in zip(figure.subplots(len(families), squeeze=False)[:, 0], families.items(), strict=True):
+        for number, measure in enumerate(("gt_loc", "top1_loc")):
+            places = [place + 0.4 * (number - 0.5) for place in range(len(rows))]
+            means, stds = ([100 * row[measure][key] for row in rows] for key in ("mean", "std"))
+            bars = axes.bar(places, means, 0.38, yerr=stds, capsize=2, label=_MEASURES[measure])
+            axes.bar_label(bars, fmt="%.0f", fontsize=8)
+        axes.plot(
+            range(len(rows)),
+            [100 * row["oracle_gt_loc"]["mean"] for row in rows],
+            "k_",
+            markersize=18,
+            label="GT Loc, oracle threshold",
+        )
+        for (name, values), style in zip(result["trivial"].items(), (":", "--", "-."), strict=True):
+            axes.axhline(100 * values[family]["gt_loc"], color="grey", linestyle=style, linewidth=1, label=name)
+        axes.set_xticks(range(len(rows)), [row["name"].replace(" + ", "\n+ ") for row in rows], fontsize=8)
+        axes.set(title=family, ylabel="%", ylim=(0, 100))
+    figure.axes[0].legend(fontsize=7, ncols=3, loc="upper left")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=Path(path).suffix.removeprefix("."), dpi=120)
+    with replacing(path) as file:
+        file.write(buffer.getbuffer())

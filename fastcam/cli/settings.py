@@ -1,0 +1,95 @@
+"""Every setting of a training as an option of the command line, and a file beneath them."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import click
+
+from fastcam.training.config import ConfigError, TrainingConfig, read_config
+
+__all__ = ["settings_from", "settings_options"]
+
+
+def settings_options(*, without: tuple[str, ...] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an argument CONFIG and one option for each setting; None means: not given.
+
+    Args:
+        without: settings that the command takes in another way.
+    """
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        hints, helps = typing.get_type_hints(TrainingConfig), _helps()
+        for one in reversed(fields(TrainingConfig)):
+            if one.name not in without:
+                command = _option(one.name, hints[one.name], f"{helps[one.name]} {_default(one)}".strip())(command)
+        file = click.Path(dir_okay=False, path_type=Path)
+        return click.argument("file", required=False, metavar="[CONFIG]", type=file)(command)
+
+    return add
+
+
+def settings_from(file: Path | None, given: Mapping[str, Any], **defaults: Any) -> TrainingConfig:  # noqa: ANN401
+    """Put the settings together: options over the file over the defaults.
+
+    Raises:
+        ConfigError: a setting that cannot be met, or broken syntax; of what the file says, its name.
+    """
+    values = {} if file is None else read_config(file)
+    chosen = {name: value for name, value in given.items() if value is not None and value != ()}
+    for name in ("model_options", "method_options"):
+        if name in chosen:
+            chosen[name] = {**values.get(name, {}), **dict(map(_pair, chosen[name]))}
+    if "data" not in values and "data" not in chosen:
+        raise ConfigError('data is missing: --data FOLDER, or "synthetic" for the benchmark that comes with fastcam')
+    return TrainingConfig.from_mapping({**defaults, **values, **chosen})
+
+
+def _option(name: str, hint: Any, text: str) -> Callable[..., Any]:  # noqa: ANN401
+    flag = "--" + name.replace("_", "-")
+    arguments = get_args(hint)
+    if type(None) in arguments:
+        hint = arguments[0]
+    if get_origin(hint) is dict:
+        return click.option(flag[:-1], name, multiple=True, metavar="NAME=VALUE", help=text)
+    if hint is bool:
+        return click.option(f"{flag}/--no-{name.replace('_', '-')}", name, default=None, help=text)
+    if get_origin(hint) is Literal:
+        return click.option(flag, name, type=click.Choice(get_args(hint)), help=text)
+    return click.option(flag, name, type=hint, help=text)
+
+
+def _default(field: Any) -> str:  # noqa: ANN401
+    value = field.default
+    return f"[default: {value}]" if isinstance(value, (int, float, str)) and not isinstance(value, bool) else ""
+
+
+def _helps() -> dict[str, str]:
+    """Take what each setting means from the one place where it is written."""
+    text = (inspect.getdoc(TrainingConfig) or "").partition("Attributes:\n")[2].partition("\n\n")[0]
+    found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", text, flags=re.MULTILINE)
+    return {
+        name: re.sub(r":\w+:`[\w.]*\.(\w+)`", r"\1", " ".join(words.split())).replace("``", "") for name, words in found
+    }
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    """Read NAME=VALUE; a value that is a number, true or false becomes one."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise ConfigError(f"expected NAME=VALUE, got {text!r}")
+    words = {"true": True, "false": False}
+    if value.lower() in words:
+        return name, words[value.lower()]
+    for kind in (int, float):
+        try:
+            return name, kind(value)
+        except ValueError:
+            continue
+    return name, value

@@ -1,0 +1,104 @@
+"""``fastcam train``: a classifier to localize with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fastcam.cli.settings import settings_from, settings_options
+from fastcam.cli.terminal import say
+from fastcam.export import write_json
+from fastcam.protocol import NAMED
+
+__all__ = ["said_errors", "train"]
+
+
+@click.command()
+@settings_options()
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for last.pt, history.csv, results.json; made if it is not there.",
+)
+@click.option("--resume", is_flag=True, help="Go on from last.pt in --out, if it is there.")
+@click.option("--tensorboard", is_flag=True, help="Also log to tensorboard/ in --out.")
+@click.option("--test/--no-test", default=True, help="End with the test images and their boxes, read only then.")
+@click.option("--protocol", type=click.Choice(list(NAMED)), default="paper", show_default=True, help="Of the test.")
+@click.option("--device", default="auto", show_default=True, metavar="DEVICE", help="cpu, cuda, or auto.")
+def train(
+    file: Path | None,
+    out: Path,
+    resume: bool,
+    tensorboard: bool,
+    test: bool,
+    protocol: str,
+    device: str,
+    **settings: Any,  # noqa: ANN401
+) -> None:
+    """Train a classifier to localize with; CONFIG is a TOML or YAML file, options take precedence over it.
+
+    After every epoch last.pt and history.csv in --out are replaced whole: what is cut off loses one epoch and goes on
+    with --resume. The accuracy of each epoch is that of training images held out. Several processes, on one machine
+    or many: torchrun --nproc-per-node 2 --no-python fastcam train ...; the batch size is that of all together.
+    """
+    with said_errors(out):
+        # Not at the top: they bring the engine, which the other commands can do without.
+        from fastcam.training.data import read_part
+        from fastcam.training.engine import start_engine
+        from fastcam.training.final import final_pass
+        from fastcam.training.loop import train as run
+
+        config = settings_from(file, settings)
+        engine = start_engine(config.precision, device)
+        trained = run(config, out, engine, resume=resume, tensorboard=tensorboard)
+        last = trained.history[trained.epoch - 1]
+        results: dict[str, Any] = {"checkpoint": trained.checkpoint.name, **last}
+        if test:
+            split = read_part(config.data, "test", out=out, images=config.images)
+            judged = final_pass(
+                trained,
+                split,
+                engine,
+                crop=config.crop,
+                batch_size=config.batch_size,
+                workers=config.workers,
+                protocol=NAMED[protocol],
+            )
+            results |= {"protocol": protocol, "test": judged}
+        if engine.is_global_zero:
+            write_json(out / "results.json", results)
+            held = (
+                "" if last["held_out_top1"] is None else f", {100 * last['held_out_top1']:.1f}% right of those held out"
+            )
+            say(f"epoch {trained.epoch}: training loss {last['train_loss']:.4f}{held}; {trained.checkpoint}")
+            if test:
+                names = {"top1_cls": "Top-1 Cls", "gt_loc": "GT Loc", "top1_loc": "Top-1 Loc"}
+                say("test: " + ", ".join(f"{names[name]} {100 * value:.1f}%" for name, value in judged.items()))
+
+
+@contextmanager
+def said_errors(out: Path) -> Iterator[None]:
+    """Turn the errors of a training into a message and an exit status."""
+    from fastcam.data import DataError
+    from fastcam.images import PictureError
+
+    try:
+        from fastcam.training.loop import TrainingError
+    except ImportError as error:
+        raise click.ClickException(str(error)) from error
+    try:
+        yield
+    # ValueError: of settings and checkpoints, and of data sets without boxes.
+    except (ValueError, DataError, PictureError, TrainingError, ImportError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        kept = (
+            f"{out} keeps the finished epochs; go on with --resume" if (out / "last.pt").exists() else "nothing is kept"
+        )
+        say(f"stopped; {kept}", error=True)
+        raise

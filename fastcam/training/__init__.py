@@ -1,0 +1,42 @@
+"""Training: the loop, its configuration, and the methods of the field."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastcam.training.checkpoint import CheckpointError, read_checkpoint
+    from fastcam.training.config import ConfigError, TrainingConfig, read_config
+    from fastcam.training.engine import start_engine
+    from fastcam.training.final import final_pass
+    from fastcam.training.loop import Trained, TrainingError, train
+
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "Trained",
+    "TrainingConfig",
+    "TrainingError",
+    "final_pass",
+    "read_checkpoint",
+    "read_config",
+    "start_engine",
+    "train",
+]
+
+# The command line reads the configuration for its options; the engine loads when something is trained.
+_PLACES = {
+    "checkpoint": ("CheckpointError", "read_checkpoint"),
+    "config": ("ConfigError", "TrainingConfig", "read_config"),
+    "engine": ("start_engine",),
+    "final": ("final_pass",),
+    "loop": ("Trained", "TrainingError", "train"),
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    for module, names in _PLACES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"fastcam.training.{module}"), name)
+    raise AttributeError(f"module 'fastcam.training' has no attribute {name!r}")

@@ -1,0 +1,151 @@
+"""Batches for training: pictures decoded in workers, augmented on the device a batch at a time.
+
+What a batch holds and how it is cropped depends on the seed, the epoch and the batch's number alone: any number of
+processes, of workers and of parts sees the same images, each its slice of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from fastcam.data import Geometry, Record
+from fastcam.models import Preprocessing
+
+__all__ = ["Augmentation", "Order", "Pictures", "mixed_seed", "normalized", "usable_workers"]
+
+
+def mixed_seed(*numbers: int) -> int:
+    """Mix whole numbers into one seed below 2**63; neighbouring ones give unrelated seeds."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def usable_workers(wanted: int) -> int:
+    """Return how many processes are to decode: no more than there are cores for this one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(wanted, cores)
+
+
+class Pictures(Dataset[tuple[Tensor, int]]):
+    """Pictures of a data set as tensors of one size.
+
+    Args:
+        records: which.
+        geometry: the size they come to.
+
+    An item is (3, h, w) uint8, RGB, and the label.
+    """
+
+    def __init__(self, records: Sequence[Record], geometry: Geometry) -> None:
+        self._records = records
+        self._geometry = geometry
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, number: int) -> tuple[Tensor, int]:
+        record = self._records[number]
+        return torch.from_numpy(self._geometry.picture(record.read()).copy()).permute(2, 0, 1), record.label
+
+
+class Order(Sampler[list[int]]):
+    """The order of one process: for each part of each batch, the numbers of its images.
+
+    Every epoch is a new permutation; images that do not fill a last batch wait for the next epoch.
+
+    Args:
+        count: images in all.
+        batch_size: images a step, in all processes together.
+        parts: that a process computes its share in.
+        rank: this process.
+        processes: how many there are.
+        seed: settles the permutations.
+
+    Raises:
+        ValueError: a batch that cannot be shared equally, or more of it than images.
+    """
+
+    def __init__(self, count: int, batch_size: int, *, parts: int, rank: int, processes: int, seed: int) -> None:
+        if batch_size % (parts * processes):
+            raise ValueError(
+                f"batch_size must be a multiple of accumulate={parts} x {processes} "
+                f"process{'es' * (processes > 1)}, got {batch_size}"
+            )
+        if batch_size > count:
+            raise ValueError(f"batch_size must be at most the {count} training images, got {batch_size}")
+        self.steps = count // batch_size
+        self.epoch = 0
+        self._count, self._batch_size, self._seed = count, batch_size, seed
+        self._share = batch_size // processes
+        self._first = rank * self._share
+        self._part = self._share // parts
+
+    def __len__(self) -> int:
+        return self.steps * (self._share // self._part)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = np.random.default_rng(mixed_seed(self._seed, self.epoch, 0)).permutation(self._count).tolist()
+        for step in range(self.steps):
+            start = step * self._batch_size + self._first
+            for first in range(start, start + self._share, self._part):
+                yield order[first : first + self._part]
+
+    def slice_of(self, number: int) -> tuple[int, slice]:
+        """Return which step the process's part ``number`` belongs to, and what part of the step's batch it is."""
+        step, part = divmod(number, self._share // self._part)
+        first = self._first + part * self._part
+        return step, slice(first, first + self._part)
+
+    def draws(self, step: int) -> Callable[[int, int], NDArray[Any]]:
+        """Return a function (low, high) that draws whole numbers for all images of a step's batch."""
+        draw = np.random.default_rng(mixed_seed(self._seed, self.epoch, 1, step))
+        return lambda low, high: draw.integers(low, high, self._batch_size)
+
+
+class Augmentation:
+    """Random crops and mirror images of a batch, by one gather on its device.
+
+    Args:
+        crop: side of the crop in pixels.
+        flip: mirror half of the images.
+        preprocessing: mean and deviation to normalize with.
+
+    Example:
+        >>> order = Order(4, 2, parts=1, rank=0, processes=1, seed=0)
+        >>> Augmentation(8, True, Preprocessing())(torch.zeros(2, 3, 10, 10, dtype=torch.uint8), order, 0).shape
+        torch.Size([2, 3, 8, 8])
+    """
+
+    def __init__(self, crop: int, flip: bool, preprocessing: Preprocessing) -> None:
+        self._crop, self._flip, self._preprocessing = crop, flip, preprocessing
+
+    def __call__(self, images: Tensor, order: Order, number: int) -> Tensor:
+        """Turn the process's part ``number``, (N, 3, h, w) uint8, into (N, 3, crop, crop) float32, normalized."""
+        step, own = order.slice_of(number)
+        draw = order.draws(step)
+        height, width = images.shape[2:]
+        # One draw after the other, always: what is drawn for an image does not depend on the options.
+        tops, lefts, mirrored = draw(0, height - self._crop + 1), draw(0, width - self._crop + 1), draw(0, 2)
+        across = np.arange(self._crop)
+        xs = np.where(mirrored[own, None] & self._flip, across[::-1], across) + lefts[own, None]
+        ys = across + tops[own, None]
+        x, y = (torch.from_numpy(places).to(images.device) for places in (xs, ys))
+        row = torch.arange(len(images), device=images.device)
+        # Indexing (N, h, w, 3) keeps a pixel's channels together: the result is channels last, as convolutions like it.
+        cropped = images.permute(0, 2, 3, 1)[row[:, None, None], y[:, :, None], x[:, None, :]]
+        return normalized(cropped.permute(0, 3, 1, 2), self._preprocessing)
+
+
+def normalized(images: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """Turn (N, 3, h, w) uint8 into float32 with the mean at 0."""
+    mean, std = (
+        torch.tensor(values, device=images.device)[:, None, None] for values in (preprocessing.mean, preprocessing.std)
+    )
+    return (images / 255 - mean) / std

@@ -1,0 +1,51 @@
+"""The data set that a training names: its parts, read when they are needed and not before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from fastcam.data import Split, read_cub, read_metadata
+from fastcam.data.synthetic import write_synthetic
+from fastcam.training.config import ConfigError
+
+__all__ = ["SYNTHETIC", "read_part"]
+
+SYNTHETIC = "synthetic"
+
+
+def read_part(data: str, part: Literal["train", "test"], *, out: Path, images: str | None = None) -> Split:
+    """Read one part of a data set; nothing of the other.
+
+    Args:
+        data: a folder in the layout of CUB-200-2011 (``images.txt`` and so on), a metadata folder of wsolevaluation
+            (``train/image_ids.txt`` and so on), or ``"synthetic"``: the benchmark that comes with the library.
+        part: which.
+        out: where ``"synthetic"`` is written, below ``synthetic/``, if it is not there.
+        images: the folder that the paths of a metadata folder are below.
+
+    Returns:
+        The :class:`fastcam.data.Split`, with at least one image.
+
+    Raises:
+        ConfigError: no such folder, or one without a data set.
+        DataError: a missing or malformed file; named with its line.
+        PictureError: a picture that cannot be read.
+    """
+    folder = out / SYNTHETIC if data == SYNTHETIC else Path(data)
+    if data == SYNTHETIC:
+        write_synthetic(folder)
+    if not folder.is_dir():
+        raise ConfigError(f"data: {data!r} is no folder; expected one with a data set, or {SYNTHETIC!r}")
+    if (folder / "images.txt").is_file():
+        split = read_cub(folder, part)
+    elif any(folder.glob("**/image_ids.txt")):
+        split = read_metadata(folder, part, images=images)
+    else:
+        raise ConfigError(
+            f"data: {data!r} has neither images.txt, as CUB-200-2011, nor {part}/image_ids.txt, as the metadata of "
+            "wsolevaluation"
+        )
+    if not len(split):
+        raise ConfigError(f"data: {data!r} has no images to {part}")
+    return split

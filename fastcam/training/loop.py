@@ -1,0 +1,369 @@
+"""The training loop: :func:`train`."""
+
+from __future__ import annotations
+
+import errno
+import math
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from fastcam.data import Geometry, Split
+from fastcam.images import PictureError
+from fastcam.models import Classifier
+from fastcam.training.batches import Augmentation, Order, Pictures, mixed_seed, normalized, usable_workers
+from fastcam.training.build import build
+from fastcam.training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
+from fastcam.training.config import ConfigError, TrainingConfig
+from fastcam.training.data import read_part
+from fastcam.training.engine import Fabric
+from fastcam.training.journal import write_history, write_tensorboard
+from fastcam.training.methods import Method
+from fastcam.training.splits import stratified
+
+__all__ = ["Trained", "TrainingError", "train"]
+
+_LAST, _BEST = "last.pt", "best.pt"
+_CHECK_EVERY = 20  # steps between two looks at the loss on a GPU, each of which waits for it
+
+
+class TrainingError(RuntimeError):
+    """A training that cannot go on; the message says why, and what of it is kept."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training.
+
+    Attributes:
+        model: with the weights of the epoch that ``select`` chose, in eval mode, on the engine's device.
+        method: likewise.
+        epoch: that epoch, from 1.
+        history: of each epoch, the columns of :data:`fastcam.training.journal.EPOCH_COLUMNS`.
+        classes: names, by label.
+        checkpoint: the file with these weights.
+    """
+
+    model: Classifier
+    method: Method
+    epoch: int
+    history: list[dict[str, float | None]]
+    classes: tuple[str, ...]
+    checkpoint: Path
+
+
+class _Trainee(nn.Module):
+    """Model and method as one module with one ``forward``, which is what averages gradients over processes."""
+
+    def __init__(self, model: Classifier, method: Method) -> None:
+        super().__init__()
+        self.model, self.method = model, method
+
+    def forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        outcome = self.method(self.model, images, labels)
+        return outcome.loss, outcome.logits
+
+
+def train(
+    config: TrainingConfig,
+    out: Path,
+    engine: Fabric,
+    *,
+    resume: bool = False,
+    tensorboard: bool = False,
+    data_root: Path | None = None,
+) -> Trained:
+    """Train a network; after every epoch the checkpoint and the history in ``out`` are replaced.
+
+    A training that was cut off loses the epoch it was in. One that goes on from its checkpoint ends, on a CPU, with
+    the same weights bit for bit.
+
+    Args:
+        config: what and how.
+        out: folder for ``last.pt``, ``best.pt`` (with ``select="best"``), ``history.csv`` and ``tensorboard/``.
+        engine: where; see :func:`fastcam.training.engine.start_engine`.
+        resume: go on from ``out/last.pt``, if it is there.
+        tensorboard: write ``tensorboard/`` too.
+        data_root: where the synthetic benchmark is, or is written; None: ``out``.
+
+    Returns:
+        :class:`Trained`.
+
+    Raises:
+        ConfigError: a choice that cannot be met.
+        CheckpointError: ``out/last.pt`` is there without ``resume``, or is of another training.
+        TrainingError: the loss is no longer a number, or a file cannot be written.
+        DataError: the data set is malformed.
+    """
+    with _first(engine):
+        out.mkdir(parents=True, exist_ok=True)
+        split = read_part(config.data, "train", out=data_root or out, images=config.images)
+    torch.manual_seed(mixed_seed(config.seed, 0))
+    model, method = build(config, len(split.classes))
+    run = _Run(config, out, engine, split, _Trainee(model, method), tensorboard)
+    if (out / _LAST).exists():
+        if not resume:
+            raise CheckpointError(f"{out / _LAST} is there already: resume it, or train into another folder")
+        run.restore()
+    while run.epoch < config.epochs:
+        run.one_epoch()
+    return run.finish()
+
+
+class _Run:
+    """The state of one training."""
+
+    def __init__(
+        self, config: TrainingConfig, out: Path, engine: Fabric, split: Split, trainee: _Trainee, tensorboard: bool
+    ) -> None:
+        self.config, self.out, self.engine, self.split = config, out, engine, split
+        self.trainee, self.tensorboard = trainee, tensorboard
+        self.epoch = 0
+        self.history: list[dict[str, float | None]] = []
+        kept, held = stratified([record.label for record in split], config.hold_out, seed=config.seed)
+        whole = Geometry((config.resize, config.resize))
+        records = [split[number] for number in kept]
+        # Each process looks at its share of the images held out.
+        judged = [split[number] for number in held[engine.global_rank :: engine.world_size]]
+        try:
+            self.order = Order(
+                len(records),
+                config.batch_size,
+                parts=config.accumulate,
+                rank=engine.global_rank,
+                processes=engine.world_size,
+                seed=config.seed,
+            )
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        self.loader = self._loader(Pictures(records, whole), batch_sampler=self.order)
+        self.held_out = self._loader(
+            Pictures(judged, Geometry((config.crop, config.crop))), batch_size=config.batch_size
+        )
+        self.any_held_out = bool(held)
+        preprocessing = trainee.model.preprocessing
+        self.augment = Augmentation(config.crop, config.flip, preprocessing)
+        if config.freeze_norm:
+            for layer in trainee.modules():
+                if isinstance(layer, _NormBase):
+                    layer.requires_grad_(False)
+        # As the batches are: convolutions are faster so, and gradients have the parameters' layout.
+        trainee.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = _optimizer(trainee, config)
+        self.wrapped, self.stepper = engine.setup(trainee, self.optimizer)
+
+    def one_epoch(self) -> None:
+        """Train for an epoch, look at the images held out, and save."""
+        config, engine, started = self.config, self.engine, time.perf_counter()
+        # All that the epoch draws follows from this: a resumed epoch draws the same.
+        torch.manual_seed(mixed_seed(config.seed, 1, self.epoch, engine.global_rank))
+        self.order.epoch = self.epoch
+        rate = config.learning_rate(self.epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["ratio"]
+        sums = self._train(rate)
+        images = self.order.steps * config.batch_size
+        speed = images / (time.perf_counter() - started)
+        loss, right, count = self._summed(sums)
+        self._check(loss, self.order.steps)
+        entry = {"epoch": self.epoch + 1, "lr": rate, "train_loss": loss / count, "train_top1": right / count}
+        self.history.append({**entry, **self._judge(), "images_per_second": speed})
+        self.epoch += 1
+        self._save()
+
+    def restore(self) -> None:
+        """Go on from the last checkpoint."""
+        content = _matching(self.out / _LAST, self.config, self.split.classes)
+        self.trainee.model.load_state_dict(content["state_dict"])
+        self.trainee.method.load_state_dict(content["method_state"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.epoch, self.history = content["epoch"], content["history"]
+
+    def finish(self) -> Trained:
+        """Return the model with the weights of the epoch chosen."""
+        path = self.out / (_BEST if self.config.select == "best" else _LAST)
+        content = read_checkpoint(path)
+        model, method = self.trainee.model, self.trainee.method
+        model.load_state_dict(content["state_dict"])
+        method.load_state_dict(content["method_state"])
+        self.trainee.eval()
+        return Trained(model, method, content["epoch"], self.history, self.split.classes, path)
+
+    def _train(self, rate: float) -> Tensor:
+        """Take every step of the epoch; return the sums of loss and hits, and the number of images."""
+        config, engine = self.config, self.engine
+        self.trainee.train()
+        if config.freeze_norm:
+            for layer in self.trainee.modules():
+                if isinstance(layer, _NormBase):
+                    layer.eval()
+        sums = torch.zeros(3, dtype=torch.float64, device=engine.device)
+        progress = tqdm(
+            total=self.order.steps,
+            desc=f"epoch {self.epoch + 1}/{config.epochs}",
+            unit="step",
+            # None: on a terminal alone.
+            disable=None if engine.is_global_zero else True,
+            file=sys.stderr,
+            leave=False,
+        )
+        with progress, _plain_picture_errors():
+            for number, (pixels, labels) in enumerate(self.loader):
+                images = self.augment(self._moved(pixels), self.order, number)
+                labels = self._moved(labels)
+                last_part = (number + 1) % config.accumulate == 0
+                with nullcontext() if last_part else engine.no_backward_sync(self.wrapped):
+                    loss, logits = self.wrapped(images, labels)
+                    engine.backward(loss / config.accumulate)
+                right = (logits.detach().argmax(dim=1) == labels).sum()
+                sums += torch.stack((loss.detach() * len(labels), right, right.new_tensor(len(labels)))).double()
+                step = number // config.accumulate + 1
+                if engine.device.type == "cpu" or step % _CHECK_EVERY == 0:
+                    self._check(sums[0].item(), step)
+                if last_part:
+                    self.stepper.step()
+                    self.stepper.zero_grad()
+                    progress.update()
+                    if engine.device.type == "cpu" or step % _CHECK_EVERY == 0:
+                        progress.set_postfix(loss=f"{sums[0].item() / sums[2].item():.3f}", lr=f"{rate:g}")
+        return sums
+
+    def _judge(self) -> dict[str, float | None]:
+        """Return loss and accuracy on the images held out, of all processes."""
+        if not self.any_held_out:
+            return {"held_out_loss": None, "held_out_top1": None}
+        self.trainee.eval()
+        model = self.trainee.model
+        sums = torch.zeros(3, dtype=torch.float64, device=self.engine.device)
+        with torch.no_grad(), _plain_picture_errors():
+            for pixels, labels in self.held_out:
+                labels = self._moved(labels)
+                with self.engine.autocast():
+                    logits = model(normalized(self._moved(pixels), model.preprocessing)).float()
+                loss = nn.functional.cross_entropy(logits, labels, reduction="sum")
+                right = (logits.argmax(dim=1) == labels).sum()
+                sums += torch.stack((loss, right, right.new_tensor(len(labels)))).double()
+        total, hits, count = self._summed(sums)
+        self._check(total, self.order.steps)
+        return {"held_out_loss": total / count, "held_out_top1": hits / count}
+
+    def _save(self) -> None:
+        content = {
+            "state_dict": self.trainee.model.state_dict(),
+            "method_state": self.trainee.method.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "epoch": self.epoch,
+            "history": self.history,
+            "config": self.config.to_mapping(),
+            "classes": list(self.split.classes),
+        }
+        if self.engine.is_global_zero:
+            with _spoken_disk_errors(self.out, self.epoch):
+                write_checkpoint(self.out / _LAST, content)
+                if self.config.select == "best" and self._is_best():
+                    write_checkpoint(self.out / _BEST, content)
+                write_history(self.out / "history.csv", self.history)
+                if self.tensorboard:
+                    write_tensorboard(self.out / "tensorboard", self.history)
+        self.engine.barrier()
+
+    def _is_best(self) -> bool:
+        *before, now = (entry["held_out_top1"] or 0.0 for entry in self.history)
+        return all(now > other for other in before)
+
+    def _check(self, loss: float, step: int) -> None:
+        if math.isfinite(loss):
+            return
+        kept = f"{self.out / _LAST} holds epoch {self.epoch}" if self.epoch else "no epoch was finished"
+        raise TrainingError(
+            f"the loss is {loss} in epoch {self.epoch + 1}, step {step} of {self.order.steps}; {kept}. "
+            "Try a lower lr or classifier_ratio"
+        )
+
+    def _summed(self, sums: Tensor) -> list[float]:
+        """Add up what all processes counted."""
+        total = self.engine.all_reduce(sums, reduce_op="sum")
+        assert isinstance(total, Tensor)
+        return total.tolist()
+
+    def _moved(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.engine.device, non_blocking=True)
+
+    def _loader(self, pictures: Pictures, **batches: Any) -> DataLoader[tuple[Tensor, int]]:  # noqa: ANN401
+        workers = usable_workers(self.config.workers)
+        return DataLoader(
+            pictures,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=self.engine.device.type == "cuda",
+            **batches,
+        )
+
+
+def _optimizer(trainee: _Trainee, config: TrainingConfig) -> torch.optim.SGD:
+    """SGD with Nesterov's momentum; the last layer and a method's own branches learn faster than the backbone."""
+    head = [*trainee.model.classifier.parameters(), *trainee.method.parameters()]
+    known = set(map(id, head))
+    backbone = [one for one in trainee.parameters() if id(one) not in known and one.requires_grad]
+    groups = [{"params": backbone, "ratio": 1.0}, {"params": head, "ratio": config.classifier_ratio}]
+    return torch.optim.SGD(
+        [group for group in groups if group["params"]],
+        lr=config.lr,
+        momentum=config.momentum,
+        nesterov=config.momentum > 0,
+        weight_decay=config.weight_decay,
+    )
+
+
+def _matching(path: Path, config: TrainingConfig, classes: tuple[str, ...]) -> dict[str, Any]:
+    """Read a checkpoint and see that it is of this training; only its length, logging and loading may differ."""
+    content = read_checkpoint(path)
+    before, now = content["config"], config.to_mapping()
+    free = {"epochs", "workers", "data", "images", "weights", "new_classifier"}
+    changed = [
+        f"{name}={before.get(name)!r} (now {value!r})"
+        for name, value in now.items()
+        if name not in free and before.get(name) != value
+    ]
+    if content["classes"] != list(classes):
+        changed.append(f"{len(content['classes'])} classes (now {len(classes)}, or others)")
+    if changed:
+        raise CheckpointError(f"{path} is of another training: {', '.join(changed)}")
+    return content
+
+
+@contextmanager
+def _first(engine: Fabric) -> Iterator[None]:
+    """Let the first process of each machine go ahead, with what only one can do: writing files that all read."""
+    with engine.rank_zero_first(local=True):
+        yield
+
+
+@contextmanager
+def _spoken_disk_errors(out: Path, epoch: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = "no space left on the disk" if error.errno == errno.ENOSPC else str(error)
+        last = out / _LAST
+        kept = f"{last} is whole, and resumes" if last.exists() else "no checkpoint was written before"
+        raise TrainingError(f"epoch {epoch} could not be saved to {out}: {reason}; {kept}") from error
+
+
+@contextmanager
+def _plain_picture_errors() -> Iterator[None]:
+    """Take the traceback off the message of an error that comes from a worker."""
+    try:
+        yield
+    except PictureError as error:
+        raise PictureError(str(error).strip().splitlines()[-1].removeprefix("fastcam.images.PictureError: ")) from None

@@ -1,0 +1,110 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from fastcam.ablation import ablate, markdown, write_plot
+from fastcam.ablation.features import Truth
+from fastcam.ablation.heads import Schedule
+from fastcam.ablation.trivial import trivial_boxes
+from fastcam.data.synthetic import write_synthetic
+from fastcam.training import ConfigError, TrainingConfig, start_engine
+
+CUB = Path(__file__).resolve().parents[3] / "shared" / "data" / "CUB_200_2011_first10"
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return start_engine(device="cpu")
+
+
+@pytest.fixture
+def config(tmp_path):
+    write_synthetic(tmp_path / "birds", train=32, test=12, classes=2, size=32)
+    return TrainingConfig(
+        data=str(tmp_path / "birds"),
+        model="vgg16",
+        model_options={"width": 1 / 16},
+        epochs=1,
+        batch_size=16,
+        resize=36,
+        crop=32,
+        workers=0,
+    )
+
+
+def check(result):
+    json.dumps(result, allow_nan=False)
+    assert set(result["families"]) == {"PAPER/VANILLA", "AUTHORS"}
+    for rows in result["families"].values():
+        assert len(rows) == 8
+        for row in rows:
+            assert all(len(row[measure]["seeds"]) == 2 for measure in ("top1_cls", "gt_loc", "top1_loc"))
+            assert row["oracle_gt_loc"]["mean"] >= row["gt_loc"]["mean"] - 1e-9
+            assert row["top1_loc"]["mean"] <= min(row["top1_cls"]["mean"], row["gt_loc"]["mean"])
+        # Clamping and thresholding act after training: the classifier is the pooling's.
+        for row in rows:
+            same = [other for other in rows if other["techniques"]["tap"] == row["techniques"]["tap"]]
+            assert all(other["top1_cls"]["seeds"] == row["top1_cls"]["seeds"] for other in same)
+    text = markdown(result)
+    assert text.count("| ✓ | ✓ | ✓ |") == 2
+    assert text.count("centred box, side 0.7") >= 2
+
+
+def test_cached(config, engine, tmp_path):
+    schedules = [Schedule(0.01, 2), Schedule(0.1, 2)]
+    result = ablate(config, engine, tmp_path / "out", seeds=range(2), schedules=schedules)
+    check(result)
+    assert [one["lr"] for one in result["schedule_choice"]] == [0.01, 0.1]
+    for name in ("a.png", "a.svg"):
+        write_plot(tmp_path / name, result)
+        assert (tmp_path / name).stat().st_size > 10_000
+
+
+def test_fine_tuned_and_resumed(config, engine, tmp_path):
+    out = tmp_path / "out"
+    result = ablate(config, engine, out, seeds=range(2), fine_tune=True)
+    check(result)
+    assert {path.name for path in out.iterdir()} == {"gap-0", "tap-0", "gap-1", "tap-1"}
+    written = {path: path.stat().st_mtime_ns for path in out.rglob("last.pt")}
+    again = ablate(config, engine, out, seeds=range(2), fine_tune=True)
+    assert again["families"] == result["families"]
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("last.pt")} == written
+
+
+def test_methods_with_another_map(config, engine, tmp_path):
+    from dataclasses import replace
+
+    with pytest.raises(ConfigError, match="the rows are those of a single class activation map"):
+        ablate(replace(config, method="acol"), engine, tmp_path / "out")
+
+
+def test_trivial_boxes():
+    truth = Truth(torch.zeros(2), torch.tensor([[[0.0, 0, 10, 20]], [[20, 10, 30, 40]]]))
+    boxes = {name: box[0].tolist() for name, box in trivial_boxes((100, 200), truth).items()}
+    assert boxes["whole image"] == [0, 0, 200, 100]
+    assert boxes["centred box, side 0.7"] == pytest.approx([30, 15, 170, 85])
+    assert boxes["mean training box (uses boxes)"] == [10, 5, 20, 30]
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not CUB.is_dir(), reason=f"{CUB} is not there")
+def test_real_birds(engine, tmp_path):
+    config = TrainingConfig(
+        data=str(CUB),
+        model="efficientnet-lite0",
+        weights="imagenet",
+        model_options={"last_stride": 1},
+        tap_threshold=0.0,
+    )
+    result = ablate(config, engine, tmp_path, seeds=range(5))
+    rows = result["families"]["PAPER/VANILLA"]
+    baseline, everything = rows[0], rows[-1]
+    centred = result["trivial"]["centred box, side 0.7"]["PAPER/VANILLA"]["gt_loc"]
+    assert centred == pytest.approx(0.609, abs=0.001)
+    assert everything["gt_loc"]["mean"] >= 0.68
+    assert everything["gt_loc"]["mean"] >= baseline["gt_loc"]["mean"] + 0.15
+    assert everything["gt_loc"]["mean"] >= centred + 0.05
+    assert everything["top1_loc"]["mean"] >= baseline["top1_loc"]["mean"] + 0.10
+    assert everything["gt_loc"]["difference"]["resolved"]

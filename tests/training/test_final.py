@@ -1,0 +1,34 @@
+import pytest
+import torch
+
+import fastcam
+from fastcam.data import Geometry, read_cub
+from fastcam.training import final_pass, train
+
+
+def test_the_numbers_by_hand(config, birds, engine, tmp_path):
+    trained = train(config(model="resnet50", epochs=3), tmp_path, engine)
+    split = read_cub(birds, "test")
+    judged = final_pass(trained, split, engine, crop=32, batch_size=5)
+    model, geometry = trained.model, Geometry((32, 32))
+    right = found = both = 0
+    for record in split:
+        pixels = torch.from_numpy(record.read().copy()).permute(2, 0, 1) / 255
+        mean, std = (
+            torch.tensor(values)[:, None, None] for values in (model.preprocessing.mean, model.preprocessing.std)
+        )
+        logits, one = model.localize(((pixels - mean) / std)[None], [record.label])
+        truth = torch.from_numpy(geometry.boxes(record.boxes, (32, 32), box_end="exclusive"))
+        hit = fastcam.box_iou(one.boxes, truth).item() >= 0.5
+        correct = logits.argmax().item() == record.label
+        right, found, both = right + correct, found + hit, both + (hit and correct)
+    wanted = {"top1_cls": right / 16, "gt_loc": found / 16, "top1_loc": both / 16}
+    assert judged == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("method", ["acol", "spg", "adl"])
+def test_methods_with_branches(method, config, birds, engine, tmp_path):
+    trained = train(config(method=method, epochs=1), tmp_path, engine)
+    judged = final_pass(trained, read_cub(birds, "test"), engine, crop=32)
+    assert set(judged) == {"top1_cls", "gt_loc", "top1_loc"}
+    assert all(0 <= value <= 1 for value in judged.values())
