@@ -73,7 +73,7 @@ def synthetic(
         >>> birds.images.shape, birds.labels.tolist()
         ((2, 64, 64, 3), [0, 1])
         >>> birds.boxes.tolist()
-        [[7, 13, 39, 37], [27, 8, 51, 51]]
+        [[18, 25, 59, 48], [27, 31, 63, 56]]
     """
     ranges = {"count": (count, 1, None), "classes": (classes, 2, MAX_CLASSES), "size": (size, _MIN_SIZE, None)}
     for name, (value, low, high) in {**ranges, "seed": (seed, 0, None), "start": (start, 0, None)}.items():
@@ -186,7 +186,7 @@ def write_synthetic(
         >>> with tempfile.TemporaryDirectory() as parent:
         ...     write_synthetic(pathlib.Path(parent, "birds"), train=2, test=2, classes=2)
         ...     print(pathlib.Path(parent, "birds", "bounding_boxes.txt").read_text().splitlines()[0])
-        1 23.0 21.0 31.0 21.0
+        1 18.0 25.0 41.0 23.0
     """
     try:
         from PIL import Image
