@@ -20,6 +20,15 @@ FASTCAM_INLINE Lanes greater(const Lanes& a, const Lanes& b) {
   return a > b ? a : b;
 }
 
+// Sums and differences that may wrap around, as they do in lanes that hold no run.
+using UnsignedLanes = Vector<std::uint32_t>;
+FASTCAM_INLINE Lanes plus(const Lanes& a, const Lanes& b) {
+  return (Lanes)((UnsignedLanes)a + (UnsignedLanes)b);
+}
+FASTCAM_INLINE Lanes minus(const Lanes& a, const Lanes& b) {
+  return (Lanes)((UnsignedLanes)a - (UnsignedLanes)b);
+}
+
 // A bit for each lane that is not zero.
 FASTCAM_INLINE std::uint32_t lanes_set(const Lanes& v) {
 #if defined(__AVX512F__)
@@ -59,25 +68,25 @@ class Chain {
   // before `last_row` have as many runs as the one above.
   int follow(const RunTable& table, int row, int last_row) {
     const int count = count_ = table.count(row), rows_at_once = most_runs / count, step = rows_at_once * count;
-    const std::int32_t pitch = table.pitch();
+    const Lanes pitch = all_lanes(table.pitch());
     const std::int64_t begin = table.first(row), end = table.first(last_row);
     low_ = all_lanes(INT32_MAX);
     high_ = pixels_ = area2_ = Lanes{};
-    Lanes base = row_of_lane(count) * pitch + row * pitch;
-    for (std::int64_t i = begin; i < end; i += step, base += rows_at_once * pitch) {
+    Lanes base = (row_of_lane(count) + row) * pitch;
+    for (std::int64_t i = begin; i < end; i += step, base = plus(base, rows_at_once * pitch)) {
       const auto valid = static_cast<int>(std::min<std::int64_t>(step, end - i));
       const std::int32_t *b = table.begins() + i, *e = table.ends() + i;
-      const Lanes b0 = load(b - count) + pitch, e0 = load(e - count) + pitch, b1 = load(b), e1 = load(e);
+      const Lanes b0 = plus(load(b - count), pitch), e0 = plus(load(e - count), pitch), b1 = load(b), e1 = load(e);
       const Lanes left = greater(b0, b1), right = lesser(e0, e1);
-      const Lanes gap = greater(e0, e1), next = lesser(load(b - count + 1) + pitch, load(b + 1));
+      const Lanes gap = greater(e0, e1), next = lesser(plus(load(b - count + 1), pitch), load(b + 1));
       const Lanes broken = Connectivity == 8 ? (left > right) | (gap >= next) : (left >= right) | (gap > next);
       const std::uint32_t breaks = lanes_set(broken & first_lanes(valid));
       if (breaks == 0) {
-        add(b1 - base, e1 - base, left, right, b0 != b1, e0 != e1, first_lanes(valid));
+        add(minus(b1, base), minus(e1, base), left, right, b0 != b1, e0 != e1, first_lanes(valid));
         continue;
       }
       const int good = std::countr_zero(breaks) / count;
-      if (good > 0) add(b1 - base, e1 - base, left, right, b0 != b1, e0 != e1, first_lanes(good * count));
+      if (good > 0) add(minus(b1, base), minus(e1, base), left, right, b0 != b1, e0 != e1, first_lanes(good * count));
       return static_cast<int>((i - begin) / count) + good;
     }
     return static_cast<int>((end - begin) / count);
@@ -108,10 +117,11 @@ class Chain {
                           const Lanes& begins_differ, const Lanes& ends_differ, const Lanes& valid) {
     low_ = lesser(low_, valid != 0 ? x0 : low_);
     high_ = greater(high_, x1 & valid);
-    pixels_ += (x1 - x0) & valid;
+    pixels_ += minus(x1, x0) & valid;
     if constexpr (Polygon) {
-      const Lanes overlap = right - left - 1;
-      area2_ += (overlap >= 0) & (2 * overlap - begins_differ - ends_differ) & valid;  // as windows2
+      const Lanes overlap = minus(minus(right, left), all_lanes(1));
+      const Lanes twice = minus(plus(overlap, overlap), begins_differ + ends_differ);
+      area2_ += (overlap >= 0) & twice & valid;  // as windows2
     }
   }
 
