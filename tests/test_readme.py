@@ -14,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+MADE = {"localize": "boxes/boxes.csv", "train": "run/last.pt", "evaluate": "report/gallery.html"}
 SHELL_BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
 
 
@@ -48,7 +49,12 @@ def test_commands_run_as_written(block, tmp_path):
     (tmp_path / "photos").mkdir()
     shutil.copy(Path(data.__file__).parent / "chelsea.png", tmp_path / "photos" / "cat.jpg")
     run(block, tmp_path)
-    assert "cat.jpg" in (tmp_path / "boxes" / "boxes.csv").read_text(encoding="utf-8")
+    made = [file for command, file in MADE.items() if f"fastcam {command}" in block]
+    assert made
+    for file in made:
+        assert (tmp_path / file).stat().st_size > 0
+    if "fastcam localize" in block:
+        assert "cat.jpg" in (tmp_path / "boxes" / "boxes.csv").read_text(encoding="utf-8")
 
 
 @pytest.mark.long
