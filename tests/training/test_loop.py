@@ -23,22 +23,24 @@ def equal(one, other):
 
 
 _PAIRS = [(method, model) for method, models in COMPATIBILITY.items() for model, (good, _) in models.items() if good]
-_SAMPLE = {("cam", "vgg16"), ("adl", "resnet50"), ("cutmix", "efficientnet-lite0"), ("acol", "vgg16"), ("spg", "vgg16")}
+_SAMPLE = {("cam", "vgg16"), ("cutmix", "resnet50"), ("adl", "efficientnet-lite0"), ("acol", "vgg16"), ("spg", "vgg16")}
 
 
 @pytest.mark.parametrize(
     ("method", "model"), [pytest.param(*pair, marks=[] if pair in _SAMPLE else pytest.mark.long) for pair in _PAIRS]
 )
 def test_ten_steps_lower_the_loss(method, model, birds64, config, engine, tmp_path):
+    # EfficientNet-Lite0's maps would be 2x2, of which ten steps learn little.
+    lite = model == "efficientnet-lite0"
     settings = config(
         data=str(birds64),
         model=model,
-        model_options={"width": 1 / 8},
+        model_options={"width": 1 / 4, "last_stride": 1} if lite else {"width": 1 / 8},
         method=method,
         method_options={"patch": 8} if method == "has" else {},
         epochs=10,
         batch_size=32,
-        lr=0.02 if model == "efficientnet-lite0" else 0.03,
+        lr=0.02 if lite else 0.03,
         classifier_ratio=1.0,
         weight_decay=0.0,
         resize=64,
