@@ -2,22 +2,24 @@
 // union-find, and every label carries the box, the pixel count and what the polygon area needs.
 //
 // Polygon area is cv2.contourArea of the outer contour: over the 2x2 windows of the component with its holes filled,
-// the count of full ones plus half the count of those that miss one pixel. For a component without holes the windows
-// are counted run by run; whether there are holes follows from Euler's number, runs minus contacts between runs.
+// the count of full ones plus half the count of those that miss one pixel. The windows are counted run by run, without
+// the holes. Where runs are few, each hole is filled when the run is met that closes it, below two that were connected
+// before; else Euler's number, runs minus contacts between runs, tells that there are holes.
 #pragma once
 
 #include <algorithm>
 
 #include "buffer.hpp"
 #include "chain.hpp"
+#include "outline.hpp"
 
 namespace fastcam::FASTCAM_ISA {
 
 struct Component {
   std::int32_t x0, y0, x1, y1;  // half-open
   std::int32_t pixels;
-  std::int32_t euler;    // components minus holes: 1 - holes
-  std::int64_t area2;    // twice the polygon area, holes not filled
+  std::int32_t euler;    // components minus holes that are not filled: 1 where area2 is that of the polygon
+  std::int64_t area2;    // twice the polygon area, but for those holes
   std::int32_t first_x;  // of the first pixel in raster order, which lies in row y0
 };
 
@@ -30,6 +32,13 @@ class Forest {
   std::uint32_t add() {
     parent_[size_] = size_;
     return size_++;
+  }
+  // The number of the next tree, which is there afterwards if it is wanted. There must be room for it.
+  std::uint32_t add_if(bool wanted) {
+    const std::uint32_t next = size_;
+    parent_[next] = next;
+    size_ += wanted;
+    return next;
   }
   std::uint32_t parent(std::uint32_t label) const { return parent_[label]; }
 
@@ -52,6 +61,11 @@ class Forest {
   Buffer<std::uint32_t> parent_;
   std::uint32_t size_ = 0;
 };
+
+// yes ? a : b, never by a branch: in noise, whether a run has touched something before is anyone's guess.
+inline std::uint32_t chosen(bool yes, std::uint32_t a, std::uint32_t b) {
+  return b ^ ((a ^ b) & -std::uint32_t{yes});
+}
 
 // Twice the 2x2 windows' area that two touching runs of adjacent rows enclose.
 inline std::int64_t windows2(std::int32_t a0, std::int32_t a1, std::int32_t b0, std::int32_t b1) {
@@ -94,7 +108,7 @@ class Labeller {
   };
 
   template <int Connectivity, bool Polygon>
-  void join_runs(const RunTable& table, int row, int y);
+  void join_runs(const Mask& mask, const RunTable& table, int row, int y);
   template <int Connectivity, bool Polygon>
   void join_by_words(const Mask& mask, const Row& above, const Row& here, int y);
   template <int Connectivity, bool Polygon>
@@ -140,7 +154,7 @@ inline void Labeller::fold() {
 // Joins the row's runs to those of the row above, which lie in order: first those that end before the run, then those
 // that it touches. What follows in the table, moved on by a pitch, lies beyond all the row's runs.
 template <int Connectivity, bool Polygon>
-void Labeller::join_runs(const RunTable& table, int row, int y) {
+void Labeller::join_runs(const Mask& mask, const RunTable& table, int row, int y) {
   constexpr std::int32_t reach = Connectivity == 8 ? 1 : 0;
   const std::int32_t pitch = table.pitch(), base = row * pitch;
   const std::int32_t *begins = table.begins() + table.first(row), *ends = table.ends() + table.first(row);
@@ -158,14 +172,20 @@ void Labeller::join_runs(const RunTable& table, int row, int y) {
     }
     std::uint32_t label = above_[j];
     std::int64_t area2 = Polygon ? windows2(begins_above[j], ends_above[j], begin, end) : 0;
+    int united = 0;
     for (int more = 1; more < contacts; ++more) {
       ++j;  // the last one may touch the next run too
-      if (above_[j] != label) label = forest_.unite(label, above_[j]);
+      if (Polygon && forest_.find(label) == forest_.find(above_[j])) {
+        area2 += hole_area2<Connectivity>(mask, begins_above[j] - base + pitch, y);
+      } else if (above_[j] != label) {
+        label = forest_.unite(label, above_[j]);
+        ++united;
+      }
       if constexpr (Polygon) area2 += windows2(begins_above[j], ends_above[j], begin, end);
     }
     extend(label, begins[i] - base, ends[i] - base, y);
     if constexpr (Polygon) {
-      components_[label].euler += 1 - contacts;
+      components_[label].euler -= united;
       components_[label].area2 += area2;
     }
     here_[i] = label;
@@ -180,8 +200,8 @@ void Labeller::join_by_words(const Mask& mask, const Row& above, const Row& here
     for_each_contact<Connectivity>({mask.row(y - 1), mask.row(y - 1)}, {mask.row(y), mask.row(y)}, mask.words(),
                                    last_word_mask(mask.width), [&](int i, int j) {
                                      std::uint32_t label = above.labels[i];
-                                     const std::uint32_t known = here.labels[j];
-                                     if (known != none && known != label) label = forest_.unite(known, label);
+                                     const std::uint32_t known = chosen(here.labels[j] == none, label, here.labels[j]);
+                                     if (known != label) label = forest_.unite(known, label);
                                      here.labels[j] = label;
                                      if constexpr (Polygon) {
                                        components_[label].area2 +=
@@ -190,19 +210,17 @@ void Labeller::join_by_words(const Mask& mask, const Row& above, const Row& here
                                      }
                                    });
   for (int i = 0; i < here.count; ++i) {
-    std::uint32_t& label = here.labels[i];
-    if (label == none) {
-      label = start(here.begins[i], here.ends[i], y);
-      continue;
-    }
+    const std::uint32_t known = here.labels[i], fresh = forest_.add_if(known == none);
+    components_[fresh] = {here.begins[i], y, here.ends[i], y + 1, 0, 0, 0, here.begins[i]};
+    const std::uint32_t label = here.labels[i] = chosen(known == none, fresh, known);
     extend(label, here.begins[i], here.ends[i], y);
     if constexpr (Polygon) ++components_[label].euler;
   }
 }
 
 inline void Labeller::make_room(int runs) {
-  forest_.reserve(static_cast<std::size_t>(runs));
-  components_.reserve(forest_.size() + static_cast<std::size_t>(runs));
+  forest_.reserve(static_cast<std::size_t>(runs) + 1);
+  components_.reserve(forest_.size() + static_cast<std::size_t>(runs) + 1);
 }
 
 template <int Connectivity, bool Polygon>
@@ -235,13 +253,11 @@ void Labeller::label_sparse(const Mask& mask) {
         continue;
       }
       make_room(count);
-      join_runs<Connectivity, Polygon>(table_, row, top + row - 1);
+      join_runs<Connectivity, Polygon>(mask, table_, row, top + row - 1);
       std::swap(above_, here_);
-      int alike = ++row;
-      while (alike <= rows && table_.count(alike) == count) ++alike;
-      if (alike == row || count > Rows::most_runs) continue;
+      if (table_.count(++row) != count || count > Rows::most_runs) continue;
       Rows chain;
-      row += chain.follow(table_, row, alike);
+      row += chain.follow(table_, row);
       // Its rows keep the labels of the row above it.
       chain.finish([&](int i, const ChainSum& sum) {
         Component& c = components_[above_[i]];

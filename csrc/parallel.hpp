@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
@@ -58,6 +59,7 @@ class ThreadPool {
     }
     wake_.notify_all();
     work();
+    look_out_for([this] { return unfinished_ == 0; });
     std::unique_lock lock(mutex_);
     done_.wait(lock, [this] { return unfinished_ == 0; });
     if (error_) std::rethrow_exception(error_);
@@ -70,9 +72,18 @@ class ThreadPool {
     std::int64_t grain = 1;
   };
 
+  // Waits for what comes soon without going to sleep, since waking takes as long as a small batch. It lets others run.
+  template <class Ready>
+  static void look_out_for(const Ready& ready) {
+    constexpr auto patience = std::chrono::microseconds(50);
+    const auto start = std::chrono::steady_clock::now();
+    while (!ready() && std::chrono::steady_clock::now() - start < patience) std::this_thread::yield();
+  }
+
   void serve(int number) {
     std::uint64_t seen = 0;
     for (;;) {
+      look_out_for([&] { return generation_ != seen; });
       {
         std::unique_lock lock(mutex_);
         wake_.wait(lock, [&] { return generation_ != seen; });
@@ -105,8 +116,9 @@ class ThreadPool {
   Job job_;
   std::atomic<std::int64_t> next_{0};
   std::exception_ptr error_;
-  int wanted_ = 0, unfinished_ = 0;
-  std::uint64_t generation_ = 0;
+  int wanted_ = 0;
+  std::atomic<int> unfinished_{0};
+  std::atomic<std::uint64_t> generation_{0};
 };
 
 // As ThreadPool::run, inline where the work is too small to be worth waking anyone: `cost` is about what one item takes

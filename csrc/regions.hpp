@@ -2,7 +2,6 @@
 #pragma once
 
 #include "core.hpp"
-#include "outline.hpp"
 #include "row_pairs.hpp"
 #include "strips.hpp"
 
@@ -34,8 +33,8 @@ Region largest_by_pixels(const Labels& labels) {
   return region(best, best.pixels);
 }
 
-// Of equal areas the component that comes last in raster order, as OpenCV's contours do. Where there are holes, what
-// fits in the box rules most components out before anyone walks around them.
+// Of equal areas the component that comes last in raster order, as OpenCV's contours do. Where holes are not filled,
+// what fits in the box rules most components out before anyone walks around them.
 template <int Connectivity, class Labels>
 Region largest_by_polygon(const Mask& mask, const Labels& labels) {
   std::int64_t floor = -1;  // an area that some component reaches at least
@@ -84,13 +83,18 @@ class RegionFinder {
     return labeller_;
   }
 
+  // Pairs do not tell which of two components that are as large and begin in the same row comes first.
   Region largest_of_pairs(const Mask& mask) {
     pairs_.label(mask);
-    Component best{};
-    pairs_.for_each([&](const Component& c) {
-      if (c.pixels > best.pixels || (c.pixels == best.pixels && comes_before(c, best))) best = c;
+    Gathered best{};
+    bool tie = false;
+    pairs_.for_each([&](const Gathered& c) {
+      if (c.pixels < best.pixels) return;
+      tie = c.pixels == best.pixels && c.y0 == best.y0;
+      if (c.pixels > best.pixels || c.y0 < best.y0) best = c;
     });
-    return region(best, best.pixels);
+    if (tie) return largest_by_pixels(labelled<false>(mask));
+    return {best.x0, best.y0, best.x1, best.y1, static_cast<double>(best.pixels)};
   }
 
   Labeller labeller_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "buffer.hpp"
+#include "lanes.hpp"
 #include "runs.hpp"
 
 namespace fastcam::FASTCAM_ISA {
@@ -18,7 +19,7 @@ class RunTable {
     width_ = width;
     rows_ = 0;
     capacity_ = std::max(1, std::min(256, (1 << 22) / pitch()));
-    first_.reserve(static_cast<std::size_t>(capacity_) + 2);
+    first_.reserve(static_cast<std::size_t>(capacity_) + 3 + lanes<int>);
     first_[0] = first_[1] = 0;
     const std::size_t most_runs = static_cast<std::size_t>(capacity_ + 1) * (static_cast<std::size_t>(width) / 2 + 1);
     begins_.reserve(most_runs + Runs::places(width));
@@ -30,22 +31,22 @@ class RunTable {
 
   // Rows 1 to `rows` of the table become those of the mask from `y` on, and row 0 the last one of the block before.
   void find(const Mask& mask, int y, int rows) {
-    constexpr int ahead = 256;  // words
-    const RunFinder finder(width_);
-    int total = keep_last_row();
+    first_[1] = keep_last_row();
     rows_ = rows;
-    for (int row = 1; row <= rows; ++row) {
-      first_[static_cast<std::size_t>(row)] = total;
-      __builtin_prefetch(mask.row(y + row - 1) + ahead);
-      total += finder.find(mask.row(y + row - 1), row * pitch(), begins_.data() + total, ends_.data() + total);
-    }
+    const int total = RunFinder(width_).find_rows(mask.row(y), rows, pitch(), begins_.data(), ends_.data(), &first_[1]);
     first_[static_cast<std::size_t>(rows) + 1] = total;
+    first_[static_cast<std::size_t>(rows) + 2] = -1;  // no row has as few runs as this one
     begins_[static_cast<std::size_t>(total)] = ends_[static_cast<std::size_t>(total)] = INT_MAX;
   }
 
   std::int32_t pitch() const { return width_ + 1; }
   int first(int row) const { return first_[static_cast<std::size_t>(row)]; }
   int count(int row) const { return first(row + 1) - first(row); }
+  // How many rows from `row` on have `count` runs each, more than none, as far as lanes tell.
+  int rows_with(int count, int row) const {
+    const int* first = first_.data() + row;
+    return std::countr_one(lanes_set(minus(load(first + 1), load(first)) == all_lanes(count)));
+  }
   const std::int32_t* begins() const { return begins_.data(); }
   const std::int32_t* ends() const { return ends_.data(); }
 

@@ -74,26 +74,18 @@ class RunFinder {
 #endif
   }
 
-  // The runs of a row that has few; positions count from `offset`. Returns how many.
-  int find(const std::uint64_t* row, std::int32_t offset, std::int32_t* begins, std::int32_t* ends) const {
-#if defined(__AVX2__)
-    __m256i before = _mm256_setzero_si256();  // its first part holds the bit before these 256
-    int begun = 0, ended = 0;
-    for (int k = 0; k < words_; k += 4) {
-      const __m256i x = four_words(row, k), shifted = shift_by_one(x, before);
-      const __m256i first = _mm256_andnot_si256(shifted, x), end = _mm256_andnot_si256(x, shifted);
-      if (has_crowded_part(first, end)) return find_many(row, offset, begins, ends);
-      begun += write_lowest(first, offset + 64 * k, begins + begun);
-      ended += write_lowest(end, offset + 64 * k, ends + ended);
-    }
-    if (ended < begun) ends[ended] = offset + width_;
-    return begun;
-#else
-    return find_many(row, offset, begins, ends);
-#endif
+  // The runs of `rows` rows that have few, one after the other: row i's positions count from (i + 1) * pitch, and its
+  // runs begin at number first[i], the first row's at first[0]. Returns where the next row's would.
+  int find_rows(const std::uint64_t* row, int rows, std::int32_t pitch, std::int32_t* begins, std::int32_t* ends,
+                int* first) const {
+    constexpr int room = 256;  // of a vector, for the ends of runs too
+    const auto find = width_ >= room    ? find_rows_of<Shape::wide>
+                      : words_ % 4 != 0 ? find_rows_of<Shape::narrow>
+                                        : find_rows_of<Shape::four_words>;
+    return find(*this, row, rows, pitch, begins, ends, first);
   }
 
-  // The same of a row that has many, word by word.
+  // The runs of a row that may have many; positions count from `offset`. Returns how many.
   int find_many(const std::uint64_t* row, std::int32_t offset, std::int32_t* begins, std::int32_t* ends) const {
     std::int32_t* const from = begins;
     std::uint64_t carry = 0;
@@ -108,13 +100,61 @@ class RunFinder {
   }
 
  private:
+  // Of rows: what is not wide fits in one vector, and leaves room for the end of its last run.
+  enum class Shape { wide, narrow, four_words };
+
+  template <Shape S>
+  static int find_rows_of(RunFinder finder, const std::uint64_t* row, int rows, std::int32_t pitch,
+                          std::int32_t* begins, std::int32_t* ends, int* first) {
+    constexpr int ahead = 256;  // words
+    int total = first[0];
+    for (int i = 0, offset = pitch; i < rows; ++i, offset += pitch, row += finder.words_) {
+      first[i] = total;
+      __builtin_prefetch(row + ahead);
 #if defined(__AVX2__)
+      total += finder.find<S>(row, offset, begins + total, ends + total);
+#else
+      total += finder.find_many(row, offset, begins + total, ends + total);
+#endif
+    }
+    return total;
+  }
+
+#if defined(__AVX2__)
+  // As find_many, by vectors as long as runs are few.
+  template <Shape S>
+  FASTCAM_INLINE int find(const std::uint64_t* row, std::int32_t offset, std::int32_t* begins,
+                          std::int32_t* ends) const {
+    __m256i before = _mm256_setzero_si256();  // its first part holds the bit before these 256
+    int begun = 0, ended = 0;
+    for (int k = 0; k < (S == Shape::wide ? words_ : 1); k += 4) {
+      const __m256i x = S == Shape::wide ? four_words(row, k) : last_words<S == Shape::four_words>(row);
+      const __m256i shifted = shift_by_one(x, before);
+      const __m256i first = _mm256_andnot_si256(shifted, x), end = _mm256_andnot_si256(x, shifted);
+      const __m256i from = _mm256_set1_epi32(offset + 64 * k);
+      if (is_empty(_mm256_or_si256(without_lowest(first), without_lowest(end)))) [[likely]] {
+        begun += write_lowest(first, from, begins + begun);
+        ended += write_lowest(end, from, ends + ended);
+      } else if (is_empty(_mm256_or_si256(without_lowest_of_halves(first), without_lowest_of_halves(end)))) {
+        begun += write_lowest_of_halves(first, from, begins + begun);
+        ended += write_lowest_of_halves(end, from, ends + ended);
+      } else {
+        return find_many(row, offset, begins, ends);
+      }
+    }
+    if constexpr (S == Shape::wide)
+      ends[ended] = offset + width_;  // of a run that reaches the border; else there is none
+    return begun;
+  }
+
   // Words k to k + 3 of a row, without what lies beyond it.
   __m256i four_words(const std::uint64_t* row, int k) const {
-    const auto* from = reinterpret_cast<const __m256i*>(row + k);
-    if (k + 4 < words_) return _mm256_loadu_si256(from);
-    const __m256i x = words_ % 4 == 0 ? _mm256_loadu_si256(from)
-                                      : _mm256_maskload_epi64(reinterpret_cast<const long long*>(from), last_there_);
+    return k + 4 < words_ ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(row + k)) : last_words<false>(row + k);
+  }
+  template <bool All>
+  __m256i last_words(const std::uint64_t* from) const {
+    const __m256i x = All ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))
+                          : _mm256_maskload_epi64(reinterpret_cast<const long long*>(from), last_there_);
     return _mm256_and_si256(x, last_inside_);
   }
 
@@ -127,27 +167,37 @@ class RunFinder {
     return _mm256_or_si256(_mm256_slli_epi32(x, 1), carried);
   }
 
-  // Whether a part has more than one bit set.
-  static bool has_crowded_part(__m256i begins, __m256i ends) {
-    const __m256i one = _mm256_set1_epi32(1);
-    const __m256i rest_of_begins = _mm256_and_si256(begins, _mm256_sub_epi32(begins, one));
-    const __m256i rest_of_ends = _mm256_and_si256(ends, _mm256_sub_epi32(ends, one));
-    const __m256i rest = _mm256_or_si256(rest_of_begins, rest_of_ends);
-    return _mm256_testz_si256(rest, rest) == 0;
+  // The bits that are not the lowest of their part, or of half a part.
+  static __m256i without_lowest(__m256i parts) {
+    return _mm256_and_si256(parts, _mm256_add_epi32(parts, _mm256_set1_epi32(-1)));
   }
+  static __m256i without_lowest_of_halves(__m256i parts) {
+    return _mm256_and_si256(parts, _mm256_add_epi16(parts, _mm256_set1_epi16(-1)));
+  }
+  static bool is_empty(__m256i x) { return _mm256_testz_si256(x, x) != 0; }
 
-  // Writes the positions of the set bits, at most one in each part, plus `offset`; eight places are overwritten. The
-  // exponent of a part as a float tells which bit it is.
-  static int write_lowest(__m256i parts, std::int32_t offset, std::int32_t* out) {
+  // Writes the positions of the set bits, at most one in each part, where part i begins i * Width after `from`; eight
+  // places are overwritten. The exponent of a part as a float tells which bit it is.
+  template <int Width = 32>
+  static int write_lowest(__m256i parts, __m256i from, std::int32_t* out) {
     constexpr int bias = 127;
-    const __m256i first = _mm256_setr_epi32(0, 32, 64, 96, 128, 160, 192, 224);
+    const __m256i begins = _mm256_setr_epi32(0 * Width - bias, 1 * Width - bias, 2 * Width - bias, 3 * Width - bias,
+                                             4 * Width - bias, 5 * Width - bias, 6 * Width - bias, 7 * Width - bias);
     const __m256i power = _mm256_castps_si256(_mm256_cvtepi32_ps(parts));
     const __m256i exponent = _mm256_and_si256(_mm256_srli_epi32(power, 23), _mm256_set1_epi32(0xff));
-    const __m256i position = _mm256_add_epi32(exponent, _mm256_add_epi32(first, _mm256_set1_epi32(offset - bias)));
+    const __m256i position = _mm256_add_epi32(exponent, _mm256_add_epi32(begins, from));
     const __m256 absent = _mm256_castsi256_ps(_mm256_cmpeq_epi32(parts, _mm256_setzero_si256()));
     const auto present = static_cast<std::uint8_t>(~_mm256_movemask_ps(absent));
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm256_permutevar8x32_epi32(position, to_the_front(present)));
     return std::popcount(present);
+  }
+
+  // The same where half a part has at most one.
+  static int write_lowest_of_halves(__m256i parts, __m256i from, std::int32_t* out) {
+    const __m256i low = _mm256_cvtepu16_epi32(_mm256_castsi256_si128(parts));
+    const __m256i high = _mm256_cvtepu16_epi32(_mm256_extracti128_si256(parts, 1));
+    const int count = write_lowest<16>(low, from, out);
+    return count + write_lowest<16>(high, _mm256_add_epi32(from, _mm256_set1_epi32(128)), out + count);
   }
 
   __m256i last_there_, last_inside_;
@@ -203,11 +253,12 @@ void for_each_contact(const Pixels& upper, const Pixels& lower, int words, std::
 
 // Whether rows have so many runs that contacts are better found by words than by comparing runs one after the other.
 inline bool is_dense(const Mask& mask) {
-  constexpr int many_runs = 10, step = 8;
+  constexpr int many_runs = 10, step = 16;
+  const int words = mask.words();
   std::int64_t runs = 0, rows = 0;
   for (int y = step / 2; y < mask.height; y += step, ++rows) {
     const std::uint64_t* row = mask.row(y);
-    for (int k = 0; k < mask.words(); ++k) runs += std::popcount(row[k] & ~(row[k] << 1));
+    for (int k = 0; k < words; ++k) runs += std::popcount(row[k] & ~(row[k] << 1));
   }
   return runs > many_runs * rows;
 }

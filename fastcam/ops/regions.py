@@ -32,8 +32,9 @@ def _(masks: Tensor, width: int, polygon: bool, connectivity: int) -> tuple[Tens
 
 def _cpu(masks: Tensor, width: int, polygon: bool, connectivity: int) -> tuple[Tensor, Tensor]:
     masks = masks.contiguous()
-    boxes = torch.empty((len(masks), 4), dtype=torch.float32)
-    areas = torch.empty(len(masks), dtype=_area_dtype(polygon))
+    images = masks.shape[0]
+    boxes = torch.empty_strided((images, 4), (4, 1), dtype=torch.float32)
+    areas = torch.empty_strided((images,), (1,), dtype=_area_dtype(polygon))
     core.largest_regions(
         *_batch(masks, width, polygon, connectivity), boxes.data_ptr(), areas.data_ptr(), torch.get_num_threads()
     )
