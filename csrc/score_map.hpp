@@ -78,8 +78,8 @@ class ScoreMap {
     find_range();
   }
 
-  // Calls use(position, count, scores) for all scores, 64 at a time, behind the last of them anything from 0 to 1.
-  // Returns false as soon as a score of a map given as it is lies outside of [0, 1], or is a NaN.
+  // Calls use(position, count, scores) for all scores, 64 at a time, behind the last of them anything from 0 to 1,
+  // until it returns false; returns whether it never did.
   template <class Use>
   bool read(const Use& use) const {
     for (std::int64_t p = 0; p + block <= count_; p += block)
@@ -105,23 +105,9 @@ class ScoreMap {
     if (raw_) {
       const double low = low_, span = span_ == 0 ? std::numeric_limits<double>::infinity() : span_;
       for (int i = 0; i < block; ++i) copied[i] = (copied[i] - low) / span;
-      if (span_ == 0) std::fill(copied, copied + block, 0.0);
-    } else if (!inside(scores)) {
-      return false;
+      std::fill(copied + (span_ == 0 ? 0 : n), copied + block, 0.0);
     }
-    use(p, n, scores);
-    return true;
-  }
-
-  FASTCAM_INLINE static bool inside(const double* scores) {
-    auto good = load(scores) == load(scores);
-    for (int i = 0; i < block; i += step) {
-      const auto v = load(scores + i);
-      good &= (v >= 0) & (v <= 1);
-    }
-    std::int64_t all = -1;
-    for (int i = 0; i < step; ++i) all &= good[i];
-    return all != 0;
+    return use(p, n, scores);
   }
 
   void resize(const ScoreMaps& maps) {
@@ -194,15 +180,30 @@ class ScoreMap {
   Buffer<double> given_, wide_, full_;
 };
 
+// Whether a block of scores lies in [0, 1], without NaN.
+FASTCAM_INLINE bool inside(const double* scores) {
+  constexpr int step = lanes<double>;
+  auto good = load(scores) == load(scores);
+  for (int i = 0; i < ScoreMap::block; i += step) {
+    const auto v = load(scores + i);
+    good &= (v >= 0) & (v <= 1);
+  }
+  std::int64_t all = -1;
+  for (int i = 0; i < step; ++i) all &= good[i];
+  return all != 0;
+}
+
 // Writes the levels of a map's scores; false if they leave [0, 1].
 inline bool write_levels(const ScoreMap& map, std::uint8_t* levels) {
   return map.read([&](std::int64_t p, int n, const double* scores) {
+    if (!inside(scores)) return false;
     std::uint8_t of_block[ScoreMap::block];
     for (int i = 0; i < ScoreMap::block; ++i) {
       const std::int32_t level = static_cast<std::int32_t>(scores[i] * 255);
       of_block[i] = static_cast<std::uint8_t>(level);
     }
     std::memcpy(levels + p, of_block, static_cast<std::size_t>(n));
+    return true;
   });
 }
 
@@ -219,39 +220,34 @@ class ScoreHistogram {
     const auto bins = static_cast<std::size_t>(edges.thresholds) + 2;
     for (shift_ = 1; std::size_t{1} << shift_ < bins;) ++shift_;
     const std::size_t size = kinds << shift_;
-    std::uint16_t* const table = table_.reserve(tables * size);
-    std::fill(table, table + tables * size, std::uint16_t{0});
-    int counted = 0;
+    std::uint32_t* const table = table_.reserve(tables * size);
+    std::fill(table, table + tables * size, std::uint32_t{0});
+    const double per_bin = 1 / edges.values[1];
     bool known = true;
-    const auto flush = [&] {
-      for (std::size_t k = 0; k < 2 * tables; ++k) {
-        std::uint16_t* const from = table + k / 2 * size + (k % 2 << shift_);
-        for (std::size_t bin = 0; bin < bins; ++bin) {
-          counts[k % 2 * bins + bin] += from[bin];
-          from[bin] = 0;
-        }
-      }
-      counted = 0;
-    };
     const bool inside = map.read([&](std::int64_t p, int n, const double* scores) {
       alignas(64) std::uint64_t places[ScoreMap::block];
-      std::uint8_t kind[ScoreMap::block];
-      std::fill(kind, kind + ScoreMap::block, ignored);
-      std::memcpy(kind, mask + p, static_cast<std::size_t>(n));
+      std::uint8_t rest[ScoreMap::block];
+      const std::uint8_t* kind = mask + p;
+      if (n < ScoreMap::block) {
+        std::fill(rest, rest + ScoreMap::block, ignored);
+        std::memcpy(rest, kind, static_cast<std::size_t>(n));
+        kind = rest;
+      }
       known &= are_known(kind);
-      find_places(scores, kind, edges, places);
+      if (!find_places(scores, kind, edges, per_bin, places)) return false;
       for (std::size_t i = 0; i < ScoreMap::block; i += tables)
         for (std::size_t k = 0; k < tables; ++k) ++table[k * size + static_cast<std::uint32_t>(places[i + k])];
-      counted += ScoreMap::block;
-      if (counted > UINT16_MAX - ScoreMap::block) flush();
+      return true;
     });
-    flush();
+    for (std::size_t k = 0; k < 2 * tables; ++k)
+      for (std::size_t bin = 0; bin < bins; ++bin)
+        counts[k % 2 * bins + bin] += table[k / 2 * size + (k % 2 << shift_) + bin];
     return {inside, known};
   }
 
  private:
   // Neighbouring pixels often fall into one bin: they count in different tables, so as not to wait for each other.
-  static constexpr std::size_t kinds = 4, tables = 4;
+  static constexpr std::size_t kinds = 4, tables = 2;
   static constexpr std::uint8_t ignored = 255;
 
   FASTCAM_INLINE static bool are_known(const std::uint8_t* kind) {
@@ -263,27 +259,33 @@ class ScoreHistogram {
     return nonzero_bits(unknown) == 0;
   }
 
-  // The place in a table of each of 64 scores, in the low half.
-  FASTCAM_INLINE void find_places(const double* scores, const std::uint8_t* kind, const Edges& edges,
+  // The place in a table of each of 64 scores, in the low half; false where a score leaves [0, 1].
+  FASTCAM_INLINE bool find_places(const double* scores, const std::uint8_t* kind, const Edges& edges, double per_bin,
                                   std::uint64_t* places) const {
     constexpr int step = lanes<double>;
-    typedef std::uint8_t Kinds __attribute__((vector_size(step), aligned(1), may_alias));
     constexpr double nearly_half = 0.5 + 1e-6;
-    const double width = edges.values[1], per_bin = 1 / width;
+    const double width = edges.values[1];
     auto highest = load(scores);
+    Vector<std::int64_t> odd{};
     for (int i = 0; i < ScoreMap::block; i += step) {
       const auto score = load(scores + i);
-      highest = score > highest ? score : highest;
+      highest = larger(score, highest);
       // The bin, or the one before where the score is close to the edge: never the one after.
       const auto guess = score * per_bin - nearly_half + magic;
       const auto later = score >= (guess - (magic - 1)) * width;
-      const auto kind_of = __builtin_convertvector(*reinterpret_cast<const Kinds*>(kind + i), Vector<std::int64_t>);
-      store(reinterpret_cast<std::int64_t*>(places) + i,
-            (Vector<std::int64_t>)guess - later + ((kind_of & 3) << shift_));
+      const auto bin = (Vector<std::int64_t>)guess - later;
+      odd |= bin ^ std::bit_cast<std::int64_t>(magic);
+      store(reinterpret_cast<std::int64_t*>(places) + i, bin + ((widen_bytes(kind + i) & 3) << shift_));
     }
+    std::int64_t all = 0;
     double high = 0;
-    for (int i = 0; i < step; ++i) high = std::max(high, highest[i]);
+    for (int i = 0; i < step; ++i) {
+      all |= odd[i];
+      high = std::max(high, highest[i]);
+    }
+    if (all >> 32 != 0 || high > 1) return false;  // below 0 is bin -1, and a NaN's bits are unlike any bin's
     if (high > 1 - 2 * width) place_the_highest(scores, kind, edges, places);
+    return true;
   }
 
   // Near 1 bins do not follow from a width: there the edges themselves tell.
@@ -298,7 +300,7 @@ class ScoreHistogram {
   }
 
   int shift_ = 0;
-  Buffer<std::uint16_t> table_;
+  Buffer<std::uint32_t> table_;
 };
 
 }  // namespace fastcam::FASTCAM_ISA

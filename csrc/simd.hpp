@@ -62,7 +62,25 @@ FASTCAM_INLINE Vector<float> larger(const Vector<float>& a, const Vector<float>&
 #endif
 }
 FASTCAM_INLINE Vector<double> larger(const Vector<double>& a, const Vector<double>& b) {
+#if defined(__AVX512F__)
+  return (Vector<double>)_mm512_maskz_max_pd(0xff, (__m512d)a, (__m512d)b);
+#elif defined(__AVX__)
+  return (Vector<double>)_mm256_max_pd((__m256d)a, (__m256d)b);
+#else
   return a > b ? a : b;
+#endif
+}
+
+// As many bytes as there are lanes of 64 bits. GCC converts them one by one.
+FASTCAM_INLINE Vector<std::int64_t> widen_bytes(const std::uint8_t* p) {
+#if defined(__AVX512F__)
+  return (Vector<std::int64_t>)_mm512_maskz_cvtepu8_epi64(0xff, _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+#elif defined(__AVX2__)
+  return (Vector<std::int64_t>)_mm256_cvtepu8_epi64(_mm_loadu_si32(p));
+#else
+  typedef std::uint8_t Bytes __attribute__((vector_size(lanes<std::int64_t>), aligned(1), may_alias));
+  return __builtin_convertvector(*reinterpret_cast<const Bytes*>(p), Vector<std::int64_t>);
+#endif
 }
 
 enum class Comparison { less, at_most, greater };
