@@ -79,15 +79,22 @@ def _notes(result: Mapping[str, Any]) -> list[str]:
             notes.append(f"{family}: GT Loc is lower than the baseline's with {', '.join(worse)}.")
         if unclear:
             notes.append(f"{family}: the images do not resolve the difference in GT Loc of {', '.join(unclear)}.")
-    choice = result.get("schedule_choice")
-    if choice:
-        tried = ", ".join(f"lr {one['lr']:g} x {one['epochs']}: {100 * one['accuracy']:.1f}" for one in choice)
+    choice = result["choice"]
+    if choice["tried"]:
+        tried = ", ".join(f"{one['name']}: {_accuracy(one)}" for one in choice["tried"])
         notes.append(
             "The schedule is the one with the best accuracy of the baseline's classifier on training images held out "
-            f"(five cuts of a fifth, in percent; lr x epochs): {tried}."
+            f"({choice['how']}): {tried}. Taken: {choice['taken']}."
         )
-    notes.append(f"{result['machine']}; {result['seconds']:.0f} s in all.")
+    notes.append(
+        f"{result['machine']}; {result['seconds']:.0f} s in all, "
+        f"{result['choice_seconds']:.0f} s of them for the choice."
+    )
     return [line for note in notes for line in (note, "")][:-1]
+
+
+def _accuracy(tried: Mapping[str, Any]) -> str:
+    return "diverged" if tried["accuracy"] is None else f"{100 * tried['accuracy']:.1f}"
 
 
 def _hurts(row: Mapping[str, Any]) -> bool:

@@ -1,37 +1,16 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from fastcam.ablation import ablate, markdown, write_plot
+from fastcam.ablation import FineTuning, Schedule, ablate, markdown, write_plot
 from fastcam.ablation.features import Truth
-from fastcam.ablation.heads import Schedule
 from fastcam.ablation.trivial import trivial_boxes
-from fastcam.data.synthetic import write_synthetic
-from fastcam.training import ConfigError, TrainingConfig, start_engine
+from fastcam.training import ConfigError, TrainingConfig
 
 CUB = Path(__file__).resolve().parents[3] / "shared" / "data" / "CUB_200_2011_first10"
-
-
-@pytest.fixture(scope="module")
-def engine():
-    return start_engine(device="cpu")
-
-
-@pytest.fixture
-def config(tmp_path):
-    write_synthetic(tmp_path / "birds", train=32, test=12, classes=2, size=32)
-    return TrainingConfig(
-        data=str(tmp_path / "birds"),
-        model="vgg16",
-        model_options={"width": 1 / 16},
-        epochs=1,
-        batch_size=16,
-        resize=36,
-        crop=32,
-        workers=0,
-    )
 
 
 def check(result):
@@ -56,7 +35,8 @@ def test_cached(config, engine, tmp_path):
     schedules = [Schedule(0.01, 2), Schedule(0.1, 2)]
     result = ablate(config, engine, tmp_path / "out", seeds=range(2), schedules=schedules)
     check(result)
-    assert [one["lr"] for one in result["schedule_choice"]] == [0.01, 0.1]
+    assert [one["lr"] for one in result["choice"]["tried"]] == [0.01, 0.1]
+    assert f"Taken: {result['choice']['taken']}." in markdown(result)
     for name in ("a.png", "a.svg"):
         write_plot(tmp_path / name, result)
         assert (tmp_path / name).stat().st_size > 10_000
@@ -64,18 +44,29 @@ def test_cached(config, engine, tmp_path):
 
 def test_fine_tuned_and_resumed(config, engine, tmp_path):
     out = tmp_path / "out"
-    result = ablate(config, engine, out, seeds=range(2), fine_tune=True)
+    tried = [FineTuning(1e9, 1.0, False), FineTuning(0.01, 10.0, True)]
+    result = ablate(config, engine, out, seeds=range(2), fine_tune=True, fine_tunings=tried)
     check(result)
-    assert {path.name for path in out.iterdir()} == {"gap-0", "tap-0", "gap-1", "tap-1"}
+    assert {path.name for path in out.iterdir()} == {"choice", "gap-0", "tap-0", "gap-1", "tap-1"}
+    assert (result["config"]["lr"], result["config"]["freeze_norm"]) == (0.01, True)
+    text = markdown(result)
+    assert "lr 1e+09 (classifier x 1), normalization trained: diverged, lr 0.01 (classifier x 10)" in text
+    assert "Taken: lr 0.01 (classifier x 10), normalization frozen." in text
     written = {path: path.stat().st_mtime_ns for path in out.rglob("last.pt")}
-    again = ablate(config, engine, out, seeds=range(2), fine_tune=True)
+    again = ablate(config, engine, out, seeds=range(2), fine_tune=True, fine_tunings=tried)
     assert again["families"] == result["families"]
     assert {path: path.stat().st_mtime_ns for path in out.rglob("last.pt")} == written
 
 
-def test_methods_with_another_map(config, engine, tmp_path):
-    from dataclasses import replace
+def test_fine_tuned_as_configured(config, engine, tmp_path):
+    own = FineTuning.of(config)
+    result = ablate(config, engine, tmp_path / "out", seeds=range(2), fine_tune=True, fine_tunings=[own])
+    check(result)
+    assert result["choice"] == {"taken": own.name, "how": "as configured, not chosen", "tried": []}
+    assert "Taken" not in markdown(result)
 
+
+def test_methods_with_another_map(config, engine, tmp_path):
     with pytest.raises(ConfigError, match="the rows are those of a single class activation map"):
         ablate(replace(config, method="acol"), engine, tmp_path / "out")
 
