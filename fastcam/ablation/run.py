@@ -17,8 +17,8 @@ from fastcam.ablation.fine_tuning import FINE_TUNINGS, FineTuning, choose_fine_t
 from fastcam.ablation.frozen import frozen
 from fastcam.ablation.heads import SCHEDULES, Schedule
 from fastcam.ablation.network import TrainedNetwork
-from fastcam.ablation.result import found_by, summarize, summarize_trivial
-from fastcam.ablation.rows import FAMILIES, ROWS, Judged, Row, judge
+from fastcam.ablation.result import summarize, summarize_trivial
+from fastcam.ablation.rows import FAMILIES, ROWS, Judged, Row, found_by, judge
 from fastcam.ablation.trivial import CENTRED, trivial_boxes
 from fastcam.data import Geometry, Split
 from fastcam.models import NETWORKS
@@ -85,7 +85,10 @@ def ablate(
     truth = read_truth(testing, geometry)
     judged, map_size = _judge(networks, truth, geometry.size)
     baseline = np.stack([one.correct for one in next(iter(judged.values()))[ROWS[0]]])
-    trivial = trivial_boxes(geometry.size, read_truth(training, geometry))
+    trained_on = read_truth(training, geometry)
+    trivial = {
+        name: trivial_boxes(geometry.size, trained_on, inclusive=family.inclusive) for name, family in FAMILIES.items()
+    }
     return {
         **_facts(config, training, testing),
         "seeds": list(seeds),
@@ -95,7 +98,8 @@ def ablate(
         "choice": choice.to_json(),
         "trivial": summarize_trivial(trivial, truth, baseline),
         "families": {
-            name: summarize(rows, found_by(trivial[CENTRED], truth, FAMILIES[name])) for name, rows in judged.items()
+            name: summarize(rows, found_by(trivial[name][CENTRED], truth, inclusive=FAMILIES[name].inclusive))
+            for name, rows in judged.items()
         },
         "machine": f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, {_machine(engine)}",
         "choice_seconds": chosen_after,

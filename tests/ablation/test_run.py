@@ -7,7 +7,7 @@ import torch
 
 from fastcam.ablation import FineTuning, Schedule, ablate, markdown, write_plot
 from fastcam.ablation.features import Truth
-from fastcam.ablation.trivial import trivial_boxes
+from fastcam.ablation.trivial import MEAN, trivial_boxes
 from fastcam.training import ConfigError, TrainingConfig
 
 CUB = Path(__file__).resolve().parents[3] / "shared" / "data" / "CUB_200_2011_first10"
@@ -73,10 +73,15 @@ def test_methods_with_another_map(config, engine, tmp_path):
 
 def test_trivial_boxes():
     truth = Truth(torch.zeros(2), torch.tensor([[[0.0, 0, 10, 20]], [[20, 10, 30, 40]]]))
-    boxes = {name: box[0].tolist() for name, box in trivial_boxes((100, 200), truth).items()}
-    assert boxes["whole image"] == [0, 0, 200, 100]
-    assert boxes["centred box, side 0.7"] == pytest.approx([30, 15, 170, 85])
-    assert boxes["mean training box (uses boxes)"] == [10, 5, 20, 30]
+    for inclusive in (False, True):
+        boxes = {name: box[0] for name, box in trivial_boxes((100, 200), truth, inclusive=inclusive).items()}
+        assert boxes["whole image"].tolist() == [0, 0, 200, 100]
+        assert boxes["centred box, side 0.7"].tolist() == pytest.approx([30, 15, 170, 85])
+        assert boxes["mean training box (uses boxes)"].tolist() == [10, 5, 20, 30]
+    # Where the data's ends are last pixels inside, a half-open comparison takes them one further.
+    last = Truth(truth.labels, truth.boxes, shift=1)
+    assert trivial_boxes((100, 200), last, inclusive=False)[MEAN][0].tolist() == [10, 5, 21, 31]
+    assert trivial_boxes((100, 200), last, inclusive=True)[MEAN][0].tolist() == [10, 5, 20, 30]
 
 
 @pytest.mark.long

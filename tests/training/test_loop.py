@@ -4,11 +4,13 @@ import shutil
 
 import pytest
 import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
 
 from fastcam.data import DataError, Geometry, read_cub
 from fastcam.images import PictureError
 from fastcam.models import NETWORKS
-from fastcam.training import CheckpointError, ConfigError, TrainingError, read_checkpoint, train
+from fastcam.training import CheckpointError, ConfigError, DivergedError, TrainingError, read_checkpoint, train
 from fastcam.training.batches import Pictures, mixed_seed, normalized
 from fastcam.training.build import build
 from fastcam.training.methods import CAM, COMPATIBILITY, METHODS, Outcome
@@ -128,6 +130,40 @@ def test_a_resumed_training_ends_with_the_same_weights(changes, config, engine, 
         assert {**one, "images_per_second": 0} == {**other, "images_per_second": 0}
 
 
+def half(**scaler):
+    """An engine in mixed float16, which the command offers on a GPU alone; the loss scaler works on a CPU too."""
+    own = torch.amp.GradScaler("cpu", growth_interval=3, **scaler)
+    engine = Fabric(accelerator="cpu", devices=1, plugins=[MixedPrecision("16-mixed", "cpu", own)])
+    engine.launch()
+    return engine, own
+
+
+def test_a_resumed_training_goes_on_with_its_loss_scale(config, tmp_path):
+    engine, scaler = half(init_scale=64.0)
+    whole = config(epochs=4, precision="16-mixed")
+    train(whole, tmp_path / "whole", engine)
+    # Two steps an epoch: eight in all, and twice as large after every third.
+    assert scaler.state_dict()["scale"] == 256
+    assert scaler.state_dict()["_growth_tracker"] == 2
+    train(config(epochs=1, precision="16-mixed"), tmp_path / "cut", half(init_scale=64.0)[0])
+    engine, resumed = half(init_scale=8.0)
+    train(whole, tmp_path / "cut", engine, resume=True)
+    assert resumed.state_dict() == scaler.state_dict()
+    assert equal(weights(tmp_path / "whole" / "last.pt"), weights(tmp_path / "cut" / "last.pt"))
+
+
+def test_a_checkpoint_from_before_the_loss_scale_was_kept(config, engine, tmp_path):
+    train(config(epochs=1), tmp_path, engine)
+    content = torch.load(tmp_path / "last.pt")
+    del content["precision"]
+    torch.save({**content, "fastcam": 1}, tmp_path / "last.pt")
+    assert read_checkpoint(tmp_path / "last.pt")["precision"] == {}
+    assert train(config(epochs=2), tmp_path, engine, resume=True).epoch == 2
+    torch.save({**content, "fastcam": 3}, tmp_path / "last.pt")
+    with pytest.raises(CheckpointError, match="checkpoint format 3, expected 2"):
+        train(config(epochs=3), tmp_path, engine, resume=True)
+
+
 def test_parts_of_a_batch_add_up(config, engine, tmp_path):
     train(config(), tmp_path / "one", engine)
     train(config(accumulate=4), tmp_path / "four", engine)
@@ -190,13 +226,13 @@ class _Breaking(CAM):
 def test_a_loss_that_is_no_number(config, engine, tmp_path, monkeypatch):
     monkeypatch.setattr("fastcam.training.methods.table.METHODS", {**METHODS, "cam": _Breaking})
     monkeypatch.setattr(_Breaking, "batches", 0)
-    with pytest.raises(TrainingError, match=r"the loss is nan in epoch 2, step 1 of 2; .*last.pt holds epoch 1"):
+    with pytest.raises(DivergedError, match=r"the loss is nan in epoch 2, step 1 of 2; .*last.pt holds epoch 1"):
         train(config(epochs=3), tmp_path, engine)
     assert read_checkpoint(tmp_path / "last.pt")["epoch"] == 1
 
 
 def test_a_rate_that_is_too_high(config, engine, tmp_path):
-    with pytest.raises(TrainingError, match=r"the loss is (nan|inf) in epoch 1, .*no epoch was finished.*lower lr"):
+    with pytest.raises(DivergedError, match=r"the loss is (nan|inf) in epoch 1, .*no epoch was finished.*lower lr"):
         train(config(lr=1e9, epochs=3), tmp_path, engine)
     assert list(tmp_path.iterdir()) == []
 
