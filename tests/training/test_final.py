@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 
 import pytest
@@ -5,7 +6,8 @@ import torch
 
 import fastcam
 from fastcam.data import Geometry, read_cub
-from fastcam.training import final_pass, train
+from fastcam.training import TrainingConfig, final_pass, train
+from fastcam.training.data import read_part
 
 
 @pytest.mark.parametrize("box_end", ["exclusive", "inclusive"])
@@ -37,3 +39,25 @@ def test_methods_with_branches(method, config, birds, engine, tmp_path):
     judged = final_pass(trained, read_cub(birds, "test"), engine, crop=32)
     assert set(judged) == {"top1_cls", "gt_loc", "top1_loc"}
     assert all(0 <= value <= 1 for value in judged.values())
+
+
+def test_the_synthetic_benchmark_is_learnt_in_a_minute(engine, tmp_path):
+    started = time.process_time()
+    config = TrainingConfig(
+        data="synthetic",
+        model="resnet50",
+        model_options={"width": 1 / 8},
+        pooling="gap",
+        epochs=6,
+        decay_every=4,
+        lr=0.02,
+        batch_size=16,
+        resize=72,
+        crop=64,
+        workers=0,
+    )
+    trained = train(config, tmp_path, engine)
+    judged = final_pass(trained, read_part("synthetic", "test", out=tmp_path), engine, crop=64)
+    assert judged["top1_cls"] >= 0.97
+    # On two cores; what others do on the machine does not count.
+    assert time.process_time() - started < 120
