@@ -86,10 +86,10 @@ def _notes(result: Mapping[str, Any]) -> list[str]:
             "The schedule is the one with the best accuracy of the baseline's classifier on training images held out "
             f"({choice['how']}): {tried}. Taken: {choice['taken']}."
         )
-    notes.append(
-        f"{result['machine']}; {result['seconds']:.0f} s in all, "
-        f"{result['choice_seconds']:.0f} s of them for the choice."
-    )
+    times = f"{result['seconds']:.0f} s in all, {result['choice_seconds']:.0f} s of them for the choice"
+    if result["resumed"]:
+        times = f"{result['seconds']:.0f} s since it last went on from its checkpoints"
+    notes.append(f"{result['machine']}; {times}.")
     return [line for note in notes for line in (note, "")][:-1]
 
 

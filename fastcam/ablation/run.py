@@ -66,7 +66,7 @@ def ablate(
         TrainingError: a training that cannot go on.
         ValueError: test images without boxes.
     """
-    started = time.perf_counter()
+    started, resumed = time.perf_counter(), any(out.rglob("last.pt"))
     if config.method in ("acol", "spg"):
         raise ConfigError(f"method {config.method!r}: the rows are those of a single class activation map")
     training = read_part(config.data, "train", out=out, images=config.images)
@@ -102,6 +102,7 @@ def ablate(
             for name, rows in judged.items()
         },
         "machine": f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, {_machine(engine)}",
+        "resumed": resumed,
         "choice_seconds": chosen_after,
         "seconds": time.perf_counter() - started,
     }

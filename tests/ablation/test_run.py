@@ -55,6 +55,8 @@ def test_fine_tuned_and_resumed(config, engine, tmp_path):
     written = {path: path.stat().st_mtime_ns for path in out.rglob("last.pt")}
     again = ablate(config, engine, out, seeds=range(2), fine_tune=True, fine_tunings=tried)
     assert again["families"] == result["families"]
+    assert "s in all, " in text
+    assert "s since it last went on from its checkpoints" in markdown(again)
     assert {path: path.stat().st_mtime_ns for path in out.rglob("last.pt")} == written
 
 
