@@ -66,7 +66,7 @@ def ablate(
         TrainingError: a training that cannot go on.
         ValueError: test images without boxes.
     """
-    started, resumed = time.perf_counter(), any(out.rglob("last.pt"))
+    started, resumed = time.perf_counter(), fine_tune and any(out.rglob("last.pt"))
     if config.method in ("acol", "spg"):
         raise ConfigError(f"method {config.method!r}: the rows are those of a single class activation map")
     training = read_part(config.data, "train", out=out, images=config.images)
@@ -80,31 +80,35 @@ def ablate(
         networks, choice = frozen(config, engine, out, seeds, schedules, training)
         described = _frozen_described(choice.schedule)
     chosen_after = time.perf_counter() - started
-    geometry = Geometry((config.crop, config.crop))
     testing = read_part(config.data, "test", out=out, images=config.images)
-    truth = read_truth(testing, geometry)
-    judged, map_size = _judge(networks, truth, geometry.size)
-    baseline = np.stack([one.correct for one in next(iter(judged.values()))[ROWS[0]]])
-    trained_on = read_truth(training, geometry)
-    trivial = {
-        name: trivial_boxes(geometry.size, trained_on, inclusive=family.inclusive) for name, family in FAMILIES.items()
-    }
     return {
         **_facts(config, training, testing),
         "seeds": list(seeds),
         "training": described,
-        "size": list(geometry.size),
-        "map_size": list(map_size),
         "choice": choice.to_json(),
-        "trivial": summarize_trivial(trivial, truth, baseline),
-        "families": {
-            name: summarize(rows, found_by(trivial[name][CENTRED], truth, inclusive=FAMILIES[name].inclusive))
-            for name, rows in judged.items()
-        },
+        **_judged(networks, training, testing, Geometry((config.crop, config.crop))),
         "machine": f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, {_machine(engine)}",
         "resumed": resumed,
         "choice_seconds": chosen_after,
         "seconds": time.perf_counter() - started,
+    }
+
+
+def _judged(networks: Iterable[TrainedNetwork], training: Split, testing: Split, geometry: Geometry) -> dict[str, Any]:
+    """Judge the rows, and beside them what looks at no image."""
+    truth, size = read_truth(testing, geometry), geometry.size
+    judged, map_size = _judge(networks, truth, size)
+    trained_on = read_truth(training, geometry)
+    trivial = {name: trivial_boxes(size, trained_on, inclusive=family.inclusive) for name, family in FAMILIES.items()}
+    baseline = np.stack([one.correct for one in next(iter(judged.values()))[ROWS[0]]])
+    centred = {
+        name: found_by(trivial[name][CENTRED], truth, inclusive=family.inclusive) for name, family in FAMILIES.items()
+    }
+    return {
+        "size": list(size),
+        "map_size": list(map_size),
+        "trivial": summarize_trivial(trivial, truth, baseline),
+        "families": {name: summarize(rows, centred[name]) for name, rows in judged.items()},
     }
 
 
