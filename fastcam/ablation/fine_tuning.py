@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -64,8 +66,10 @@ def choose_fine_tuning(
     """Choose by the baseline's classification accuracy on training images held out; boxes have no part in it.
 
     Every candidate trains the network with GAP for all of the epochs on what ``config.hold_out`` leaves of the training
-    images, into a folder of its own below ``out/choice``; a choice that was cut off goes on from there. One that
-    diverges has lost. Of equally accurate ones the lower loss on the images held out is better.
+    images, into a folder of its own below ``out/choice``; a choice that was cut off goes on from there. Of equally
+    accurate ones the lower loss on the images held out is better. As both poolings get the same schedule, the best is
+    then tried with TAP, and the next best where that diverges. A training has diverged where its loss is no number, or
+    in the last epoch still that of a guess, to within a twentieth.
 
     Args:
         config: the training.
@@ -80,27 +84,44 @@ def choose_fine_tuning(
         return Choice(tried[0], (), "as configured, not chosen")
     if not config.hold_out:
         raise ConfigError("hold_out must be above 0: it is what the rates are chosen on")
-    outcomes, losses = [], {}
+    outcomes, ranks = {}, {}
     for one in tried:
-        own = one.applied(replace(config, pooling="gap", tap_threshold=None, select="last", seed=0))
-        folder = f"lr-{one.lr:g}-x{one.classifier_ratio:g}-{'frozen' if one.freeze_norm else 'trained'}"
         try:
-            last = train(own, out / "choice" / folder, engine, resume=True, data_root=out).history[-1]
+            accuracy, loss = _trial(one, "gap", config, engine, out)
         except DivergedError as error:
-            outcomes.append(Tried(one, None, str(error)))
-            continue
-        accuracy, loss = last["held_out_top1"], last["held_out_loss"]
-        assert accuracy is not None
-        assert loss is not None
-        outcomes.append(Tried(one, accuracy))
-        losses[one] = (-accuracy, loss)
-    if not losses:
-        raise ConfigError(f"every candidate diverged: {'; '.join(one.schedule.name for one in outcomes)}")
-    how = (
-        f"GAP after {config.epochs} epochs, one cut that holds out {100 * config.hold_out:g}% of the training images, "
-        "in percent"
-    )
-    return Choice(min(losses, key=lambda one: losses[one]), tuple(outcomes), how)
+            outcomes[one] = Tried(one, None, str(error))
+        else:
+            outcomes[one], ranks[one] = Tried(one, accuracy), (-accuracy, loss)
+    for one in sorted(ranks, key=lambda one: ranks[one]):
+        try:
+            _trial(one, "tap", config, engine, out)
+        except DivergedError as error:
+            outcomes[one] = replace(outcomes[one], failure=f"with TAP {error}")
+        else:
+            how = (
+                f"GAP after {config.epochs} epochs, one cut that holds out {100 * config.hold_out:g}% of the training "
+                "images, in percent"
+            )
+            return Choice(one, tuple(outcomes.values()), how)
+    raise ConfigError(f"every candidate diverged: {'; '.join(f'{one.name}: {outcomes[one].failure}' for one in tried)}")
+
+
+def _trial(
+    one: FineTuning, pooling: Literal["gap", "tap"], config: TrainingConfig, engine: Fabric, out: Path
+) -> tuple[float, float]:
+    """Train with a candidate's rates; return accuracy and loss on the images held out, if it has not diverged."""
+    threshold = config.tap_threshold if pooling == "tap" else None
+    own = one.applied(replace(config, pooling=pooling, tap_threshold=threshold, select="last", seed=0))
+    folder = f"{pooling}-lr-{one.lr:g}-x{one.classifier_ratio:g}-{'frozen' if one.freeze_norm else 'trained'}"
+    trained = train(own, out / "choice" / folder, engine, resume=True, data_root=out)
+    last, guess = trained.history[-1], math.log(len(trained.classes))
+    loss, accuracy, held_out_loss = (last[name] for name in ("train_loss", "held_out_top1", "held_out_loss"))
+    assert loss is not None
+    assert accuracy is not None
+    assert held_out_loss is not None
+    if loss >= 0.95 * guess:
+        raise DivergedError(f"the loss is {loss:.4g} in the last epoch, a guess has {guess:.4g}")
+    return accuracy, held_out_loss
 
 
 def fine_tuned(config: TrainingConfig, engine: Fabric, out: Path, seeds: Sequence[int]) -> Iterator[TrainedNetwork]:

@@ -94,7 +94,9 @@ def _notes(result: Mapping[str, Any]) -> list[str]:
 
 
 def _accuracy(tried: Mapping[str, Any]) -> str:
-    return "diverged" if tried["accuracy"] is None else f"{100 * tried['accuracy']:.1f}"
+    if tried["accuracy"] is None:
+        return "diverged"
+    return f"{100 * tried['accuracy']:.1f}{' (diverged with TAP)' if tried['failure'] else ''}"
 
 
 def _hurts(row: Mapping[str, Any]) -> bool:

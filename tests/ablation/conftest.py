@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from fastcam.data.synthetic import write_synthetic
@@ -23,3 +25,10 @@ def config(tmp_path):
         crop=32,
         workers=0,
     )
+
+
+@pytest.fixture
+def learning(config):
+    """A training that learns something in a few steps."""
+    options = {"width": 1 / 8}
+    return replace(config, model="resnet50", model_options=options, epochs=8, batch_size=8, hold_out=0.25)

@@ -118,6 +118,6 @@ def test_ablate(birds):
 
 def test_ablate_fine_tuned(birds):
     (birds / "a.yaml").write_text("data: birds\nweights: null\n")
-    run("ablate", "a.yaml", "--out", "out", *SMALL, "--seeds", "1", "--features", "fine-tuned")
+    run("ablate", "a.yaml", "--out", "out", *SMALL, "--seeds", "1", "--features", "fine-tuned", "--no-choose")
     assert (birds / "out" / "tap-0" / "last.pt").exists()
     assert "fine-tuned end to end" in (birds / "out" / "ablation.md").read_text()
