@@ -26,6 +26,7 @@ def markdown(result: Mapping[str, Any]) -> str:
 
 def _caption(result: Mapping[str, Any]) -> list[str]:
     seeds, images = result["seeds"], result["test_images"]
+    spread = ", mean ± standard deviation over seeds" if len(seeds) > 1 else ""
     return [
         f"{result['classes']} classes, {result['train_images']} training and {images} test images; "
         f"{len(seeds)} seed{'s' * (len(seeds) != 1)}; {result['training']}. "
@@ -34,9 +35,9 @@ def _caption(result: Mapping[str, Any]) -> list[str]:
         f"TAP has threshold {result['tap_threshold']:g}. " + result["remark"],
         "",
         (
-            "Percent, mean ± standard deviation over seeds. In brackets the difference from the baseline and its 95% "
-            "interval (paired bootstrap over images); *n.r.*: not resolved, the interval holds 0. The oracle threshold "
-            "is chosen on the test boxes, in steps of 0.01: no method, an upper bound."
+            f"Percent{spread}. In brackets the difference from the baseline and its 95% interval (paired bootstrap "
+            "over images); *n.r.*: not resolved, the interval holds 0. The oracle threshold is chosen on the test "
+            "boxes, in steps of 0.01: no method, an upper bound."
         ),
     ]
 
@@ -57,7 +58,8 @@ def _table(rows: Sequence[Mapping[str, Any]], trivial: Mapping[str, Any], family
 
 
 def _cell(values: Mapping[str, Any]) -> str:
-    text = f"{100 * values['mean']:.1f} ± {100 * values['std']:.1f}"
+    spread = f" ± {100 * values['std']:.1f}" if len(values["seeds"]) > 1 else ""
+    text = f"{100 * values['mean']:.1f}{spread}"
     difference = values.get("difference")
     if difference is None or not (difference["mean"] or difference["low"] or difference["high"]):
         return text

@@ -28,6 +28,7 @@ def check(result):
             assert all(other["top1_cls"]["seeds"] == row["top1_cls"]["seeds"] for other in same)
     text = markdown(result)
     assert text.count("| ✓ | ✓ | ✓ |") == 2
+    assert "mean ± standard deviation over seeds" in text
     assert text.count("centred box, side 0.7") >= 2
 
 
@@ -58,6 +59,13 @@ def test_fine_tuned_and_resumed(learning, engine, tmp_path):
     assert "s in all, " in text
     assert "s since it last went on from its checkpoints" in markdown(again)
     assert {path: path.stat().st_mtime_ns for path in out.rglob("last.pt")} == written
+
+
+def test_one_seed_has_no_spread(config, engine, tmp_path):
+    own = FineTuning.of(config)
+    text = markdown(ablate(config, engine, tmp_path / "out", seeds=[0], fine_tune=True, fine_tunings=[own]))
+    assert "±" not in text
+    assert "1 seed;" in text
 
 
 def test_fine_tuned_as_configured(config, engine, tmp_path):
