@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from fastcam.data import Geometry, Record, Split
+from fastcam.evaluation import Comparison
 from fastcam.models import Classifier
 from fastcam.training.batches import Pictures, normalized, usable_workers
 
@@ -28,10 +29,16 @@ class Truth:
     Attributes:
         labels: (N,) int64.
         boxes: (N, G, 4) float64 in evaluated pixels; where an image has fewer than G boxes its first one is repeated.
+        shift: 1 where the ends of the boxes are last pixels inside.
     """
 
     labels: Tensor
     boxes: Tensor
+    shift: int = 0
+
+    def compared(self, *, inclusive: bool) -> Tensor:
+        """Return the boxes with their ends as a comparison takes them that is inclusive, or half-open."""
+        return self.boxes if inclusive else self.boxes + torch.tensor([0, 0, self.shift, self.shift])
 
 
 def read_truth(split: Split, geometry: Geometry) -> Truth:
@@ -45,7 +52,8 @@ def read_truth(split: Split, geometry: Geometry) -> Truth:
     moved = [_moved(record, split, geometry) for record in split]
     most = max(map(len, moved))
     padded = np.stack([np.concatenate([boxes, boxes[:1].repeat(most - len(boxes), axis=0)]) for boxes in moved])
-    return Truth(torch.tensor([record.label for record in split]), torch.from_numpy(padded).double())
+    shift = Comparison.of(split, geometry, inclusive=False).shift
+    return Truth(torch.tensor([record.label for record in split]), torch.from_numpy(padded).double(), shift)
 
 
 def _moved(record: Record, split: Split, geometry: Geometry) -> NDArray[Any]:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fastcam.ablation.choice import Candidate, Choice, Tried
 from fastcam.training.batches import mixed_seed
 from fastcam.training.splits import stratified
 
-__all__ = ["Choice", "Schedule", "choose_schedule", "fit_head"]
+__all__ = ["SCHEDULES", "Schedule", "choose_schedule", "fit_head"]
 
 
 @dataclass(frozen=True)
-class Schedule:
+class Schedule(Candidate):
     """How a classifier is trained: SGD with Nesterov's momentum, the rate divided by 10 after two thirds.
 
     Attributes:
@@ -33,18 +35,14 @@ class Schedule:
     momentum: float = 0.9
     weight_decay: float = 1e-4
 
+    @property
+    def name(self) -> str:
+        """Of the candidate, in a list."""
+        return f"lr {self.lr:g} x {self.epochs}"
 
-@dataclass(frozen=True)
-class Choice:
-    """What was tried, and what was chosen.
 
-    Attributes:
-        schedule: the best; of equal ones the one with fewer epochs, then the lower rate.
-        accuracies: of every schedule tried, the mean accuracy on the images held out.
-    """
-
-    schedule: Schedule
-    accuracies: dict[Schedule, float]
+SCHEDULES = tuple(Schedule(lr, epochs) for lr, epochs in product((0.003, 0.01, 0.03, 0.1, 0.3), (25, 50, 100)))
+"""What the schedule of classifiers on cached features is chosen from."""
 
 
 def fit_head(pooled: Tensor, labels: Tensor, classes: int, schedule: Schedule, *, seed: int) -> nn.Linear:
@@ -90,8 +88,10 @@ def fit_head(pooled: Tensor, labels: Tensor, classes: int, schedule: Schedule, *
 
 def choose_schedule(
     pooled: Tensor, labels: Tensor, classes: int, tried: Sequence[Schedule], *, cuts: int = 5, share: float = 0.2
-) -> Choice:
+) -> Choice[Schedule]:
     """Choose by the classification accuracy on training images held out; boxes have no part in it.
+
+    Of equally accurate ones the one with fewer epochs is better, then that with the lower rate.
 
     Args:
         pooled: (N, C) float32, of the training images, pooled as the baseline does.
@@ -109,4 +109,5 @@ def choose_schedule(
             right = head(pooled[held]).argmax(dim=1) == labels[held]
             accuracies[schedule] += right.double().mean().item() / cuts
     best = min(tried, key=lambda one: (-round(accuracies[one], 9), one.epochs, one.lr))
-    return Choice(best, accuracies)
+    how = f"mean over {cuts} cuts that hold out {100 * share:g}% of the training images, in percent; lr x epochs"
+    return Choice(best, tuple(Tried(one, accuracies[one]) for one in tried), how)

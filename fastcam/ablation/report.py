@@ -26,6 +26,7 @@ def markdown(result: Mapping[str, Any]) -> str:
 
 def _caption(result: Mapping[str, Any]) -> list[str]:
     seeds, images = result["seeds"], result["test_images"]
+    spread = ", mean ± standard deviation over seeds" if len(seeds) > 1 else ""
     return [
         f"{result['classes']} classes, {result['train_images']} training and {images} test images; "
         f"{len(seeds)} seed{'s' * (len(seeds) != 1)}; {result['training']}. "
@@ -34,9 +35,9 @@ def _caption(result: Mapping[str, Any]) -> list[str]:
         f"TAP has threshold {result['tap_threshold']:g}. " + result["remark"],
         "",
         (
-            "Percent, mean ± standard deviation over seeds. In brackets the difference from the baseline and its 95% "
-            "interval (paired bootstrap over images); *n.r.*: not resolved, the interval holds 0. The oracle threshold "
-            "is chosen on the test boxes, in steps of 0.01: no method, an upper bound."
+            f"Percent{spread}. In brackets the difference from the baseline and its 95% interval (paired bootstrap "
+            "over images); *n.r.*: not resolved, the interval holds 0. The oracle threshold is chosen on the test "
+            "boxes, in steps of 0.01: no method, an upper bound."
         ),
     ]
 
@@ -57,7 +58,8 @@ def _table(rows: Sequence[Mapping[str, Any]], trivial: Mapping[str, Any], family
 
 
 def _cell(values: Mapping[str, Any]) -> str:
-    text = f"{100 * values['mean']:.1f} ± {100 * values['std']:.1f}"
+    spread = f" ± {100 * values['std']:.1f}" if len(values["seeds"]) > 1 else ""
+    text = f"{100 * values['mean']:.1f}{spread}"
     difference = values.get("difference")
     if difference is None or not (difference["mean"] or difference["low"] or difference["high"]):
         return text
@@ -79,15 +81,24 @@ def _notes(result: Mapping[str, Any]) -> list[str]:
             notes.append(f"{family}: GT Loc is lower than the baseline's with {', '.join(worse)}.")
         if unclear:
             notes.append(f"{family}: the images do not resolve the difference in GT Loc of {', '.join(unclear)}.")
-    choice = result.get("schedule_choice")
-    if choice:
-        tried = ", ".join(f"lr {one['lr']:g} x {one['epochs']}: {100 * one['accuracy']:.1f}" for one in choice)
+    choice = result["choice"]
+    if choice["tried"]:
+        tried = ", ".join(f"{one['name']}: {_accuracy(one)}" for one in choice["tried"])
         notes.append(
             "The schedule is the one with the best accuracy of the baseline's classifier on training images held out "
-            f"(five cuts of a fifth, in percent; lr x epochs): {tried}."
+            f"({choice['how']}): {tried}. Taken: {choice['taken']}."
         )
-    notes.append(f"{result['machine']}; {result['seconds']:.0f} s in all.")
+    times = f"{result['seconds']:.0f} s in all, {result['choice_seconds']:.0f} s of them for the choice"
+    if result["resumed"]:
+        times = f"{result['seconds']:.0f} s since it last went on from its checkpoints"
+    notes.append(f"{result['machine']}; {times}.")
     return [line for note in notes for line in (note, "")][:-1]
+
+
+def _accuracy(tried: Mapping[str, Any]) -> str:
+    if tried["accuracy"] is None:
+        return "diverged"
+    return f"{100 * tried['accuracy']:.1f}{' (diverged with TAP)' if tried['failure'] else ''}"
 
 
 def _hurts(row: Mapping[str, Any]) -> bool:

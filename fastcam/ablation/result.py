@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from fastcam.ablation.features import Truth
-from fastcam.ablation.rows import FAMILIES, ROWS, THRESHOLDS, Family, Judged, Row, aligned_iou
+from fastcam.ablation.rows import FAMILIES, ROWS, THRESHOLDS, Judged, Row, found_by
 from fastcam.ablation.statistics import paired_difference, spread_over_seeds
 
-__all__ = ["found_by", "summarize", "summarize_trivial"]
+__all__ = ["summarize", "summarize_trivial"]
 
 
 def summarize(judged: Mapping[Row, Sequence[Judged]], centred: np.ndarray[Any, Any]) -> list[dict[str, Any]]:
@@ -49,29 +49,29 @@ def summarize(judged: Mapping[Row, Sequence[Judged]], centred: np.ndarray[Any, A
     return rows
 
 
-def summarize_trivial(boxes: Mapping[str, Tensor], truth: Truth, correct: np.ndarray[Any, Any]) -> dict[str, Any]:
+def summarize_trivial(
+    boxes: Mapping[str, Mapping[str, Tensor]], truth: Truth, correct: np.ndarray[Any, Any]
+) -> dict[str, Any]:
     """Judge boxes that are the same in every image, under every family.
 
     Args:
-        boxes: (1, 4) by name.
+        boxes: (1, 4) by family and name.
         truth: of the N images.
         correct: (S, N) bool, whether the baseline's classifier is right, for Top-1 Loc.
+
+    Returns:
+        By name and family, the ``box``, and as fractions ``gt_loc`` and ``top1_loc``.
     """
-
-    def judged(box: Tensor, family: Family) -> dict[str, float]:
-        found = found_by(box, truth, family)
-        return {"gt_loc": float(found.mean()), "top1_loc": float((found & correct).mean())}
-
-    return {
-        name: {"box": torch.round(box[0], decimals=2).tolist()}
-        | {family: judged(box, one) for family, one in FAMILIES.items()}
-        for name, box in boxes.items()
-    }
-
-
-def found_by(box: Tensor, truth: Truth, family: Family) -> np.ndarray[Any, Any]:
-    """Say of each image, (N,) bool, whether one box (1, 4) for all finds the object."""
-    return (aligned_iou(box, truth.boxes, inclusive=family.inclusive) >= 0.5).numpy()
+    judged: dict[str, Any] = {}
+    for family, named in boxes.items():
+        for name, box in named.items():
+            found = found_by(box, truth, inclusive=FAMILIES[family].inclusive)
+            judged.setdefault(name, {})[family] = {
+                "box": torch.round(box[0], decimals=2).tolist(),
+                "gt_loc": float(found.mean()),
+                "top1_loc": float((found & correct).mean()),
+            }
+    return judged
 
 
 def _measures(judged: Sequence[Judged]) -> dict[str, np.ndarray[Any, Any]]:

@@ -16,7 +16,7 @@ from fastcam.activation import cam
 from fastcam.localization import boxes_from_maps
 from fastcam.protocol import AUTHORS, PAPER, Protocol
 
-__all__ = ["FAMILIES", "ROWS", "THRESHOLDS", "Family", "Judged", "Row", "aligned_iou", "hits", "judge"]
+__all__ = ["FAMILIES", "ROWS", "THRESHOLDS", "Family", "Judged", "Row", "aligned_iou", "found_by", "hits", "judge"]
 
 THRESHOLDS = np.arange(0, 1, 0.01)
 """What the oracle chooses from."""
@@ -116,8 +116,14 @@ def judge(
 
 def hits(maps: Tensor, truth: Truth, size: tuple[int, int], protocol: Protocol, inclusive: bool) -> NDArray[np.bool_]:
     """Say of each map (N, h, w) whether its box has an IoU of 0.5 or more with a true one."""
-    boxes = boxes_from_maps(maps, size=size, protocol=protocol).boxes.cpu()
-    found: NDArray[np.bool_] = (aligned_iou(boxes, truth.boxes, inclusive=inclusive) >= 0.5).numpy()
+    return found_by(boxes_from_maps(maps, size=size, protocol=protocol).boxes.cpu(), truth, inclusive=inclusive)
+
+
+def found_by(boxes: Tensor, truth: Truth, *, inclusive: bool) -> NDArray[np.bool_]:
+    """Say of each image, (N,), whether its box, of (N, 4) or of (1, 4) for all, has an IoU of 0.5 or more."""
+    found: NDArray[np.bool_] = (
+        aligned_iou(boxes, truth.compared(inclusive=inclusive), inclusive=inclusive) >= 0.5
+    ).numpy()
     return found
 
 

@@ -14,7 +14,7 @@ from fastcam.cli.network import Network, NetworkOptions, load_network, named_dev
 from fastcam.localizer import Localizer
 from fastcam.models import NETWORKS, Classifier, create, read_state_dict
 
-__all__ = ["load_checkpoint"]
+__all__ = ["load_checkpoint", "trained_size"]
 
 
 def load_checkpoint(options: NetworkOptions, model: str | None, pooling: str | None) -> Network:
@@ -46,12 +46,19 @@ def load_checkpoint(options: NetworkOptions, model: str | None, pooling: str | N
     return Network(localizer, preprocessing, names, device)
 
 
+def trained_size(path: Path | None) -> tuple[int, int] | None:
+    """Return the (H, W) that a checkpoint of ``fastcam train`` was trained and judged at; None of any other file."""
+    crop = _said(path)[0].get("crop")
+    return (crop, crop) if isinstance(crop, int) else None
+
+
 def _said(path: Path | None) -> tuple[Mapping[str, Any], tuple[str, ...]]:
     """The training's settings and the names of the classes, where a checkpoint has them."""
     if path is None:
         return {}, ()
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        # Mapped: the weights themselves are not read here.
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     # Whatever it is instead of a checkpoint, reading its weights will say so.
     except Exception:
         return {}, ()

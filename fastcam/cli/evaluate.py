@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from fastcam.cli.checkpoint import trained_size
 from fastcam.cli.evaluation import Evaluation, Options
 from fastcam.cli.network import NetworkOptions
 from fastcam.cli.sizes import parsed_size
@@ -109,7 +110,10 @@ def _thresholds(_context: click.Context, _parameter: click.Parameter, interval: 
 @click.option("--classifier", metavar="MODULE", help="See fastcam localize.")
 @click.option("--classes", type=_FILE, help="Names of the network's classes, one a line.")
 @click.option(
-    "--input-size", metavar="H[xW]", callback=parsed_size, help="In place of 224x224, with --geometry resize."
+    "--input-size",
+    metavar="H[xW]",
+    callback=parsed_size,
+    help="With --geometry resize. [default: as trained, else 224x224]",
 )
 @click.option("--mean", type=float, nargs=3, help="See fastcam localize.")
 @click.option("--std", type=float, nargs=3, help="See fastcam localize.")
@@ -163,7 +167,7 @@ def evaluate(
     given["multi_iou"] = given["multi_iou"] or bool(multi_iou_eval)
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     options = Options(
-        geometry=_geometry(geometry, size),
+        geometry=_geometry(geometry, size, checkpoint),
         geometry_name=geometry,
         workers=min(8, processors - 1) if workers is None else workers,
         protocol=_protocol(protocol, percentile, threshold),
@@ -202,9 +206,10 @@ def _check(options: Options) -> None:
             raise click.BadParameter(f"{path.parent} is not a folder", param_hint=name)
 
 
-def _geometry(name: str, size: tuple[int, int] | None) -> Geometry:
+def _geometry(name: str, size: tuple[int, int] | None, checkpoint: Path | None) -> Geometry:
     if size is None:
-        return GEOMETRIES[name]
+        trained = trained_size(checkpoint) if name == "resize" else None
+        return GEOMETRIES[name] if trained is None else Geometry(trained)
     if name != "resize":
         raise click.UsageError("--input-size goes with --geometry resize")
     try:

@@ -23,7 +23,7 @@ from fastcam.data.lines import read_table
 from fastcam.evaluation.details import exhibit, extremes, rows_of
 from fastcam.evaluation.evaluate import make_report
 from fastcam.evaluation.gallery import write_gallery
-from fastcam.evaluation.ground_truth import ground_truth
+from fastcam.evaluation.ground_truth import Comparison, ground_truth
 from fastcam.evaluation.network_pass import NetworkSettings, Predictions, run_network
 from fastcam.evaluation.numbers import Chosen, chosen_thresholds
 from fastcam.evaluation.per_image import Row, write_rows
@@ -222,7 +222,7 @@ class Evaluation:
             "geometry": f"{options.geometry_name}, {height}x{width}",
             "thresholds": f"{options.num_thresholds}, 1/{options.num_thresholds} apart",
         }
-        classified = None
+        classified = comparison = None
         if main.predictions is None:
             facts["score maps"] = str(options.scoremaps)
         else:
@@ -234,7 +234,10 @@ class Evaluation:
                 f"{options.protocol_name}, percentile {options.protocol.percentile:g}, "
                 f"threshold {options.protocol.threshold:g}"
             )
-            classified = main.predictions.numbers(done.used, boxed=done.largest is not None)
+            boxed = done.largest is not None
+            classified = main.predictions.numbers(done.used, boxed=boxed)
+            inclusive = options.protocol_name in _INCLUSIVE
+            comparison = Comparison.of(split, options.geometry, inclusive=inclusive) if boxed else None
         mean, source = self._mean_box() if done.largest is not None else (None, None)
         if source is not None:
             facts["mean training box"] = f"of the {source} split"
@@ -246,6 +249,7 @@ class Evaluation:
             self._settings,
             classified=classified,
             correct=correct,
+            comparison=comparison,
             mean=mean,
             chosen=chosen,
         )

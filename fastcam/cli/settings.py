@@ -17,18 +17,24 @@ from fastcam.training.config import ConfigError, TrainingConfig, read_config
 __all__ = ["settings_from", "settings_options"]
 
 
-def settings_options(*, without: tuple[str, ...] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def settings_options(
+    *,
+    without: tuple[str, ...] = (),
+    defaults: Mapping[str, Any] = {},
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an argument CONFIG and one option for each setting; None means: not given.
 
     Args:
-        without: settings that the command takes in another way.
+        without: settings that the command takes in another way, or has no use for.
+        defaults: of the command, to be shown in place of the settings' own.
     """
 
     def add(command: Callable[..., None]) -> Callable[..., None]:
         hints, helps = typing.get_type_hints(TrainingConfig), _helps()
         for one in reversed(fields(TrainingConfig)):
             if one.name not in without:
-                command = _option(one.name, hints[one.name], f"{helps[one.name]} {_default(one)}".strip())(command)
+                text = f"{helps[one.name]} {_default(defaults.get(one.name, one.default))}".strip()
+                command = _option(one.name, hints[one.name], text)(command)
         file = click.Path(dir_okay=False, path_type=Path)
         return click.argument("file", required=False, metavar="[CONFIG]", type=file)(command)
 
@@ -65,8 +71,7 @@ def _option(name: str, hint: Any, text: str) -> Callable[..., Any]:  # noqa: ANN
     return click.option(flag, name, type=hint, help=text)
 
 
-def _default(field: Any) -> str:  # noqa: ANN401
-    value = field.default
+def _default(value: Any) -> str:  # noqa: ANN401
     return f"[default: {value}]" if isinstance(value, (int, float, str)) and not isinstance(value, bool) else ""
 
 

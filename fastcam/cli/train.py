@@ -86,11 +86,8 @@ def said_errors(out: Path) -> Iterator[None]:
     """Turn the errors of a training into a message and an exit status."""
     from fastcam.data import DataError
     from fastcam.images import PictureError
+    from fastcam.training.errors import TrainingError
 
-    try:
-        from fastcam.training.loop import TrainingError
-    except ImportError as error:
-        raise click.ClickException(str(error)) from error
     try:
         yield
     # ValueError: of settings and checkpoints, and of data sets without boxes.

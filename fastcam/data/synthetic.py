@@ -9,9 +9,11 @@ Pixels are computed in integers from the raw stream of PCG64, which NumPy keeps 
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -188,10 +190,8 @@ def write_synthetic(
         ...     print(pathlib.Path(parent, "birds", "bounding_boxes.txt").read_text().splitlines()[0])
         1 18.0 25.0 41.0 23.0
     """
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError('write_synthetic needs Pillow: pip install "fastcam[cli]"') from error
+    if importlib.util.find_spec("PIL") is None:
+        raise ImportError('write_synthetic needs Pillow: pip install "fastcam[cli]"')
     target = Path(folder)
     if target.exists():
         return
@@ -202,29 +202,36 @@ def write_synthetic(
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        names = [f"class_{label:02}" for label in range(classes)]
-        tables: dict[str, list[str]] = {"classes": [f"{label + 1} {name}" for label, name in enumerate(names)]}
-        for name in names:
-            (unfinished / "images" / name).mkdir(parents=True)
-        number = 0
-        for split, drawn in sets.items():
-            for row, (pixels, label, box) in enumerate(zip(drawn.images, drawn.labels, drawn.boxes, strict=True)):
-                number += 1
-                path = f"{names[label]}/{split}_{row:05}.png"
-                Image.fromarray(pixels).save(unfinished / "images" / path)
-                x0, y0, x1, y1 = box.tolist()
-                for table, fields in {
-                    "images": path,
-                    "image_class_labels": label + 1,
-                    "train_test_split": int(split == "train"),
-                    "bounding_boxes": f"{x0}.0 {y0}.0 {x1 - x0}.0 {y1 - y0}.0",
-                }.items():
-                    tables.setdefault(table, []).append(f"{number} {fields}")
-        for table, lines in tables.items():
-            (unfinished / f"{table}.txt").write_text("\n".join([*lines, ""]), encoding="utf-8")
+        _write_files(unfinished, sets, classes)
         # mkdtemp's folder is its owner's alone; a data set is not a secret.
         unfinished.chmod(0o755)
         unfinished.rename(target)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
+
+
+def _write_files(folder: Path, sets: Mapping[str, SyntheticSet], classes: int) -> None:
+    """Write the pictures, and the tables with a line for each."""
+    from PIL import Image
+
+    names = [f"class_{label:02}" for label in range(classes)]
+    tables: dict[str, list[str]] = {"classes": [f"{label + 1} {name}" for label, name in enumerate(names)]}
+    for name in names:
+        (folder / "images" / name).mkdir(parents=True)
+    number = 0
+    for split, drawn in sets.items():
+        for row, (pixels, label, box) in enumerate(zip(drawn.images, drawn.labels, drawn.boxes, strict=True)):
+            number += 1
+            path = f"{names[label]}/{split}_{row:05}.png"
+            Image.fromarray(pixels).save(folder / "images" / path)
+            x0, y0, x1, y1 = box.tolist()
+            for table, fields in {
+                "images": path,
+                "image_class_labels": label + 1,
+                "train_test_split": int(split == "train"),
+                "bounding_boxes": f"{x0}.0 {y0}.0 {x1 - x0}.0 {y1 - y0}.0",
+            }.items():
+                tables.setdefault(table, []).append(f"{number} {fields}")
+    for table, lines in tables.items():
+        (folder / f"{table}.txt").write_text("\n".join([*lines, ""]), encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from fastcam.evaluation.evaluate import make_report
 from fastcam.evaluation.gallery import Exhibit, write_gallery
-from fastcam.evaluation.ground_truth import ground_truth
+from fastcam.evaluation.ground_truth import Comparison, ground_truth
 from fastcam.evaluation.network_pass import NetworkSettings, Predictions, run_network
 from fastcam.evaluation.numbers import Chosen, Number, chosen_thresholds, of_pass
 from fastcam.evaluation.per_image import Row, write_rows
@@ -15,6 +15,7 @@ from fastcam.evaluation.settings import Settings
 
 __all__ = [
     "Chosen",
+    "Comparison",
     "Exhibit",
     "NetworkSettings",
     "Number",

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam.evaluation.numbers import Chosen, Number, Numbers, of_box, of_metric, of_pass
-from fastcam.evaluation.predictors import best_ious, centred_box, sweep_gaussian, whole_image
+from fastcam.evaluation.ground_truth import Comparison
+from fastcam.evaluation.numbers import Chosen, Number, Numbers, loc_of_box, of_box, of_metric, of_pass
+from fastcam.evaluation.predictors import best_ious, centred_box, clipped, sweep_gaussian, whole_image
 from fastcam.evaluation.report import Report
 from fastcam.evaluation.score_pass import Pass
 from fastcam.evaluation.settings import Settings
@@ -26,6 +27,7 @@ def make_report(
     *,
     classified: Numbers | None = None,
     correct: NDArray[np.bool_] | None = None,
+    comparison: Comparison | None = None,
     mean: NDArray[np.float64] | None = None,
     chosen: Chosen | None = None,
 ) -> Report:
@@ -38,6 +40,8 @@ def make_report(
         settings: its settings.
         classified: numbers that only a network gives, to stand first.
         correct: (N, 2) bool, top-1 and top-5 of each record.
+        comparison: how the network's boxes at the fixed threshold were compared with the ground truth; None: there is
+            no network, or no ground truth.
         mean: the mean training box, in evaluated pixels.
         chosen: thresholds of another split.
 
@@ -47,20 +51,40 @@ def make_report(
     numbers: dict[str, Numbers] = {"score_maps": {**(classified or {}), **of_pass(done, chosen)}}
     if done.largest is not None and done.used.any():
         size = settings.geometry.size
-        boxes = {"whole_image": whole_image(size), "centred_box": centred_box(size), "mean_training_box": mean}
-        right = None if correct is None else correct[done.used]
+        boxes = {"whole_image": whole_image(size), "centred_box": centred_box(size)}
         for name, box in boxes.items():
-            if box is not None:
-                found = of_box(best_ious(box, truth, done.used), settings.iou_thresholds, right)
-                # The same share under the name that the network's own has, and only where that stands beside it.
-                fits = {key: found["gt_loc"] for key in ("gt_loc", "loc") if key in (classified or {})}
-                numbers[name] = {**fits, **{key: one for key, one in found.items() if key != "gt_loc"}}
+            numbers[name] = {
+                **_beside(box, truth, done.used, comparison, correct),
+                **of_box(best_ious(clipped(box, size), truth, done.used), settings.iou_thresholds),
+            }
+        if mean is not None:
+            # A ground truth like the others: its ends are theirs.
+            moved = mean if comparison is None else comparison.moved(mean)
+            numbers["mean_training_box"] = {
+                **_beside(moved, truth, done.used, comparison, correct),
+                **of_box(best_ious(mean, truth, done.used), settings.iou_thresholds),
+            }
         largest, of_any = sweep_gaussian(truth, done.used, settings)
         numbers["centred_gaussian"] = {**of_metric(largest, "max_box_acc"), **of_metric(of_any, "max_box_acc_v2")}
     if done.centred is not None and done.used.any():
         pxap = Number(float(done.centred.compute()["pxap"]))
         numbers["centred_gaussian"] = {**numbers.get("centred_gaussian", {}), "pxap": pxap}
     return Report(facts, numbers, _curves(done))
+
+
+def _beside(
+    box: NDArray[np.float64],
+    truth: Sequence[NDArray[np.int64] | None],
+    used: NDArray[np.bool_],
+    comparison: Comparison | None,
+    correct: NDArray[np.bool_] | None,
+) -> Numbers:
+    """The numbers of one box for all images that a network's boxes have too, compared as those are."""
+    if comparison is None:
+        return {}
+    moved = [None if boxes is None else comparison.moved(boxes) for boxes in truth]
+    ious = best_ious(box, moved, used, inclusive=comparison.inclusive)
+    return loc_of_box(ious, None if correct is None else correct[used])
 
 
 def _curves(done: Pass) -> dict[str, list[float]]:

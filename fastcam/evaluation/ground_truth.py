@@ -1,8 +1,10 @@
-"""Ground-truth boxes of a split in evaluated pixels."""
+"""Ground-truth boxes of a split in evaluated pixels, and how found ones are compared with them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +13,41 @@ from fastcam.data.geometry import Geometry
 from fastcam.data.record import Split
 from fastcam.images import PictureError
 
-__all__ = ["ground_truth"]
+__all__ = ["Comparison", "ground_truth"]
+
+_Number = TypeVar("_Number", np.int64, np.float64)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How boxes that a protocol finds are compared with ground truth.
+
+    Attributes:
+        inclusive: x1 and y1 of both count as pixels inside, as the evaluators of the field have it; otherwise both are
+            half-open.
+        shift: 1 where the ends of the ground truth are last pixels inside and the comparison is half-open.
+
+    Example:
+        >>> from fastcam.data import RESIZE
+        >>> split = Split("toys", "test", (), (), box_end="inclusive")
+        >>> Comparison.of(split, RESIZE, inclusive=False).moved(np.array([[0, 0, 9, 4]])).tolist()
+        [[0, 0, 10, 5]]
+    """
+
+    inclusive: bool
+    shift: int = 0
+
+    @classmethod
+    def of(cls, split: Split, geometry: Geometry, *, inclusive: bool) -> Comparison:
+        """Return the comparison with a split's boxes as ``geometry.boxes`` gives them."""
+        # A crop needs the last pixels, and gives them.
+        last = geometry.crop is not None or split.box_end == "inclusive"
+        return cls(inclusive, int(last and not inclusive))
+
+    def moved(self, boxes: NDArray[_Number]) -> NDArray[_Number]:
+        """Return ground truth (..., 4) with its ends as the comparison takes them."""
+        moved: NDArray[_Number] = boxes + np.array([0, 0, self.shift, self.shift], boxes.dtype)
+        return moved
 
 
 def ground_truth(

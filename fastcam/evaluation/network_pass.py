@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from fastcam.activation import cam
 from fastcam.data.geometry import Geometry
 from fastcam.data.record import Split
+from fastcam.evaluation.ground_truth import Comparison
 from fastcam.evaluation.loading import loading
 from fastcam.evaluation.numbers import Number, Numbers
 from fastcam.evaluation.score_maps import ScoreMapWriter
@@ -176,6 +177,7 @@ def _run_batch(
         done.correct[numbers] = [[row[0], any(row)] for row in hits]
     maps = cam(features, weight, index.to(features.device), clamp_negative=settings.protocol.clamp_negative)
     boxes = boxes_from_maps(maps, size=settings.geometry.size, protocol=settings.protocol).boxes.cpu()
+    comparison = Comparison.of(split, settings.geometry, inclusive=settings.inclusive)
     done.boxes[numbers] = boxes.numpy()
     done.used[numbers] = True
     for row, number in enumerate(numbers.tolist()):
@@ -183,16 +185,9 @@ def _run_batch(
         found = truth[number]
         if found is not None and len(found):
             # One image at a time: its own verdict is wanted too.
-            metric = GTKnownLoc(inclusive=settings.inclusive)
-            metric.update(boxes[row : row + 1], [_compared(found, split, settings)])
+            metric = GTKnownLoc(inclusive=comparison.inclusive)
+            metric.update(boxes[row : row + 1], [torch.from_numpy(comparison.moved(found))])
             done.fits[number] = bool(metric.right)
-
-
-def _compared(boxes: NDArray[np.int64], split: Split, settings: NetworkSettings) -> Tensor:
-    """Ground truth as found boxes are compared with it: half-open ends lie one pixel behind last ones."""
-    last = settings.geometry.crop is not None or split.box_end == "inclusive"
-    end = 1 if last and not settings.inclusive else 0
-    return torch.from_numpy(boxes) + torch.tensor([0, 0, end, end])
 
 
 def _inputs(pixels: list[NDArray[np.uint8]], settings: NetworkSettings) -> Tensor:

@@ -12,7 +12,18 @@ from torch import Tensor
 from fastcam.evaluation.score_pass import Pass, mask_iou
 from fastcam.metrics import MaxBoxAcc
 
-__all__ = ["ORACLE", "Chosen", "Number", "Numbers", "chosen_thresholds", "of_box", "of_metric", "of_pass", "title"]
+__all__ = [
+    "ORACLE",
+    "Chosen",
+    "Number",
+    "Numbers",
+    "chosen_thresholds",
+    "loc_of_box",
+    "of_box",
+    "of_metric",
+    "of_pass",
+    "title",
+]
 
 ORACLE = "oracle"
 """How a threshold was chosen that is the best on the very images that are counted."""
@@ -133,24 +144,34 @@ def of_metric(metric: MaxBoxAcc, family: str) -> dict[str, Number]:
     return found
 
 
-def of_box(ious: NDArray[np.float64], levels: Sequence[float], correct: NDArray[np.bool_] | None) -> dict[str, Number]:
+def of_box(ious: NDArray[np.float64], levels: Sequence[float]) -> dict[str, Number]:
     """Numbers of one box for all images, which has no threshold: V1 and V2 agree.
 
     Args:
         ious: (n,) best IoU of the box with each image's ground truth.
         levels: IoUs at which a box is right.
-        correct: (n, 2) bool, top-1 and top-5.
     """
     found: dict[str, Number] = {}
     for family in ("max_box_acc", "max_box_acc_v2"):
         rates = {_level(level): float((ious >= level).mean()) for level in levels}
         found |= {f"{family}_{name}": Number(rate) for name, rate in rates.items()}
         found[_mean_key("", family)] = Number(float(np.mean(list(rates.values()))))
+    return found
+
+
+def loc_of_box(ious: NDArray[np.float64], correct: NDArray[np.bool_] | None) -> dict[str, Number]:
+    """Numbers of one box for all images beside those of a network's boxes at a fixed threshold.
+
+    Args:
+        ious: (n,) best IoU of the box with each image's ground truth, compared as the network's boxes are.
+        correct: (n, 2) bool, top-1 and top-5; None where the network's classes are others.
+    """
     right = ious >= 0.5
-    found["gt_loc"] = Number(float(right.mean()))
-    if correct is not None:
-        for column, key in enumerate(("top1_loc", "top5_loc")):
-            found[key] = Number(float((right & correct[:, column]).mean()))
+    if correct is None:
+        return {"loc": Number(float(right.mean()))}
+    found = {"gt_loc": Number(float(right.mean()))}
+    for column, key in enumerate(("top1_loc", "top5_loc")):
+        found[key] = Number(float((right & correct[:, column]).mean()))
     return found
 
 

@@ -13,26 +13,31 @@ from fastcam.boxes import box_iou
 from fastcam.evaluation.settings import Settings
 from fastcam.metrics import MaxBoxAcc, Swept, sweep
 
-__all__ = ["best_ious", "centred_box", "gaussian", "mean_box", "sweep_gaussian", "whole_image"]
+__all__ = ["best_ious", "centred_box", "clipped", "gaussian", "mean_box", "sweep_gaussian", "whole_image"]
 
 Truth = Sequence[NDArray[np.int64] | None]
 
 
 def whole_image(size: tuple[int, int]) -> NDArray[np.float64]:
-    """Return the box of all (H, W) pixels, x1 and y1 the last ones inside."""
-    return np.array([0.0, 0.0, size[1] - 1, size[0] - 1])
+    """Return the box of all (H, W) pixels, half-open."""
+    return np.array([0.0, 0.0, size[1], size[0]])
 
 
 def centred_box(size: tuple[int, int], side: float = 0.7) -> NDArray[np.float64]:
-    """Return the box around the centre whose sides are this share of the image's.
+    """Return the box around the centre whose sides are this share of the image's, half-open.
 
     Example:
         >>> centred_box((100, 200)).round(6).tolist()
-        [30.0, 15.0, 169.0, 84.0]
+        [30.0, 15.0, 170.0, 85.0]
     """
     height, width = size
     margin = (1 - side) / 2
-    return np.array([margin * width, margin * height, (1 - margin) * width - 1, (1 - margin) * height - 1])
+    return np.array([margin * width, margin * height, (1 - margin) * width, (1 - margin) * height])
+
+
+def clipped(box: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
+    """Return a half-open box as wsolevaluation has those of contours: an end outside is the image's last pixel."""
+    return np.asarray(np.minimum(box, np.array([size[1] - 1, size[0] - 1] * 2)))
 
 
 def mean_box(truth: Truth) -> NDArray[np.float64] | None:
@@ -51,9 +56,11 @@ def gaussian(size: tuple[int, int]) -> NDArray[np.float64]:
     return np.asarray((heat - heat.min()) / (heat.max() - heat.min()))
 
 
-def best_ious(box: NDArray[np.float64], truth: Truth, used: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the best inclusive IoU of one box with the boxes of each used image, (n,)."""
-    return _best(torch.from_numpy(box)[None], truth, np.flatnonzero(used))[:, 0].numpy()
+def best_ious(
+    box: NDArray[np.float64], truth: Truth, used: NDArray[np.bool_], *, inclusive: bool = True
+) -> NDArray[np.float64]:
+    """Return the best IoU of one box with the boxes of each used image, (n,)."""
+    return _best(torch.from_numpy(box)[None], truth, np.flatnonzero(used), inclusive=inclusive)[:, 0].numpy()
 
 
 def sweep_gaussian(truth: Truth, used: NDArray[np.bool_], settings: Settings) -> tuple[MaxBoxAcc, ...]:
@@ -69,17 +76,17 @@ def sweep_gaussian(truth: Truth, used: NDArray[np.bool_], settings: Settings) ->
     numbers = np.flatnonzero(used)
     for start in range(0, len(numbers), 1024):
         part = numbers[start : start + 1024]
-        best = _best(once.boxes[0], truth, part)
+        best = _best(once.boxes[0], truth, part, inclusive=True)
         for metric in metrics:
             metric.update(Swept(once.maxima.expand(len(part)), best, None, best))
     return metrics
 
 
-def _best(boxes: Tensor, truth: Truth, numbers: NDArray[np.int64]) -> Tensor:
+def _best(boxes: Tensor, truth: Truth, numbers: NDArray[np.int64], *, inclusive: bool) -> Tensor:
     """The best IoU of every box (B, 4) with any of each image's: (n, B) float64."""
     every = [torch.from_numpy(found) for number in numbers.tolist() if (found := truth[number]) is not None]
     counts = torch.tensor([len(one) for one in every])
-    overlaps = box_iou(torch.cat(every), boxes, inclusive=True)
+    overlaps = box_iou(torch.cat(every), boxes, inclusive=inclusive)
     index = torch.repeat_interleave(torch.arange(len(every)), counts)[:, None].expand_as(overlaps)
     best = torch.zeros(len(every), len(boxes), dtype=torch.float64)
     return best.scatter_reduce(0, index, overlaps, "amax")

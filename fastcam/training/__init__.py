@@ -9,12 +9,14 @@ if TYPE_CHECKING:
     from fastcam.training.checkpoint import CheckpointError, read_checkpoint
     from fastcam.training.config import ConfigError, TrainingConfig, read_config
     from fastcam.training.engine import start_engine
+    from fastcam.training.errors import DivergedError, TrainingError
     from fastcam.training.final import final_pass
-    from fastcam.training.loop import Trained, TrainingError, train
+    from fastcam.training.loop import Trained, train
 
 __all__ = [
     "CheckpointError",
     "ConfigError",
+    "DivergedError",
     "Trained",
     "TrainingConfig",
     "TrainingError",
@@ -30,8 +32,9 @@ _PLACES = {
     "checkpoint": ("CheckpointError", "read_checkpoint"),
     "config": ("ConfigError", "TrainingConfig", "read_config"),
     "engine": ("start_engine",),
+    "errors": ("DivergedError", "TrainingError"),
     "final": ("final_pass",),
-    "loop": ("Trained", "TrainingError", "train"),
+    "loop": ("Trained", "train"),
 }
 
 

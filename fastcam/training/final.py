@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from fastcam.data import Geometry, Record, Split
+from fastcam.evaluation import Comparison
 from fastcam.metrics import GTKnownLoc, TopKAccuracy, TopKLoc
 from fastcam.protocol import PAPER, Protocol
 from fastcam.training.batches import Pictures, normalized, usable_workers
@@ -53,10 +54,11 @@ def final_pass(
     geometry = Geometry((crop, crop))
     classes = trained.model.classifier.out_features
     metrics: dict[str, Any] = {"top1_cls": TopKAccuracy(num_classes=classes)}
-    inclusive = protocol.quantize  # The evaluators that work on levels count both ends of a box.
+    # The evaluators that work on levels count both ends of a box.
+    comparison = Comparison.of(split, geometry, inclusive=protocol.quantize)
     if split.has_boxes:
-        metrics["gt_loc"] = GTKnownLoc(inclusive=inclusive)
-        metrics["top1_loc"] = TopKLoc(box="true", inclusive=inclusive)
+        metrics["gt_loc"] = GTKnownLoc(inclusive=comparison.inclusive)
+        metrics["top1_loc"] = TopKLoc(box="true", inclusive=comparison.inclusive)
     for metric in metrics.values():
         metric.to(engine.device)
     own = range(engine.global_rank, len(split), engine.world_size)
@@ -70,13 +72,14 @@ def final_pass(
         logits, found = trained.method.localize(trained.model, images, labels, protocol=protocol)
         metrics["top1_cls"].update(logits, labels)
         if split.has_boxes:
-            truth = [_truth(record, split, geometry) for record in records]
+            truth = [_truth(record, split, geometry, comparison) for record in records]
             metrics["gt_loc"].update(found.boxes, truth)
             predicted = logits.argmax(dim=1, keepdim=True)
             metrics["top1_loc"].update(found.boxes, truth, predicted=predicted, labels=labels)
     return {name: metric.compute().item() for name, metric in metrics.items()}
 
 
-def _truth(record: Record, split: Split, geometry: Geometry) -> torch.Tensor:
+def _truth(record: Record, split: Split, geometry: Geometry, comparison: Comparison) -> torch.Tensor:
     size = record.size or record.read().shape[:2]
-    return torch.from_numpy(geometry.boxes(record.boxes, (size[0], size[1]), box_end=split.box_end))
+    boxes = geometry.boxes(record.boxes, (size[0], size[1]), box_end=split.box_end)
+    return torch.from_numpy(comparison.moved(boxes))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import sys
 import time
@@ -14,31 +13,27 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from fastcam.data import Geometry, Split
-from fastcam.images import PictureError
 from fastcam.models import Classifier
 from fastcam.training.batches import Augmentation, Order, Pictures, mixed_seed, normalized, usable_workers
 from fastcam.training.build import build
-from fastcam.training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
+from fastcam.training.checkpoint import CheckpointError, read_checkpoint, read_matching, write_checkpoint
 from fastcam.training.config import ConfigError, TrainingConfig
 from fastcam.training.data import read_part
 from fastcam.training.engine import Fabric
+from fastcam.training.errors import DivergedError, plain_picture_errors, spoken_disk_errors
 from fastcam.training.journal import write_history, write_tensorboard
 from fastcam.training.methods import Method
 from fastcam.training.splits import stratified
+from fastcam.training.trainee import Trainee, make_optimizer
 
-__all__ = ["Trained", "TrainingError", "train"]
+__all__ = ["Trained", "train"]
 
 _LAST, _BEST = "last.pt", "best.pt"
 _CHECK_EVERY = 20  # steps between two looks at the loss on a GPU, each of which waits for it
-
-
-class TrainingError(RuntimeError):
-    """A training that cannot go on; the message says why, and what of it is kept."""
 
 
 @dataclass(frozen=True)
@@ -60,18 +55,6 @@ class Trained:
     history: list[dict[str, float | None]]
     classes: tuple[str, ...]
     checkpoint: Path
-
-
-class _Trainee(nn.Module):
-    """Model and method as one module with one ``forward``, which is what averages gradients over processes."""
-
-    def __init__(self, model: Classifier, method: Method) -> None:
-        super().__init__()
-        self.model, self.method = model, method
-
-    def forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        outcome = self.method(self.model, images, labels)
-        return outcome.loss, outcome.logits
 
 
 def train(
@@ -102,7 +85,8 @@ def train(
     Raises:
         ConfigError: a choice that cannot be met.
         CheckpointError: ``out/last.pt`` is there without ``resume``, or is of another training.
-        TrainingError: the loss is no longer a number, or a file cannot be written.
+        DivergedError: the loss is no longer a number.
+        TrainingError: a file cannot be written.
         DataError: the data set is malformed.
     """
     with _first(engine):
@@ -110,7 +94,7 @@ def train(
         split = read_part(config.data, "train", out=data_root or out, images=config.images)
     torch.manual_seed(mixed_seed(config.seed, 0))
     model, method = build(config, len(split.classes))
-    run = _Run(config, out, engine, split, _Trainee(model, method), tensorboard)
+    run = _Run(config, out, engine, split, Trainee(model, method, freeze_norm=config.freeze_norm), tensorboard)
     if (out / _LAST).exists():
         if not resume:
             raise CheckpointError(f"{out / _LAST} is there already: resume it, or train into another folder")
@@ -124,7 +108,7 @@ class _Run:
     """The state of one training."""
 
     def __init__(
-        self, config: TrainingConfig, out: Path, engine: Fabric, split: Split, trainee: _Trainee, tensorboard: bool
+        self, config: TrainingConfig, out: Path, engine: Fabric, split: Split, trainee: Trainee, tensorboard: bool
     ) -> None:
         self.config, self.out, self.engine, self.split = config, out, engine, split
         self.trainee, self.tensorboard = trainee, tensorboard
@@ -153,13 +137,7 @@ class _Run:
         self.any_held_out = bool(held)
         preprocessing = trainee.model.preprocessing
         self.augment = Augmentation(config.crop, config.flip, preprocessing)
-        if config.freeze_norm:
-            for layer in trainee.modules():
-                if isinstance(layer, _NormBase):
-                    layer.requires_grad_(False)
-        # As the batches are: convolutions are faster so, and gradients have the parameters' layout.
-        trainee.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = _optimizer(trainee, config)
+        self.optimizer = make_optimizer(trainee, config)
         self.wrapped, self.stepper = engine.setup(trainee, self.optimizer)
 
     def one_epoch(self) -> None:
@@ -183,10 +161,12 @@ class _Run:
 
     def restore(self) -> None:
         """Go on from the last checkpoint."""
-        content = _matching(self.out / _LAST, self.config, self.split.classes)
+        content = read_matching(self.out / _LAST, self.config, self.split.classes)
         self.trainee.model.load_state_dict(content["state_dict"])
         self.trainee.method.load_state_dict(content["method_state"])
         self.optimizer.load_state_dict(content["optimizer"])
+        if content["precision"]:
+            self.engine.strategy.precision.load_state_dict(content["precision"])
         self.epoch, self.history = content["epoch"], content["history"]
 
     def finish(self) -> Trained:
@@ -203,10 +183,6 @@ class _Run:
         """Take every step of the epoch; return the sums of loss and hits, and the number of images."""
         config, engine = self.config, self.engine
         self.trainee.train()
-        if config.freeze_norm:
-            for layer in self.trainee.modules():
-                if isinstance(layer, _NormBase):
-                    layer.eval()
         sums = torch.zeros(3, dtype=torch.float64, device=engine.device)
         progress = tqdm(
             total=self.order.steps,
@@ -217,7 +193,7 @@ class _Run:
             file=sys.stderr,
             leave=False,
         )
-        with progress, _plain_picture_errors():
+        with progress, plain_picture_errors():
             for number, (pixels, labels) in enumerate(self.loader):
                 images = self.augment(self._moved(pixels), self.order, number)
                 labels = self._moved(labels)
@@ -229,7 +205,8 @@ class _Run:
                 sums += torch.stack((loss.detach() * len(labels), right, right.new_tensor(len(labels)))).double()
                 step = number // config.accumulate + 1
                 if engine.device.type == "cpu" or step % _CHECK_EVERY == 0:
-                    self._check(sums[0].item(), step)
+                    # The loss of all processes: they stop at the same step, none of them waiting for another.
+                    self._check(self._summed(sums)[0], step)
                 if last_part:
                     self.stepper.step()
                     self.stepper.zero_grad()
@@ -245,7 +222,7 @@ class _Run:
         self.trainee.eval()
         model = self.trainee.model
         sums = torch.zeros(3, dtype=torch.float64, device=self.engine.device)
-        with torch.no_grad(), _plain_picture_errors():
+        with torch.no_grad(), plain_picture_errors():
             for pixels, labels in self.held_out:
                 labels = self._moved(labels)
                 with self.engine.autocast():
@@ -262,13 +239,14 @@ class _Run:
             "state_dict": self.trainee.model.state_dict(),
             "method_state": self.trainee.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "precision": self.engine.strategy.precision.state_dict(),
             "epoch": self.epoch,
             "history": self.history,
             "config": self.config.to_mapping(),
             "classes": list(self.split.classes),
         }
         if self.engine.is_global_zero:
-            with _spoken_disk_errors(self.out, self.epoch):
+            with spoken_disk_errors(self.out / _LAST, self.epoch):
                 write_checkpoint(self.out / _LAST, content)
                 if self.config.select == "best" and self._is_best():
                     write_checkpoint(self.out / _BEST, content)
@@ -285,14 +263,15 @@ class _Run:
         if math.isfinite(loss):
             return
         kept = f"{self.out / _LAST} holds epoch {self.epoch}" if self.epoch else "no epoch was finished"
-        raise TrainingError(
+        raise DivergedError(
             f"the loss is {loss} in epoch {self.epoch + 1}, step {step} of {self.order.steps}; {kept}. "
             "Try a lower lr or classifier_ratio"
         )
 
     def _summed(self, sums: Tensor) -> list[float]:
         """Add up what all processes counted."""
-        total = self.engine.all_reduce(sums, reduce_op="sum")
+        # The engine adds in place.
+        total = self.engine.all_reduce(sums.clone(), reduce_op="sum")
         assert isinstance(total, Tensor)
         return total.tolist()
 
@@ -310,60 +289,8 @@ class _Run:
         )
 
 
-def _optimizer(trainee: _Trainee, config: TrainingConfig) -> torch.optim.SGD:
-    """SGD with Nesterov's momentum; the last layer and a method's own branches learn faster than the backbone."""
-    head = [*trainee.model.classifier.parameters(), *trainee.method.parameters()]
-    known = set(map(id, head))
-    backbone = [one for one in trainee.parameters() if id(one) not in known and one.requires_grad]
-    groups = [{"params": backbone, "ratio": 1.0}, {"params": head, "ratio": config.classifier_ratio}]
-    return torch.optim.SGD(
-        [group for group in groups if group["params"]],
-        lr=config.lr,
-        momentum=config.momentum,
-        nesterov=config.momentum > 0,
-        weight_decay=config.weight_decay,
-    )
-
-
-def _matching(path: Path, config: TrainingConfig, classes: tuple[str, ...]) -> dict[str, Any]:
-    """Read a checkpoint and see that it is of this training; only its length, logging and loading may differ."""
-    content = read_checkpoint(path)
-    before, now = content["config"], config.to_mapping()
-    free = {"epochs", "workers", "data", "images", "weights", "new_classifier"}
-    changed = [
-        f"{name}={before.get(name)!r} (now {value!r})"
-        for name, value in now.items()
-        if name not in free and before.get(name) != value
-    ]
-    if content["classes"] != list(classes):
-        changed.append(f"{len(content['classes'])} classes (now {len(classes)}, or others)")
-    if changed:
-        raise CheckpointError(f"{path} is of another training: {', '.join(changed)}")
-    return content
-
-
 @contextmanager
 def _first(engine: Fabric) -> Iterator[None]:
     """Let the first process of each machine go ahead, with what only one can do: writing files that all read."""
     with engine.rank_zero_first(local=True):
         yield
-
-
-@contextmanager
-def _spoken_disk_errors(out: Path, epoch: int) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = "no space left on the disk" if error.errno == errno.ENOSPC else str(error)
-        last = out / _LAST
-        kept = f"{last} is whole, and resumes" if last.exists() else "no checkpoint was written before"
-        raise TrainingError(f"epoch {epoch} could not be saved to {out}: {reason}; {kept}") from error
-
-
-@contextmanager
-def _plain_picture_errors() -> Iterator[None]:
-    """Take the traceback off the message of an error that comes from a worker."""
-    try:
-        yield
-    except PictureError as error:
-        raise PictureError(str(error).strip().splitlines()[-1].removeprefix("fastcam.images.PictureError: ")) from None

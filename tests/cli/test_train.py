@@ -56,6 +56,20 @@ def test_options_over_a_file(birds):
     assert "test" not in json.loads((birds / "out" / "results.json").read_text())
 
 
+def test_evaluated_as_trained(birds):
+    more = [*SMALL[:2], "--model-option", "width=0.25", *SMALL[4:], "--epochs", "6", "--lr", "0.02"]
+    run("train", "--data", "birds", "--out", "out", *more)
+    trained = json.loads((birds / "out" / "results.json").read_text())["test"]
+    # The checkpoint says at which size it was judged; nothing else has to.
+    run("evaluate", "--data", "birds", "--checkpoint", "out/last.pt", "--out", "report", "--workers", "0")
+    report = json.loads((birds / "report" / "evaluation.json").read_text())
+    assert report["facts"]["geometry"] == "resize, 32x32"
+    evaluated = report["numbers"]["score_maps"]
+    assert {name: evaluated[name]["value"] for name in trained} == pytest.approx(trained)
+    run("evaluate", "--data", "birds", "--checkpoint", "out/last.pt", "--input-size", "64", "--out", "larger")
+    assert json.loads((birds / "larger" / "evaluation.json").read_text())["facts"]["geometry"] == "resize, 64x64"
+
+
 def test_going_on():
     run("train", "--data", "birds", "--out", "out", *SMALL)
     assert "last.pt is there already" in run("train", "--data", "birds", "--out", "out", *SMALL, code=1).output
@@ -104,6 +118,6 @@ def test_ablate(birds):
 
 def test_ablate_fine_tuned(birds):
     (birds / "a.yaml").write_text("data: birds\nweights: null\n")
-    run("ablate", "a.yaml", "--out", "out", *SMALL, "--seeds", "1", "--features", "fine-tuned")
+    run("ablate", "a.yaml", "--out", "out", *SMALL, "--seeds", "1", "--features", "fine-tuned", "--no-choose")
     assert (birds / "out" / "tap-0" / "last.pt").exists()
     assert "fine-tuned end to end" in (birds / "out" / "ablation.md").read_text()

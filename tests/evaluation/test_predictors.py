@@ -12,6 +12,7 @@ from fastcam.data import Geometry
 from fastcam.evaluation.predictors import (
     best_ious,
     centred_box,
+    clipped,
     gaussian,
     mean_box,
     sweep_gaussian,
@@ -25,16 +26,29 @@ USED = np.array([True, False, True, True])
 
 
 def test_boxes():
-    assert whole_image((10, 20)).tolist() == [0, 0, 19, 9]
+    assert whole_image((10, 20)).tolist() == [0, 0, 20, 10]
     x0, y0, x1, y1 = centred_box((100, 200))
-    assert (x1 - x0 + 1) == pytest.approx(140)
-    assert (y1 - y0 + 1) == pytest.approx(70)
-    assert x0 + x1 == pytest.approx(199)
+    assert (x1 - x0) == pytest.approx(140)
+    assert (y1 - y0) == pytest.approx(70)
+    assert x0 + x1 == pytest.approx(200)
     assert (
         mean_box(TRUTH).tolist()
         == np.mean([[0, 0, 9, 9], [20, 20, 39, 29], [4, 6, 27, 33], [0, 0, 55, 55]], 0).tolist()
     )
     assert mean_box([None, np.zeros((0, 4), int)]) is None
+
+
+def test_a_box_has_the_ends_of_a_map_that_covers_the_same():
+    size = (50, 100)
+    for box in (whole_image(size), centred_box(size, side=0.5)):
+        heat = np.zeros(size)
+        x0, y0, x1, y1 = box.round().astype(int)
+        heat[y0:y1, x0:x1] = 1
+        heat[25, 50] = 0  # A map without a contrast has no box.
+        # As wsolevaluation has it, and half-open.
+        found = fastcam.boxes_from_maps(torch.from_numpy(heat)[None], protocol=fastcam.WSOLEVAL).boxes
+        assert found[0].tolist() == clipped(box.round(), size).tolist()
+        assert fastcam.boxes_from_maps(torch.from_numpy(heat)[None]).boxes[0].tolist() == box.round().tolist()
 
 
 def test_best_ious_are_over_each_images_own_boxes():
@@ -45,6 +59,7 @@ def test_best_ious_are_over_each_images_own_boxes():
         if boxes is not None
     ]
     assert best_ious(box, TRUTH, USED).tolist() == expected
+    assert best_ious(np.array([0.0, 0, 9, 18]), TRUTH, USED, inclusive=False)[0] == 0.5
 
 
 def test_the_gaussian_is_centred_and_counted_as_a_score_map_is():

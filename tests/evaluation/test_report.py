@@ -14,7 +14,7 @@ pytest.importorskip("torchmetrics")
 pytest.importorskip("matplotlib")
 
 from fastcam.evaluation.gallery import Exhibit, write_gallery
-from fastcam.evaluation.numbers import ORACLE, Number, of_box, title
+from fastcam.evaluation.numbers import ORACLE, Number, loc_of_box, of_box, title
 from fastcam.evaluation.per_image import COLUMNS, Row, write_rows
 from fastcam.evaluation.plots import plot_precision_recall, plot_thresholds
 from fastcam.evaluation.report import Report
@@ -88,16 +88,17 @@ class TestWords:
 
 def test_a_box_without_threshold():
     correct = np.array([[True, True], [False, True], [True, True], [False, False]])
-    found = of_box(np.array([0.5, 0.75, 0.25, 1]), (0.3, 0.5, 0.7), correct)
+    ious = np.array([0.5, 0.75, 0.25, 1])
+    found = of_box(ious, (0.3, 0.5, 0.7))
     assert {key: one.value for key, one in found.items() if "v2" not in key} == {
         "max_box_acc_30": 0.75,
         "max_box_acc_50": 0.75,
         "max_box_acc_70": 0.5,
         "max_box_acc_mean": pytest.approx(2 / 3),
-        "gt_loc": 0.75,
-        "top1_loc": 0.25,
-        "top5_loc": 0.5,
     }
+    beside = {key: one.value for key, one in loc_of_box(ious, correct).items()}
+    assert beside == {"gt_loc": 0.75, "top1_loc": 0.25, "top5_loc": 0.5}
+    assert loc_of_box(ious, None)["loc"].value == 0.75
     assert {one.chosen_on for one in found.values()} == {None}
 
 

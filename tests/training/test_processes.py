@@ -1,6 +1,7 @@
 """Trainings in processes of their own: several at once, and one that is killed."""
 
 import json
+import math
 import multiprocessing
 import os
 import signal
@@ -13,7 +14,8 @@ import pytest
 import torch
 
 from fastcam.data import read_cub
-from fastcam.training import final_pass, read_checkpoint, start_engine, train
+from fastcam.training import DivergedError, final_pass, read_checkpoint, start_engine, train
+from fastcam.training.methods import CAM, Outcome
 
 _COMMAND = [sys.executable, "-c", "from fastcam.cli.main import main; main(prog_name='fastcam')", "train"]
 
@@ -29,15 +31,20 @@ def free_port():
 
 
 def joined(rank, port, config, out, test):
-    """One of two processes, told of the other as torchrun does."""
-    torch.set_num_threads(1)
-    told = {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": 0, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
-    told |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
-    os.environ.update({name: str(value) for name, value in told.items()})
+    """One of two processes."""
+    told_of_the_other(rank, port)
     engine = start_engine(device="cpu")
     trained = train(config, out, engine)
     judged = final_pass(trained, test, engine, crop=config.crop)
     (out / f"judged-{rank}.json").write_text(json.dumps(judged))
+
+
+def told_of_the_other(rank, port):
+    """Set what torchrun sets."""
+    torch.set_num_threads(1)
+    told = {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": 0, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
+    told |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
+    os.environ.update({name: str(value) for name, value in told.items()})
 
 
 def agree(out, whole, history):
@@ -81,6 +88,33 @@ def test_frozen_normalization_over_processes(config, birds, engine, tmp_path):
         process.join(120)
         assert process.exitcode == 0
     agree(out, tmp_path / "one", trained.history)
+
+
+def no_number(_method, model, images, _labels):
+    logits = model(images)
+    return Outcome(logits.sum() * math.nan, logits)
+
+
+def diverging(rank, port, config, out):
+    """One of two processes, of which only the first sees a loss that is no number."""
+    told_of_the_other(rank, port)
+    engine = start_engine(device="cpu")
+    if rank == 0:
+        CAM.forward = no_number
+    with pytest.raises(DivergedError, match="the loss is nan in epoch 1, step 1 of"):
+        train(config, out, engine)
+
+
+def test_processes_stop_together_when_one_diverges(config, tmp_path):
+    port = free_port()
+    processes = [
+        _FORKED.Process(target=diverging, args=(rank, port, config(pooling="gap"), tmp_path)) for rank in range(2)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
 
 
 @pytest.mark.long
