@@ -163,26 +163,46 @@ class WeightedSum {
   Buffer<T> rows_;
 };
 
+// The maps of a batch, one after the other.
 template <class Element, class T>
-void weighted_sums(const Features& features, const Classes& classes, std::int64_t begin, std::int64_t end, void* maps) {
-  const std::int64_t positions = std::int64_t{features.height} * features.width;
-  WeightedSum<Element, T> sum(features);
-  Buffer<T> clamped;
-  for (std::int64_t i = begin; i < end; ++i) {
-    T* const map = static_cast<T*>(maps) + i * positions;
-    const std::int64_t row = classes.index == nullptr ? i : classes.index[i];
-    if (row < 0 || row >= classes.rows) {
-      for (std::int64_t p = 0; p < positions; ++p) map[p] = std::nan("");
-      continue;
+class ActivationMaps {
+ public:
+  ActivationMaps(const Features& features, const Classes& classes)
+      : f_(features), classes_(classes), positions_(std::int64_t{f_.height} * f_.width), sum_(features) {}
+
+  std::int64_t positions() const { return positions_; }
+
+  // Map i; NaN where its class does not exist.
+  void run(std::int64_t i, T* map) {
+    const std::int64_t row = classes_.index == nullptr ? i : classes_.index[i];
+    if (row < 0 || row >= classes_.rows) {
+      for (std::int64_t p = 0; p < positions_; ++p) map[p] = std::nan("");
+      return;
     }
-    const T* weights = static_cast<const T*>(classes.weight) + row * features.channels;
-    if (classes.clamp_negative) {
-      T* const to = clamped.reserve(static_cast<std::size_t>(features.channels));
-      for (int c = 0; c < features.channels; ++c) to[c] = weights[c] < 0 ? T{0} : weights[c];
+    const T* weights = static_cast<const T*>(classes_.weight) + row * f_.channels;
+    if (classes_.clamp_negative) {
+      T* const to = clamped_.reserve(static_cast<std::size_t>(f_.channels));
+      for (int c = 0; c < f_.channels; ++c) to[c] = weights[c] < 0 ? T{0} : weights[c];
       weights = to;
     }
-    sum.run(i / classes.per_image, weights, map);
+    sum_.run(i / classes_.per_image, weights, map);
   }
-}
+
+  // Where the features of map i begin, and how many bytes they take, none where they do not lie together.
+  const Element* features(std::int64_t i) const {
+    return static_cast<const Element*>(f_.data) + i / classes_.per_image * f_.stride_n;
+  }
+  std::size_t bytes() const {
+    const std::int64_t values = f_.channels * positions_;
+    return f_.stride_n == values ? static_cast<std::size_t>(values) * sizeof(Element) : 0;
+  }
+
+ private:
+  Features f_;
+  Classes classes_;
+  std::int64_t positions_;
+  WeightedSum<Element, T> sum_;
+  Buffer<T> clamped_;
+};
 
 }  // namespace fastcam::FASTCAM_ISA

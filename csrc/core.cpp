@@ -137,7 +137,9 @@ void with_element(Dtype dtype, const Use& use) {
 void sums(const Features& features, const Classes& classes, std::int64_t begin, std::int64_t end, void* maps) {
   with_element(features.dtype, [&](auto element) {
     using Element = decltype(element);
-    weighted_sums<Element, Work<Element>>(features, classes, begin, end, maps);
+    ActivationMaps<Element, Work<Element>> activation(features, classes);
+    for (std::int64_t i = begin; i < end; ++i)
+      activation.run(i, static_cast<Work<Element>*>(maps) + i * activation.positions());
   });
 }
 
@@ -153,14 +155,49 @@ void tap_backward(const Planes& planes, const void* grad, std::int64_t begin, st
 }
 
 template <int Connectivity>
+Locator<Connectivity>& locator(const Maps& maps, const Protocol& protocol) {
+  static thread_local Locator<Connectivity> instance;
+  instance.prepare(maps, protocol);
+  return instance;
+}
+
+template <int Connectivity>
 void find_boxes(const Maps& maps, const Protocol& protocol, std::int64_t begin, std::int64_t end, const Found& found) {
-  static thread_local Locator<Connectivity> locator;
-  locator.prepare(maps, protocol);
-  for (std::int64_t i = begin; i < end; ++i) locator.run(i, found);
+  Locator<Connectivity>& boxes = locator<Connectivity>(maps, protocol);
+  for (std::int64_t i = begin; i < end; ++i) boxes.run(i, maps.data + i * maps.h * maps.w, found);
 }
 
 void locate(const Maps& maps, const Protocol& protocol, std::int64_t begin, std::int64_t end, const Found& found) {
   (protocol.connectivity == 8 ? find_boxes<8> : find_boxes<4>)(maps, protocol, begin, end, found);
+}
+
+template <int Connectivity, class Element>
+void find_boxes_of(const Features& features, const Classes& classes, const Maps& maps, const Protocol& protocol,
+                   std::int64_t begin, std::int64_t end, const Found& found) {
+  constexpr std::size_t second_level = 5 << 16;  // what it holds beside what is computed with
+  Locator<Connectivity>& boxes = locator<Connectivity>(maps, protocol);
+  ActivationMaps<Element, Work<Element>> activation(features, classes);
+  Buffer<Work<Element>> map;
+  Buffer<float> narrow;
+  const std::int64_t positions = activation.positions();
+  map.reserve(static_cast<std::size_t>(positions));
+  narrow.reserve(static_cast<std::size_t>(positions));
+  for (std::int64_t i = begin; i < end; ++i) {
+    activation.run(i, map.data());
+    for (std::int64_t p = 0; p < positions; ++p) narrow.data()[p] = static_cast<float>(map.data()[p]);
+    const bool other = i + 1 < end && activation.features(i + 1) != activation.features(i);
+    boxes.run(i, narrow.data(), found, other ? activation.features(i + 1) : nullptr,
+              other ? std::min(second_level, activation.bytes()) : 0);
+  }
+}
+
+void localize(const Features& features, const Classes& classes, const Maps& maps, const Protocol& protocol,
+              std::int64_t begin, std::int64_t end, const Found& found) {
+  with_element(features.dtype, [&](auto element) {
+    using Element = decltype(element);
+    (protocol.connectivity == 8 ? find_boxes_of<8, Element> : find_boxes_of<4, Element>)(features, classes, maps,
+                                                                                         protocol, begin, end, found);
+  });
 }
 
 void score_levels(const ScoreMaps& maps, std::int64_t begin, std::int64_t end, std::uint8_t* levels, bool* inside) {
@@ -198,6 +235,7 @@ const Core core{FASTCAM_NAME(FASTCAM_ISA),
                 all_in_strips,
                 sums,
                 locate,
+                localize,
                 tap_forward,
                 tap_backward,
                 score_levels,

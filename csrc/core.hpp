@@ -145,6 +145,9 @@ struct Core {
   void (*weighted_sums)(const Features&, const Classes&, std::int64_t begin, std::int64_t end, void* maps);
   // The boxes of maps [begin, end).
   void (*locate)(const Maps&, const Protocol&, std::int64_t begin, std::int64_t end, const Found&);
+  // Both at once: of the maps only the size is given, for none is kept.
+  void (*localize)(const Features&, const Classes&, const Maps&, const Protocol&, std::int64_t begin, std::int64_t end,
+                   const Found&);
   // Thresholded average pooling and its gradient, of planes [begin, end).
   void (*tap_forward)(const Planes&, double threshold, std::int64_t begin, std::int64_t end, const Pooled&);
   void (*tap_backward)(const Planes&, const void* grad, std::int64_t begin, std::int64_t end, const Pooled&, void* out);

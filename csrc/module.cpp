@@ -121,35 +121,78 @@ double element_size(Dtype dtype) {
   return dtype == Dtype::float64 ? 8 : dtype == Dtype::float32 ? 4 : 2;
 }
 
-void weighted_sums(std::uintptr_t features, int dtype, std::tuple<int, int, int> shape,
-                   std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t> strides, std::uintptr_t weight,
+using Shape = std::tuple<int, int, int>;
+using Strides = std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t>;
+using Size = std::tuple<int, int>;
+
+Features features_of(std::uintptr_t data, int dtype, const Shape& shape, const Strides& strides) {
+  const auto [channels, height, width] = shape;
+  const auto [n, c, h, w] = strides;
+  return {at<const void>(data), static_cast<Dtype>(dtype), channels, height, width, n, c, h, w};
+}
+
+double reading_cost(const Features& f) {
+  return element_size(f.dtype) * f.channels * f.height * f.width / bytes_per_ns + 1;
+}
+
+void weighted_sums(std::uintptr_t data, int dtype, const Shape& shape, const Strides& strides, std::uintptr_t weight,
                    std::int64_t rows, std::uintptr_t index, std::int64_t count, std::int64_t per_image,
                    bool clamp_negative, std::uintptr_t maps, int threads) {
   const py::gil_scoped_release released;
-  const auto [channels, height, width] = shape;
-  const auto [n, c, h, w] = strides;
-  const Features f{at<const void>(features), static_cast<Dtype>(dtype), channels, height, width, n, c, h, w};
+  const Features features = features_of(data, dtype, shape, strides);
   const Classes classes{at<const void>(weight), rows, at<const std::int64_t>(index), per_image, clamp_negative};
-  const double cost = element_size(f.dtype) * channels * height * width / bytes_per_ns + 1;
-  parallel_for(count, cost, threads, [&](std::int64_t begin, std::int64_t end) {
-    core().weighted_sums(f, classes, begin, end, at<void>(maps));
+  parallel_for(count, reading_cost(features), threads, [&](std::int64_t begin, std::int64_t end) {
+    core().weighted_sums(features, classes, begin, end, at<void>(maps));
   });
 }
 
-void locate(std::uintptr_t data, std::int64_t count, std::tuple<int, int> shape, std::tuple<int, int> size,
-            bool bicubic, int normalize, bool quantize, double percentile, double threshold, bool polygon,
-            int connectivity, bool clipped, bool whole_image, std::uintptr_t boxes, std::uintptr_t areas,
-            std::uintptr_t thresholds, std::uintptr_t full, std::uintptr_t masks, int threads) {
+// What locate and localize take after their maps, in its order.
+using Options = std::tuple<bool, int, bool, double, double, bool, int, bool, bool>;
+
+Protocol protocol_of(const Options& options) {
+  const auto [bicubic, normalize, quantize, percentile, threshold, polygon, connectivity, clipped, whole] = options;
+  return {bicubic,   static_cast<Normalize>(normalize),      quantize,     percentile,
+          threshold, polygon ? Area::polygon : Area::pixels, connectivity, clipped,
+          whole};
+}
+
+// Boxes, areas, thresholds, full-size maps, masks.
+using Places = std::tuple<std::uintptr_t, std::uintptr_t, std::uintptr_t, std::uintptr_t, std::uintptr_t>;
+
+Found found_at(const Places& places) {
+  const auto [boxes, areas, thresholds, maps, masks] = places;
+  return {at<Box>(boxes), at<void>(areas), at<float>(thresholds), at<void>(maps), at<std::uint8_t>(masks)};
+}
+
+double locating_cost(const Maps& maps) {
+  return 0.4 * maps.height * maps.width + 100;
+}
+
+void locate(std::uintptr_t data, std::int64_t count, const Size& shape, const Size& size, const Options& options,
+            const Places& places, int threads) {
   const py::gil_scoped_release released;
   const auto [h, w] = shape;
   const auto [height, width] = size;
   const Maps maps{at<const float>(data), h, w, height, width};
-  const Protocol protocol{bicubic,    static_cast<Normalize>(normalize),      quantize,     percentile,
-                          threshold,  polygon ? Area::polygon : Area::pixels, connectivity, clipped,
-                          whole_image};
-  const Found found{at<Box>(boxes), at<void>(areas), at<float>(thresholds), at<void>(full), at<std::uint8_t>(masks)};
-  parallel_for(count, 0.4 * height * width + 100, threads,
+  const Protocol protocol = protocol_of(options);
+  const Found found = found_at(places);
+  parallel_for(count, locating_cost(maps), threads,
                [&](std::int64_t begin, std::int64_t end) { core().locate(maps, protocol, begin, end, found); });
+}
+
+void localize(std::uintptr_t data, int dtype, const Shape& shape, const Strides& strides, std::uintptr_t weight,
+              std::int64_t rows, std::uintptr_t index, std::int64_t count, std::int64_t per_image, bool clamp_negative,
+              const Size& size, const Options& options, const Places& places, int threads) {
+  const py::gil_scoped_release released;
+  const Features features = features_of(data, dtype, shape, strides);
+  const Classes classes{at<const void>(weight), rows, at<const std::int64_t>(index), per_image, clamp_negative};
+  const auto [height, width] = size;
+  const Maps maps{nullptr, features.height, features.width, height, width};
+  const Protocol protocol = protocol_of(options);
+  const Found found = found_at(places);
+  parallel_for(count, reading_cost(features) + locating_cost(maps), threads, [&](std::int64_t begin, std::int64_t end) {
+    core().localize(features, classes, maps, protocol, begin, end, found);
+  });
 }
 
 // Of N images of C planes; the pieces are planes, or images where interleaved.
@@ -244,6 +287,7 @@ PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
   m.def("all_regions", &all_regions);
   m.def("weighted_sums", &weighted_sums);
   m.def("locate", &locate);
+  m.def("localize", &localize);
   m.def("tap_forward", &tap_forward);
   m.def("tap_backward", &tap_backward);
   m.def("score_levels", &score_levels);

@@ -25,10 +25,13 @@ inline std::int32_t middle_key(std::int32_t a, std::int32_t b) {
 
 // How many of the `count` values, a multiple of 16, are at most t.
 inline std::int64_t count_at_most(const float* p, std::int64_t count, float t) {
-  Vector<std::int32_t> total = {};
-  for (std::int64_t i = 0; i < count; i += lanes<float>) total -= load(p + i) <= t;
+  constexpr int parts = Floats16::parts;
+  Vector<std::int32_t> total[parts] = {};
+  for (std::int64_t i = 0; i < count; i += 16)
+    for (int k = 0; k < parts; ++k) total[k] -= load(p + i + k * lanes<float>) <= t;
+  for (int k = 1; k < parts; ++k) total[0] += total[k];
   std::int64_t sum = 0;
-  for (int i = 0; i < lanes<float>; ++i) sum += total[i];
+  for (int i = 0; i < lanes<float>; ++i) sum += total[0][i];
   return sum;
 }
 

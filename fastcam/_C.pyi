@@ -20,6 +20,12 @@ def all_regions(
 def cores() -> list[str]: ...
 def core() -> str: ...
 def choose_core(name: str, /) -> None: ...
+
+# Bicubic, normalization, quantized, percentile, threshold, polygon, connectivity, clipped, the whole image if empty.
+_Options = tuple[bool, int, bool, float, float, bool, int, bool, bool]
+# Where boxes, areas, thresholds, full-size maps and masks go.
+_Places = tuple[int, int, int, int, int]
+
 def weighted_sums(
     features: int,
     dtype: int,
@@ -40,20 +46,25 @@ def locate(
     count: int,
     shape: tuple[int, int],
     size: tuple[int, int],
-    bicubic: bool,
-    normalize: int,
-    quantize: bool,
-    percentile: float,
-    threshold: float,
-    polygon: bool,
-    connectivity: int,
-    clipped: bool,
-    whole_image: bool,
-    boxes: int,
-    areas: int,
-    thresholds: int,
-    maps: int,
-    masks: int,
+    options: _Options,
+    places: _Places,
+    threads: int,
+    /,
+) -> None: ...
+def localize(
+    features: int,
+    dtype: int,
+    shape: tuple[int, int, int],
+    strides: tuple[int, int, int, int],
+    weight: int,
+    rows: int,
+    index: int,
+    count: int,
+    per_image: int,
+    clamp_negative: bool,
+    size: tuple[int, int],
+    options: _Options,
+    places: _Places,
     threads: int,
     /,
 ) -> None: ...

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from fastcam.activation import Index, checked_rows
+from fastcam.ops import localization as ops
 from fastcam.ops.activation import cam
-from fastcam.ops.localization import locate
 from fastcam.protocol import PAPER, Protocol
 from fastcam.sizes import Size, checked_sizes
 
@@ -147,13 +147,17 @@ def localize(
     """
     chosen = _overridden(protocol, percentile, threshold)
     labels = checked_rows(features, weight, index)
-    maps = cam(features.detach(), weight.detach(), labels, chosen.clamp_negative)
     sizes = checked_sizes(size, len(features))
+    if isinstance(sizes, tuple):
+        options = _options(chosen, return_maps, return_masks)
+        parts = ops.localize(features.detach(), weight.detach(), labels, chosen.clamp_negative, *sizes, *options)
+        shape = weight.shape[:1] if labels is None else labels.shape
+        return _shaped(_asked_for(parts, return_maps, return_masks), shape, labels)
+    maps = cam(features.detach(), weight.detach(), labels, chosen.clamp_negative)
     per_image = 1 if maps.ndim == 3 else maps.shape[1]
     flat = maps.reshape(-1, *maps.shape[-2:])
-    if isinstance(sizes, list):
-        sizes = [one for one in sizes for _ in range(per_image)] if per_image else sizes[0]
-    found = _located(flat, sizes, chosen, return_maps, return_masks)
+    each = [one for one in sizes for _ in range(per_image)] if per_image else sizes[0]
+    found = _located(flat, each, chosen, return_maps, return_masks)
     return _shaped(found, maps.shape[:-2], labels)
 
 
@@ -215,22 +219,8 @@ def _located(
     """Boxes, areas, thresholds, and maps and masks or None, of maps (N, h, w)."""
 
     def at(some: Tensor, size: tuple[int, int]) -> _Located:
-        found = locate(
-            some,
-            *size,
-            protocol.interpolation,
-            protocol.normalize,
-            protocol.quantize,
-            protocol.percentile,
-            protocol.threshold,
-            protocol.area == "polygon",
-            protocol.connectivity,
-            protocol.box_end == "clipped",
-            protocol.empty == "image",
-            with_maps,
-            with_masks,
-        )
-        return (*found[:3], found[3] if with_maps else None, found[4] if with_masks else None)
+        found = ops.locate(some, *size, *_options(protocol, with_maps, with_masks))
+        return _asked_for(found, with_maps, with_masks)
 
     if isinstance(sizes, tuple):
         return at(maps, sizes)
@@ -248,6 +238,27 @@ def _located(
     boxes, areas, thresholds, full, masks = zip(*pieces, strict=True)
     stacked = torch.stack(boxes), torch.stack(areas), torch.stack(thresholds)
     return (*stacked, list(full) if with_maps else None, list(masks) if with_masks else None)
+
+
+def _options(protocol: Protocol, with_maps: bool, with_masks: bool) -> tuple[Any, ...]:
+    """What the operators take after the size."""
+    return (
+        protocol.interpolation,
+        protocol.normalize,
+        protocol.quantize,
+        protocol.percentile,
+        protocol.threshold,
+        protocol.area == "polygon",
+        protocol.connectivity,
+        protocol.box_end == "clipped",
+        protocol.empty == "image",
+        with_maps,
+        with_masks,
+    )
+
+
+def _asked_for(found: tuple[Tensor, ...], with_maps: bool, with_masks: bool) -> _Located:
+    return (*found[:3], found[3] if with_maps else None, found[4] if with_masks else None)  # type: ignore[return-value]
 
 
 def _shaped(found: _Located, shape: Sequence[int], labels: Tensor | None) -> Localization:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -9,7 +12,7 @@ from fastcam import reference
 from fastcam.ops.core import DTYPES, core
 from fastcam.ops.gpu import kernels_run_on
 
-__all__ = ["cam"]
+__all__ = ["call_on_features", "cam"]
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
 _library.define(
@@ -25,16 +28,24 @@ def _empty(features: Tensor, weight: Tensor, index: Tensor | None, clamp_negativ
     return features.new_empty((*rows, *features.shape[2:]), dtype=work)
 
 
-def _cpu(features: Tensor, weight: Tensor, index: Tensor | None, clamp_negative: bool) -> Tensor:
-    maps = _empty(features, weight, index, clamp_negative)
-    if weight.dtype != maps.dtype and index is not None and index.numel() < len(weight):
+def call_on_features(
+    function: Callable[..., None],
+    features: Tensor,
+    weight: Tensor,
+    index: Tensor | None,
+    clamp_negative: bool,
+    *further: Any,  # noqa: ANN401
+) -> None:
+    """Call a function of the core that takes features and classes first."""
+    work = torch.float64 if features.dtype == torch.float64 else torch.float32
+    if weight.dtype != work and index is not None and index.numel() < len(weight):
         inside = (index >= 0) & (index < len(weight))
         rows = weight[torch.where(inside, index, 0).flatten()]
         weight, index = rows, torch.where(inside.flatten(), torch.arange(len(rows)), -1).view_as(index)
-    weight = weight.to(maps.dtype).contiguous()
+    weight = weight.to(work).contiguous()
     _, channels, height, width = features.shape
     chosen = index.contiguous() if index is not None else None
-    core.weighted_sums(
+    function(
         features.data_ptr(),
         DTYPES[features.dtype],
         (channels, height, width),
@@ -42,12 +53,17 @@ def _cpu(features: Tensor, weight: Tensor, index: Tensor | None, clamp_negative:
         weight.data_ptr(),
         len(weight),
         chosen.data_ptr() if chosen is not None else 0,
-        maps.shape[:-2].numel(),
-        maps.shape[1] if maps.ndim == 4 else 1,
+        len(weight) if index is None else index.numel(),
+        index.shape[1] if index is not None and index.ndim == 2 else 1,
         clamp_negative,
-        maps.data_ptr(),
-        torch.get_num_threads(),
+        *further,
     )
+
+
+def _cpu(features: Tensor, weight: Tensor, index: Tensor | None, clamp_negative: bool) -> Tensor:
+    maps = _empty(features, weight, index, clamp_negative)
+    threads = torch.get_num_threads()
+    call_on_features(core.weighted_sums, features, weight, index, clamp_negative, maps.data_ptr(), threads)
     return maps
 
 

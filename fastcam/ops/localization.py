@@ -1,4 +1,4 @@
-"""``fastcam::locate``, from maps to boxes (Eq. 3, 6)."""
+"""``fastcam::locate``, from maps to boxes (Eq. 3, 6); ``fastcam::localize``, from features to boxes at once."""
 
 from __future__ import annotations
 
@@ -7,21 +7,27 @@ from typing import Any, Final, NamedTuple
 import torch
 from torch import Tensor
 
+from fastcam.ops.activation import call_on_features, cam
 from fastcam.ops.core import core
 from fastcam.ops.masks import binarize
 from fastcam.ops.regions import largest, unpack
 from fastcam.protocol import Interpolation, Normalization
 
-__all__ = ["locate"]
+__all__ = ["localize", "locate"]
 
 _NORMALIZE: Final = {"none": 0, "minmax": 1, "max": 2, "percentile": 3}
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
+_OPTIONS: Final = (
+    "int height, int width, str interpolation, str normalize, bool quantize, float percentile, float threshold,"
+    " bool polygon, int connectivity, bool clipped, bool whole_image, bool with_maps, bool with_masks)"
+    " -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
+)
+_tags = (torch.Tag.pt2_compliant_tag,)
+_library.define(f"locate(Tensor maps, {_OPTIONS}", tags=_tags)
 _library.define(
-    "locate(Tensor maps, int height, int width, str interpolation, str normalize, bool quantize, float percentile,"
-    " float threshold, bool polygon, int connectivity, bool clipped, bool whole_image, bool with_maps, bool with_masks)"
-    " -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
-    tags=(torch.Tag.pt2_compliant_tag,),
+    f"localize(Tensor features, Tensor weight, Tensor? index, bool clamp_negative, {_OPTIONS}",
+    tags=_tags,
 )
 
 _Found = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -44,8 +50,10 @@ class _Options(NamedTuple):
 
 
 def _empty(maps: Tensor, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
-    chosen = _Options(*options)
-    n = maps.shape[0]
+    return _room(maps, maps.shape[0], height, width, _Options(*options))
+
+
+def _room(maps: Tensor, n: int, height: int, width: int, chosen: _Options) -> _Found:
     return (
         maps.new_empty((n, 4), dtype=torch.float32),
         maps.new_empty(n, dtype=torch.float64 if chosen.polygon else torch.int64),
@@ -70,23 +78,81 @@ def _any_device(maps: Tensor, height: int, width: int, *options: Any) -> _Found:
     return boxes, areas, thresholds, full, masks
 
 
+def _places(found: _Found) -> tuple[int, int, int, int, int]:
+    boxes, areas, thresholds, full, masks = (part.data_ptr() for part in found)
+    return boxes, areas, thresholds, full, masks
+
+
+def _for_core(chosen: _Options) -> tuple[Any, ...]:
+    return (chosen.interpolation == "bicubic", _NORMALIZE[chosen.normalize], *chosen[2:9])
+
+
 def _cpu(maps: Tensor, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
     chosen = _Options(*options)
     small = maps.to(torch.float32).contiguous()
-    found = boxes, areas, thresholds, full, masks = _empty(maps, height, width, *options)
+    found = _room(maps, len(small), height, width, chosen)
     core.locate(
         small.data_ptr(),
         len(small),
         (small.shape[1], small.shape[2]),
         (height, width),
-        chosen.interpolation == "bicubic",
-        _NORMALIZE[chosen.normalize],
-        *chosen[2:9],
-        boxes.data_ptr(),
-        areas.data_ptr(),
-        thresholds.data_ptr(),
-        full.data_ptr(),
-        masks.data_ptr(),
+        _for_core(chosen),
+        _places(found),
+        torch.get_num_threads(),
+    )
+    return found
+
+
+def _maps_in(weight: Tensor, index: Tensor | None) -> int:
+    return weight.shape[0] if index is None else index.numel()
+
+
+def _localize_empty(
+    features: Tensor,
+    weight: Tensor,
+    index: Tensor | None,
+    clamp_negative: bool,  # noqa: ARG001
+    height: int,
+    width: int,
+    *options: Any,  # noqa: ANN401
+) -> _Found:
+    return _room(features, _maps_in(weight, index), height, width, _Options(*options))
+
+
+def _localize_any_device(
+    features: Tensor,
+    weight: Tensor,
+    index: Tensor | None,
+    clamp_negative: bool,
+    height: int,
+    width: int,
+    *options: Any,  # noqa: ANN401
+) -> _Found:
+    maps = cam(features, weight, index, clamp_negative)
+    found: _Found = locate(maps.reshape(-1, *maps.shape[-2:]), height, width, *options)
+    return found
+
+
+def _localize_cpu(
+    features: Tensor,
+    weight: Tensor,
+    index: Tensor | None,
+    clamp_negative: bool,
+    height: int,
+    width: int,
+    *options: Any,  # noqa: ANN401
+) -> _Found:
+    chosen = _Options(*options)
+    found = _room(features, _maps_in(weight, index), height, width, chosen)
+    call_on_features(
+        core.localize,
+        features,
+        weight,
+        index,
+        clamp_negative,
+        (height, width),
+        _for_core(chosen),
+        _places(found),
         torch.get_num_threads(),
     )
     return found
@@ -97,3 +163,9 @@ _library.impl("locate", _any_device, "CompositeExplicitAutograd")
 if core is not None:
     _library.impl("locate", _cpu, "CPU")
 locate = torch.ops.fastcam.locate.default
+
+torch.library.register_fake("fastcam::localize", _localize_empty)
+_library.impl("localize", _localize_any_device, "CompositeExplicitAutograd")
+if core is not None:
+    _library.impl("localize", _localize_cpu, "CPU")
+localize = torch.ops.fastcam.localize.default
