@@ -145,13 +145,15 @@ def tap_cases(n: int = 256, channels: int = 1024) -> dict[str, Callable[[], obje
     """Pooling forward, forward that saves, and backward, over sizes, layouts and widths."""
     from fastcam.kernels import tap
 
+    from fastcam.reference.pooling import shape_of_kept
+
     def case(side: int, dtype: torch.dtype, last: bool, way: str) -> Callable[[], object]:
         def run() -> None:
             form = torch.channels_last if last else torch.contiguous_format
             x = torch.empty((n, channels, side, side), dtype=dtype, device="meta", memory_format=form)
             pooled = x.new_empty((n, channels))
             divisor = x.new_empty((n, channels), dtype=torch.float32)
-            kept = x.new_empty((n, channels, -(-side * side // 32)), dtype=torch.int32)
+            kept = x.new_empty(shape_of_kept(x), dtype=torch.uint8)
             if way == "forward":
                 tap.forward(x, 0.1, pooled)
             elif way == "forward, saving":
