@@ -196,14 +196,14 @@ def cam_cases(n: int = 256, channels: int = 1024) -> dict[str, Callable[[], obje
 
 def mask_cases(n: int = 256) -> dict[str, Callable[[], object]]:
     """From maps to packed masks under the named protocols."""
-    from fastcam.kernels import threshold
+    from fastcam.kernels import masks
 
     from fastcam.protocol import NAMED, Protocol
 
     def case(protocol: Protocol, size: tuple[int, int], with_maps: bool) -> Callable[[], object]:
         def run() -> None:
             small = torch.empty((n, 14, 14), device="meta")
-            threshold.binarize(
+            masks.binarize(
                 small,
                 size,
                 interpolation=protocol.interpolation,

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 from cases import RESIZES, broken_maps, heat_maps, score_map
-from fastcam.kernels import threshold as kernel
+from fastcam.kernels import masks as kernel
+from fastcam.kernels import resize
 
 from fastcam.ops.regions import unpack
 from fastcam.reference import activation as reference
@@ -121,7 +122,7 @@ def test_a_number_travels_as_its_bits(number):
 @pytest.mark.parametrize("taps", [1, 2, 4])
 @pytest.mark.parametrize(("n", "length"), [(14, 224), (7, 7), (1, 5), (9, 4), (5, 65)])
 def test_the_tables_are_padded_with_what_exceeds_nothing(n, length, taps):
-    first, factors = kernel.axis(n, length, taps)
+    first, factors = resize.axis(n, length, taps)
     assert len(first) == factors.shape[1] == -(-length // 64) * 64
     assert factors.shape[0] == (4 if taps == 4 else 1)
     assert np.isfinite(factors[:, :length]).all()
