@@ -9,13 +9,14 @@ launches nothing: what is looked at is exactly what would run, grid included.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -45,8 +46,19 @@ class Launch:
     instructions: int
     loads: dict[str, int]  # global loads by their width
     stores: dict[str, int]
+    loops: list[list[int]]  # of each, in the order they begin: the first and the last instruction
     flushes: int  # float32 instructions that flush denormals
     contractions: int  # float32 and float64 multiply-adds with one rounding
+
+    def executed(self, turns: Sequence[float] = ()) -> float:
+        """Instructions a warp executes, where each loop takes so many turns, and no other branch skips anything."""
+        if len(turns) != len(self.loops):
+            raise ValueError(f"{self.case}, {self.kernel}: {len(self.loops)} loops, but turns of {len(turns)}")
+        within = [
+            [turn for turn, (first, last) in zip(turns, self.loops, strict=True) if first <= i <= last]
+            for i in range(self.instructions)
+        ]
+        return sum(math.prod(turns) for turns in within)
 
 
 class _Compiler:
@@ -104,7 +116,9 @@ def _looked_at(case: str, kernel: Any, grid: tuple[int, ...]) -> Launch:
         usage = _told("-res-usage", path)
         code = _told("-sass", path)
     counts = {name: int(value) for name, value in re.findall(r"(REG|STACK|SHARED|LOCAL):(\d+)", usage)}
-    instructions = re.findall(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\d+\s+)?([A-Z][A-Z0-9_.]*)", code, re.MULTILINE)
+    line = re.compile(r"^\s+/\*([0-9a-f]{4,})\*/\s+(?:@!?U?P\d+\s+)?([A-Z][A-Z0-9_.]*)(.*?);", re.MULTILINE)
+    found = [one for one in line.findall(code) if one[1] != "NOP"]
+    instructions = [name for _, name, _ in found]
     return Launch(
         case,
         kernel.metadata.name,
@@ -114,12 +128,25 @@ def _looked_at(case: str, kernel: Any, grid: tuple[int, ...]) -> Launch:
         counts["STACK"],
         sum(one.split(".")[0] in ("LDL", "STL") for one in instructions),
         kernel.metadata.shared,
-        sum(one != "NOP" for one in instructions),
+        len(instructions),
         _widths(instructions, "LDG"),
         _widths(instructions, "STG"),
+        _loops(found),
         kernel.asm["ptx"].count(".ftz"),
         sum(one.split(".")[0] in ("FFMA", "DFMA") for one in instructions),
     )
+
+
+def _loops(found: list[tuple[str, str, str]]) -> list[list[int]]:
+    """Where branches go back to, and from where; the last instruction, which branches to itself, is padding."""
+    number = {int(address, 16): i for i, (address, _, _) in enumerate(found)}
+    loops: dict[int, int] = {}
+    for i, (_, name, operands) in enumerate(found):
+        target = re.search(r"0x([0-9a-f]+)$", operands.strip())
+        if name.split(".")[0] == "BRA" and target and number.get(int(target[1], 16), i) < i:
+            begin = number[int(target[1], 16)]
+            loops[begin] = max(i, loops.get(begin, i))
+    return [[first, last] for first, last in sorted(loops.items())]
 
 
 def _widths(instructions: list[str], name: str) -> dict[str, int]:

@@ -144,7 +144,8 @@ def binarize(
     lengths, factors, steps = segments_on(small.device, h, height) if taps == 2 and height > h else (*along, 0)
     lines = CELLS if steps else 4096 // narrow
     wide = next(x for x in (256, 128, 64) if stride % x == 0)
-    tiles = -(-height // (4096 // wide)) * (stride // wide)
+    high = (4096 if maps is None else 2048) // wide
+    tiles = -(-height // high) * (stride // wide)
     each = -(-tiles // max(1, min(tiles, _PROGRAMS // n)))
     blocks = -(-tiles // each)
     partials = extents if blocks == 1 else extents.new_empty((n, blocks, 5))
@@ -176,6 +177,7 @@ def binarize(
             Y=1024 // narrow,
             X=narrow,
             num_warps=8,
+            maxnreg=128,
             enable_fp_fusion=False,
         )
         _mask[(n * blocks,)](
@@ -198,7 +200,7 @@ def binarize(
             NORMALIZE=_NORMALIZE[normalize],
             QUANTIZE=quantize,
             MAPS=maps is not None,
-            Y=4096 // wide,
+            Y=high,
             X=wide,
             num_warps=8,
             enable_fp_fusion=False,

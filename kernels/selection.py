@@ -29,12 +29,14 @@ def key_of(x):
 
 @triton.jit
 def of_key(key):
+    """The float of :func:`key_of`."""
     magnitude = tl.where(key < 0, -key, key).to(tl.float32, bitcast=True)
     return tl.where(key < 0, -magnitude, magnitude)
 
 
 @triton.jit
 def halfway(a, b):
+    """The key in the middle, rounded down."""
     return ((a.to(tl.int64) + b.to(tl.int64)) >> 1).to(tl.int32)
 
 
@@ -57,7 +59,7 @@ def _pixels(rows, first, factors, last, length, stride, tile, TAPS: tl.constexpr
 @triton.jit
 def _segments(rows, lengths, factors, last, stride, tile, STEPS: tl.constexpr, R: tl.constexpr, Y: tl.constexpr,
               X: tl.constexpr):  # fmt: skip
-    """Tile ``tile`` of the segments, (R, Y, X): their first value, their rise, their factors and their number."""
+    """Tile ``tile`` of the segments, (R, Y, X): the row above, the rise to that below, factors, number of pixels."""
     cell, x = _lines(tile, stride, R, Y, X)
     a = tl.load(rows + tl.minimum(cell, last) * stride + x)
     b = tl.load(rows + tl.minimum(cell + 1, last) * stride + x)
@@ -66,12 +68,15 @@ def _segments(rows, lengths, factors, last, stride, tile, STEPS: tl.constexpr, R
 
 @triton.jit
 def _leading(a, rise, factors, pivot, STEPS: tl.constexpr):
-    """How many of a segment's first pixels lie on one side of the pivot: up to it, or beyond it where the rise falls."""
+    """How many of a segment's first pixels lie on one side of the pivot: up to it, or beyond it where it falls."""
     falls = rise < 0
     found = tl.zeros(a.shape, tl.int32)
+    p = factors + found  # carried along, which is less work than the address of what is found
     for step in tl.static_range(STEPS):
-        v = a + rise * tl.load(factors + found + ((1 << (STEPS - 1 - step)) - 1))
-        found = tl.where((v <= pivot) != falls, found + (1 << (STEPS - 1 - step)), found)
+        v = a + rise * tl.load(p + ((1 << (STEPS - 1 - step)) - 1))
+        more = (v <= pivot) != falls
+        p = tl.where(more, p + (1 << (STEPS - 1 - step)), p)
+        found = tl.where(more, found + (1 << (STEPS - 1 - step)), found)
     return found
 
 
@@ -80,6 +85,12 @@ def _up_to(a, rise, factors, many, pivot, STEPS: tl.constexpr):
     """How many pixels of each segment lie at or below the pivot, summed over those of a thread."""
     found = _leading(a, rise, factors, pivot, STEPS)
     return tl.sum(tl.where(rise < 0, many - found, found), 0)
+
+
+@triton.jit
+def _number(true):
+    """How many of a thread's are true, in float32, which the compiler does not collect as bits first."""
+    return tl.sum(tl.where(true, 1.0, 0.0), 0).to(tl.int32)
 
 
 @triton.jit
@@ -107,7 +118,7 @@ def order_statistics(
             v = _pixels(rows, first, factors, last, length, stride, tile, TAPS, R, Y, X)
             low = tl.minimum(low, tl.min(tl.where(v == v, v, _INFINITY), 0))
             high = tl.maximum(high, tl.max(tl.where(v == v, v, -_INFINITY), 0))
-            numbers += tl.sum((v == v).to(tl.int32), 0)
+            numbers += _number(v == v)
     smallest = tl.min(low)
     largest = tl.max(high)
     nan = tl.sum(numbers) != pixels_there
@@ -144,9 +155,9 @@ def order_statistics(
                 c2 += _up_to(a, rise, table, many, p2, STEPS)
             else:
                 v = _pixels(rows, first, factors, last, length, stride, tile, TAPS, R, Y, X)
-                c0 += tl.sum((v <= p0).to(tl.int32), 0)
-                c1 += tl.sum((v <= p1).to(tl.int32), 0)
-                c2 += tl.sum((v <= p2).to(tl.int32), 0)
+                c0 += _number(v <= p0)
+                c1 += _number(v <= p1)
+                c2 += _number(v <= p2)
         low_key, high_key, below, up_to = _narrowed(low_key, high_key, below, up_to, k0, tl.sum(c0), k)
         low_key, high_key, below, up_to = _narrowed(low_key, high_key, below, up_to, k1, tl.sum(c1), k)
         low_key, high_key, below, up_to = _narrowed(low_key, high_key, below, up_to, k2, tl.sum(c2), k)

@@ -18,6 +18,7 @@ _NAN = tl.constexpr(float("nan"))
 
 @triton.jit
 def scaled(x, offset, span, low, high):
+    """The normalized value, in float64."""
     value = (x.to(tl.float64) - offset) / span
     value = tl.where(value > low, value, low)  # low for a NaN
     return tl.where(value < high, value, high)
@@ -25,6 +26,7 @@ def scaled(x, offset, span, low, high):
 
 @triton.jit
 def level(x, offset, span, low, high):
+    """The normalized value as one of 256 levels, truncated."""
     value = scaled(x, offset, span, low, high)
     value = tl.where(value > 0, value, 0.0)
     return (tl.where(value < 1, value, 1.0) * 255).to(tl.int32)
