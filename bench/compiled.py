@@ -3,7 +3,8 @@
 The launchers themselves run, on tensors without memory, with a driver that compiles for the wanted architecture and
 launches nothing: what is looked at is exactly what would run, grid included.
 
-    python bench/compiled.py 90      a JSON list of the launches of the benchmark's shapes, for sm_90
+    python bench/compiled.py 90            a JSON list of the launches of the benchmark's shapes, for sm_90
+    python bench/compiled.py 90 'TAP.*7x7' of those whose names match
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Launch:
     stack: int
     spills: int  # instructions that go to or come from local memory
     shared: int
+    arguments: dict[str, int]  # those that are whole numbers
     instructions: int
     loads: dict[str, int]  # global loads by their width
     stores: dict[str, int]
@@ -81,14 +83,15 @@ class _Compiler:
 
 
 @contextmanager
-def _recorded(architecture: int) -> Iterator[list[tuple[Any, tuple[int, ...]]]]:
-    """Compiles instead of launching; gives the compiled kernels with their grids."""
-    compiled: list[tuple[Any, tuple[int, ...]]] = []
+def _recorded(architecture: int) -> Iterator[list[tuple[Any, tuple[int, ...], dict[str, int]]]]:
+    """Compiles instead of launching; gives the compiled kernels with their grids and arguments."""
+    compiled: list[tuple[Any, tuple[int, ...], dict[str, int]]] = []
     run = JITFunction.run
 
     def warm_up(self: Any, *args: Any, grid: tuple[int, ...], warmup: bool, **kwargs: Any) -> Any:  # noqa: ARG001
         kernel = run(self, *args, grid=grid, warmup=True, **kwargs)
-        compiled.append((kernel.result() if hasattr(kernel, "result") else kernel, grid))
+        numbers = {name: arg for name, arg in zip(self.arg_names, args, strict=False) if type(arg) is int}
+        compiled.append((kernel.result() if hasattr(kernel, "result") else kernel, grid, numbers))
         return kernel
 
     driver.set_active(_Compiler(architecture))
@@ -105,11 +108,11 @@ def launches(cases: dict[str, Callable[[], object]], architecture: int) -> list[
     for name, case in cases.items():
         with _recorded(architecture) as compiled:
             case()
-        found += [_looked_at(name, kernel, grid) for kernel, grid in compiled]
+        found += [_looked_at(name, *one) for one in compiled]
     return found
 
 
-def _looked_at(case: str, kernel: Any, grid: tuple[int, ...]) -> Launch:
+def _looked_at(case: str, kernel: Any, grid: tuple[int, ...], numbers: dict[str, int]) -> Launch:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "kernel.cubin")
         path.write_bytes(kernel.asm["cubin"])
@@ -128,6 +131,7 @@ def _looked_at(case: str, kernel: Any, grid: tuple[int, ...]) -> Launch:
         counts["STACK"],
         sum(one.split(".")[0] in ("LDL", "STL") for one in instructions),
         kernel.metadata.shared,
+        numbers,
         len(instructions),
         _widths(instructions, "LDG"),
         _widths(instructions, "STG"),
@@ -261,5 +265,5 @@ if __name__ == "__main__":
     if os.environ.get("TRITON_INTERPRET") == "1":
         sys.exit("the interpreter compiles nothing: unset TRITON_INTERPRET")
     chosen = {**tap_cases(), **cam_cases(), **mask_cases()}
-    wanted = {name: case for name, case in chosen.items() if all(word in name for word in sys.argv[2:])}
+    wanted = {name: case for name, case in chosen.items() if re.search("".join(sys.argv[2:]), name)}
     print(json.dumps([asdict(one) for one in launches(wanted, int(sys.argv[1]))]))
