@@ -26,7 +26,7 @@ _PROGRAMS: Final = 1024  # which fill a GPU, and leave none of its multiprocesso
 _FAR = tl.constexpr(1 << 30)
 
 
-@triton.jit(do_not_specialize=["h", "height", "width", "length", "tiles", "each"])
+@triton.jit(do_not_specialize=["h", "height", "width", "length", "tiles", "each", "blocks"])
 def _mask(
     rows, first, factors, cutoffs, normals, packed, partials, maps,
     h, height, width, stride, length, tiles, each, blocks,
@@ -50,7 +50,6 @@ def _mask(
     weight = (127 + bit << 23).to(tl.float32, bitcast=True) + 4096.0
     byte = tl.arange(0, X // 8)
     count = tl.zeros((Y, X // 8), tl.int32)
-    bits = tl.zeros((Y, X // 8), tl.int32)
     left = tl.full((Y, X // 8), _FAR, tl.int32)
     right = tl.zeros((Y, X // 8), tl.int32)
     top = tl.full((Y, X // 8), _FAR, tl.int32)
@@ -96,7 +95,7 @@ def _store_extent(to, count, left, top, right, bottom):
     tl.store(to + 4, bottom)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["blocks"])
 def _join(partials, extents, blocks, BLOCKS: tl.constexpr):
     """The count and the box of one map from those of its parts."""
     n = tl.program_id(0).to(tl.int64)
