@@ -121,7 +121,7 @@ def _forward(
     if SAVE:
         kept += image * channels * BYTES + (channel if LAST else channel * BYTES)
         to = kept + (at * channels + row if LAST else row * BYTES + at)
-        there = (row < left) & (at >= 0)
+        there = row < left
     if TURN == BYTES:
         v, inside = _values(x, at, row, left, channels, HW, BYTES, LAST, EVEN)
         maximum = tl.max(tl.max(v, 0), 0)
@@ -193,7 +193,7 @@ def _backward(
         mine = row
     else:
         row = tl.minimum(row, left - 1)
-        there = row >= 0
+        there = row == row  # all of them are
         # Read by every lane, which is cheaper than to hand it around.
         mine = row + tl.arange(0, WIDTH // VECTOR)[None, None, :, None] * 0
     first = image * channels + channel + mine
@@ -205,7 +205,7 @@ def _backward(
     part = number * BYTES
     for start in range(0, BYTES, TURN):
         here = at + start
-        bits = tl.load(kept + (here * channels + row if LAST else row * BYTES + here), mask=there & (here >= 0))
+        bits = tl.load(kept + (here * channels + row if LAST else row * BYTES + here), mask=there)
         keep = (bits.to(tl.int32)[None] & (1 << number)) != 0
         if LAST:
             to = (dx + here * channels + row)[None] + part.to(at.dtype) * channels

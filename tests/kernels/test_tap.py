@@ -66,7 +66,7 @@ def assert_pools_as_reference(x, threshold):
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_special_channels(size, layout, dtype, device):
-    for threshold in (0.0, 0.1, 0.999):
+    for threshold in (0.0, 0.1, 0.999) if dtype == torch.float32 else (0.1,):
         assert_pools_as_reference(LAYOUTS[layout](made(*size, dtype, device)), threshold)
 
 
