@@ -3,19 +3,21 @@
 The launchers themselves run, on tensors without memory, with a driver that compiles for the wanted architecture and
 launches nothing: what is looked at is exactly what would run, grid included.
 
-    python bench/compiled.py 90      a JSON list of the launches of the benchmark's shapes, for sm_90
+    python bench/compiled.py 90            a JSON list of the launches of the benchmark's shapes, for sm_90
+    python bench/compiled.py 90 'TAP.*7x7' of those whose names match
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -42,11 +44,23 @@ class Launch:
     stack: int
     spills: int  # instructions that go to or come from local memory
     shared: int
+    arguments: dict[str, int]  # those that are whole numbers
     instructions: int
     loads: dict[str, int]  # global loads by their width
     stores: dict[str, int]
+    loops: list[list[int]]  # of each, in the order they begin: the first and the last instruction
     flushes: int  # float32 instructions that flush denormals
     contractions: int  # float32 and float64 multiply-adds with one rounding
+
+    def executed(self, turns: Sequence[float] = ()) -> float:
+        """Instructions a warp executes, where each loop takes so many turns, and no other branch skips anything."""
+        if len(turns) != len(self.loops):
+            raise ValueError(f"{self.case}, {self.kernel}: {len(self.loops)} loops, but turns of {len(turns)}")
+        within = [
+            [turn for turn, (first, last) in zip(turns, self.loops, strict=True) if first <= i <= last]
+            for i in range(self.instructions)
+        ]
+        return sum(math.prod(turns) for turns in within)
 
 
 class _Compiler:
@@ -69,14 +83,15 @@ class _Compiler:
 
 
 @contextmanager
-def _recorded(architecture: int) -> Iterator[list[tuple[Any, tuple[int, ...]]]]:
-    """Compiles instead of launching; gives the compiled kernels with their grids."""
-    compiled: list[tuple[Any, tuple[int, ...]]] = []
+def _recorded(architecture: int) -> Iterator[list[tuple[Any, tuple[int, ...], dict[str, int]]]]:
+    """Compiles instead of launching; gives the compiled kernels with their grids and arguments."""
+    compiled: list[tuple[Any, tuple[int, ...], dict[str, int]]] = []
     run = JITFunction.run
 
     def warm_up(self: Any, *args: Any, grid: tuple[int, ...], warmup: bool, **kwargs: Any) -> Any:  # noqa: ARG001
         kernel = run(self, *args, grid=grid, warmup=True, **kwargs)
-        compiled.append((kernel.result() if hasattr(kernel, "result") else kernel, grid))
+        numbers = {name: arg for name, arg in zip(self.arg_names, args, strict=False) if type(arg) is int}
+        compiled.append((kernel.result() if hasattr(kernel, "result") else kernel, grid, numbers))
         return kernel
 
     driver.set_active(_Compiler(architecture))
@@ -93,18 +108,20 @@ def launches(cases: dict[str, Callable[[], object]], architecture: int) -> list[
     for name, case in cases.items():
         with _recorded(architecture) as compiled:
             case()
-        found += [_looked_at(name, kernel, grid) for kernel, grid in compiled]
+        found += [_looked_at(name, *one) for one in compiled]
     return found
 
 
-def _looked_at(case: str, kernel: Any, grid: tuple[int, ...]) -> Launch:
+def _looked_at(case: str, kernel: Any, grid: tuple[int, ...], numbers: dict[str, int]) -> Launch:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "kernel.cubin")
         path.write_bytes(kernel.asm["cubin"])
         usage = _told("-res-usage", path)
         code = _told("-sass", path)
     counts = {name: int(value) for name, value in re.findall(r"(REG|STACK|SHARED|LOCAL):(\d+)", usage)}
-    instructions = re.findall(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\d+\s+)?([A-Z][A-Z0-9_.]*)", code, re.MULTILINE)
+    line = re.compile(r"^\s+/\*([0-9a-f]{4,})\*/\s+(?:@!?U?P\d+\s+)?([A-Z][A-Z0-9_.]*)(.*?);", re.MULTILINE)
+    found = [one for one in line.findall(code) if one[1] != "NOP"]
+    instructions = [name for _, name, _ in found]
     return Launch(
         case,
         kernel.metadata.name,
@@ -114,12 +131,26 @@ def _looked_at(case: str, kernel: Any, grid: tuple[int, ...]) -> Launch:
         counts["STACK"],
         sum(one.split(".")[0] in ("LDL", "STL") for one in instructions),
         kernel.metadata.shared,
-        sum(one != "NOP" for one in instructions),
+        numbers,
+        len(instructions),
         _widths(instructions, "LDG"),
         _widths(instructions, "STG"),
+        _loops(found),
         kernel.asm["ptx"].count(".ftz"),
         sum(one.split(".")[0] in ("FFMA", "DFMA") for one in instructions),
     )
+
+
+def _loops(found: list[tuple[str, str, str]]) -> list[list[int]]:
+    """Where branches go back to, and from where; the last instruction, which branches to itself, is padding."""
+    number = {int(address, 16): i for i, (address, _, _) in enumerate(found)}
+    loops: dict[int, int] = {}
+    for i, (_, name, operands) in enumerate(found):
+        target = re.search(r"0x([0-9a-f]+)$", operands.strip())
+        if name.split(".")[0] == "BRA" and target and number.get(int(target[1], 16), i) < i:
+            begin = number[int(target[1], 16)]
+            loops[begin] = max(i, loops.get(begin, i))
+    return [[first, last] for first, last in sorted(loops.items())]
 
 
 def _widths(instructions: list[str], name: str) -> dict[str, int]:
@@ -145,13 +176,15 @@ def tap_cases(n: int = 256, channels: int = 1024) -> dict[str, Callable[[], obje
     """Pooling forward, forward that saves, and backward, over sizes, layouts and widths."""
     from fastcam.kernels import tap
 
+    from fastcam.reference.pooling import shape_of_kept
+
     def case(side: int, dtype: torch.dtype, last: bool, way: str) -> Callable[[], object]:
         def run() -> None:
             form = torch.channels_last if last else torch.contiguous_format
             x = torch.empty((n, channels, side, side), dtype=dtype, device="meta", memory_format=form)
             pooled = x.new_empty((n, channels))
             divisor = x.new_empty((n, channels), dtype=torch.float32)
-            kept = x.new_empty((n, channels, -(-side * side // 32)), dtype=torch.int32)
+            kept = x.new_empty(shape_of_kept(x), dtype=torch.uint8)
             if way == "forward":
                 tap.forward(x, 0.1, pooled)
             elif way == "forward, saving":
@@ -194,14 +227,14 @@ def cam_cases(n: int = 256, channels: int = 1024) -> dict[str, Callable[[], obje
 
 def mask_cases(n: int = 256) -> dict[str, Callable[[], object]]:
     """From maps to packed masks under the named protocols."""
-    from fastcam.kernels import threshold
+    from fastcam.kernels import masks
 
     from fastcam.protocol import NAMED, Protocol
 
     def case(protocol: Protocol, size: tuple[int, int], with_maps: bool) -> Callable[[], object]:
         def run() -> None:
             small = torch.empty((n, 14, 14), device="meta")
-            threshold.binarize(
+            masks.binarize(
                 small,
                 size,
                 interpolation=protocol.interpolation,
@@ -232,5 +265,5 @@ if __name__ == "__main__":
     if os.environ.get("TRITON_INTERPRET") == "1":
         sys.exit("the interpreter compiles nothing: unset TRITON_INTERPRET")
     chosen = {**tap_cases(), **cam_cases(), **mask_cases()}
-    wanted = {name: case for name, case in chosen.items() if all(word in name for word in sys.argv[2:])}
+    wanted = {name: case for name, case in chosen.items() if re.search("".join(sys.argv[2:]), name)}
     print(json.dumps([asdict(one) for one in launches(wanted, int(sys.argv[1]))]))

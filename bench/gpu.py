@@ -247,52 +247,6 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def predict() -> str:
-    """Registers, loads and bytes of the code compiled for sm_90, and the time they allow on an H200 and an H100."""
-    from compiled import cam_cases, launches, mask_cases, tap_cases
-
-    wide = {name: case for name, case in tap_cases().items() if any(f"{s}x{s} " in name for s in (7, 14, 28))}
-    cases = {**wide, **cam_cases(), **{name: case for name, case in mask_cases().items() if "224x224" in name}}
-    lines = [
-        "Not measured: no GPU was there. Compiled for sm_90; N=256, C=1024. MB is what must move through memory, whose",
-        "time is at a copy bandwidth of 4.3 TB/s. The code's time is at one instruction for each of 132 x 4 schedulers",
-        "a cycle at 1.75 GHz, which no program quite reaches; every instruction is counted once, also what is rarely",
-        "executed, and loops (those of the masks, marked *) are not multiplied. The larger time is the prediction.",
-        "",
-        "| launch | kernel | registers | stack | loads, bits | stores | programs | code | MB | us, bytes | us, code |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for one in launches(cases, 90):
-        moved = bytes_of(one.case, one.kernel)
-        issue = one.programs * one.warps * one.instructions / (132 * 4 * 1.75e9) * 1e6
-        loop = "*" if one.kernel == "_binarize" else ""
-        widths = (", ".join(f"{bits}: {count}" for bits, count in kind.items()) for kind in (one.loads, one.stores))
-        lines.append(
-            f"| {one.case} | `{one.kernel}` | {one.registers} | {one.stack} | {' | '.join(widths)} "
-            f"| {one.programs} x {one.warps} | {one.instructions}{loop} | {moved / 1e6:.1f} "
-            f"| {moved / 4.3e12 * 1e6:.1f} | {issue:.1f}{loop} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def bytes_of(case: str, kernel: str, n: int = 256, channels: int = 1024) -> float:
-    """What the launch must read and write."""
-    if case.startswith("masks"):
-        rows = n * 14 * 256 * 4
-        full = n * 224 * 224 * (4 if "PAPER" in case or "VANILLA" in case else 1) if "with maps" in case else 0
-        return n * 196 * 4 + rows if kernel == "_widen" else rows + n * 224 * 4 * 8 + full
-    side = int(case.split(", ")[-1].split("x")[0])
-    item = 2 if "bfloat16" in case else 4
-    planes, elements = n * channels, n * channels * side * side
-    if case.startswith("cam"):
-        splits = 1024 // (256 if "NHWC" in case or side == 7 else 64)
-        sums = splits * n * side * side * 4
-        return elements * item + sums if kernel == "_partial_sums" else sums + n * side * side * 4
-    bits = planes * (-(-side * side // 32) * 4 + 4)
-    extra = 0 if "forward, " in case and "saving" not in case else bits
-    return elements * item + planes * item + extra
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--predict", action="store_true", help="from compiled code, without a GPU")
@@ -300,6 +254,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the results")
     arguments = parser.parse_args()
     if arguments.predict:
+        from prediction import predict
+
         print(predict(), end="")
         return
     if not torch.cuda.is_available():

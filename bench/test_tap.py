@@ -23,6 +23,7 @@ GRID = [
     ("noisy", 64, (1024, 14), FLOAT, PLAIN),
     ("smooth", 64, (1024, 14), FLOAT, torch.channels_last),
     *[("smooth", 64, (1024, 14), dtype, PLAIN) for dtype in (torch.bfloat16, torch.float16)],
+    ("smooth", 1, (1, 1), FLOAT, PLAIN),  # what a call costs
 ]
 EVERYTHING = [
     (data, n, shape, FLOAT, layout)

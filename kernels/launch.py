@@ -5,20 +5,24 @@ A table, not an autotuner: there are few shapes, a tuner's first call takes seco
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-__all__ = ["Tile", "cam_tile", "on_device_of", "power_of_two", "tap_tile"]
+__all__ = ["CamTile", "TapTile", "cam_tile", "on_device_of", "power_of_two", "tap_tile"]
 
 
 @dataclass(frozen=True)
-class Tile:
-    """What one program works on: ``rows`` channels of ``span`` positions each, by ``warps`` warps."""
+class TapTile:
+    """What one program pools in a turn: ``rows`` channels; of each eighth, ``groups`` of ``width`` positions."""
 
+    bytes: int  # positions in an eighth of a channel
     rows: int
-    span: int
+    groups: int  # a thread holds them all
+    width: int
+    vector: int  # values that a thread moves at once
     warps: int
     last: bool  # channels lie next to each other in memory (channels_last), or positions do
 
@@ -32,25 +36,35 @@ def power_of_two(n: int) -> int:
     return 1 << max(n - 1, 0).bit_length()
 
 
-def tap_tile(positions: int, last: bool) -> Tile:
-    """Tile for pooling. A thread holds 32 values; where a channel is too long for that, 16 of a step and their sums."""
-    span = max(power_of_two(positions), 32)
+def tap_tile(positions: int, itemsize: int, last: bool) -> TapTile:
+    """Tile for pooling: a thread holds 32 to 100 values, and a channel of too many positions takes several turns."""
+    eighth = max(4, power_of_two(-(-positions // 8)))
     if last:
-        if span > 1024:
-            return Tile(32, 128, 8, last)
-        # 64 channels side by side while they fit; 16 are still whole sectors of memory.
-        rows = min(64, max(16, 8192 // span))
-    else:
-        if span > 16384:
-            return Tile(1, 4096, 8, last)
-        rows = max(1, 4096 // span)
-    return Tile(rows, span, min(16, max(4, rows * span // 1024)), last)
+        width = min(eighth // 4, 32)
+        lanes = 32 if width == 1 else 16 if width <= 16 else 8
+        vector = 8 // itemsize
+        return TapTile(eighth, lanes * vector, 4, width, vector, width * lanes // 32, last)
+    vector = math.gcd(positions, 16 // itemsize)
+    width = min(eighth, 512 * vector)
+    lanes = width // vector
+    warps = max(4, lanes // 32)
+    rows = max(1, min(8 // vector, 4)) * 32 * warps // lanes if lanes < 512 else 1
+    return TapTile(eighth, rows, 1, width, vector, warps, last)
 
 
-def cam_tile(positions: int, last: bool) -> Tile:
+@dataclass(frozen=True)
+class CamTile:
+    """What one program adds up: ``rows`` channels of ``span`` positions, by ``warps`` warps."""
+
+    rows: int
+    span: int
+    warps: int
+
+
+def cam_tile(positions: int, last: bool) -> CamTile:
     """Tile for the weighted sum, ``rows`` channels a program: by the size of the map alone, so is the order of sums."""
     span = min(max(power_of_two(positions), 16), 64 if last else 256)
-    return Tile(16384 // max(span, 64), span, 8, last)
+    return CamTile(16384 // max(span, 64), span, 8)
 
 
 def on_device_of(tensor: Tensor) -> torch.cuda.device:

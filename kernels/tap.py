@@ -1,8 +1,13 @@
 """Thresholded average pooling: the features are read once, and their gradient is written from one bit a position.
 
-A program holds the positions of several channels in registers: finds each channel's maximum, adds what exceeds the
-cutoff, and, where a gradient will be wanted, writes what it kept as bits. Going back reads those bits and not the
-features again, 2.1 bytes an element of bfloat16 in place of 4.
+The memory of a Hopper GPU gives a multiprocessor about ten values of bfloat16 a cycle, and it issues 128 lanes: a dozen
+instructions a value are all there are. So a thread holds many values of few channels, which need no shuffles to add up.
+A channel's positions are cut in eight parts, and a tile has the axes part, group, outer, lane, vector: a thread holds
+the first two and the last, the others lie over lanes and warps. Parts that a channel does not reach are known when the
+kernel is compiled, and cost nothing: many have 7 * 7 positions times a power of two, and 49 / 8 is just above six.
+
+Where a gradient will be wanted, what was kept is written as bytes, a bit for each of the eight parts, which a thread
+has together. Going back reads those and not the features again, 2.2 bytes an element of bfloat16 in place of 4.
 """
 
 from __future__ import annotations
@@ -10,53 +15,82 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
-from fastcam.kernels.launch import Tile, on_device_of, tap_tile
+from fastcam.kernels.launch import TapTile, on_device_of, tap_tile
 from torch import Tensor
 
 __all__ = ["backward", "forward"]
 
 _LARGEST = tl.constexpr(3.4028234663852886e38)
 _INFINITY = tl.constexpr(float("inf"))
+_PARTS = tl.constexpr(8)
+_LARGE = 2**31  # elements of an image, from where on distances within it take 64 bits
 
 
 @triton.jit
-def _place(pid, rows, channels, HW: tl.constexpr, ROWS: tl.constexpr, LAST: tl.constexpr):
-    """Where a program's channels begin: their number, how many there are, and the first element, in 64 bits."""
+def _place(rows, channels, ROWS: tl.constexpr, LAST: tl.constexpr):
+    """A program's first channel: of which image, which in it (or of all images together), and how many there are."""
+    pid = tl.program_id(0).to(tl.int64)
     if LAST:
         blocks = tl.cdiv(channels, ROWS)
-        image = pid // blocks
         channel = pid % blocks * ROWS
-        return image * channels + channel, channels - channel, image * channels * HW + channel
+        return pid // blocks, channel, (channels - channel).to(tl.int32)
     else:
-        first = pid * ROWS
-        return first, rows - first, first * HW
+        return pid * 0, pid * ROWS, (rows - pid * ROWS).to(tl.int32)
 
 
 @triton.jit
-def _offsets(row, at, channels, HW: tl.constexpr, AXIS: tl.constexpr, LAST: tl.constexpr):
-    """From the first element: positions along AXIS, channels along the other."""
+def _tile(ROWS: tl.constexpr, GROUPS: tl.constexpr, WIDTH: tl.constexpr, VECTOR: tl.constexpr, LAST: tl.constexpr,
+          LARGE: tl.constexpr):  # fmt: skip
+    """Positions and channels of the values of a part, over (group, outer, lane, vector)."""
+    group = tl.arange(0, GROUPS)[:, None, None, None] * WIDTH
+    vector = tl.arange(0, VECTOR)[None, None, None, :]
     if LAST:
-        return tl.expand_dims(at, 1 - AXIS) * channels + tl.expand_dims(row, AXIS)
+        at = group + tl.arange(0, WIDTH)[None, :, None, None]
+        row = tl.arange(0, ROWS // VECTOR)[None, None, :, None] * VECTOR + vector
     else:
-        return tl.expand_dims(row, AXIS) * HW + tl.expand_dims(at, 1 - AXIS)
+        at = group + tl.arange(0, WIDTH // VECTOR)[None, None, :, None] * VECTOR + vector
+        row = tl.arange(0, ROWS)[None, :, None, None]
+    return at.to(tl.int64) if LARGE else at, row
 
 
 @triton.jit
-def _cutoff(maximum, threshold):
-    # Only what is infinite exceeds the largest finite number; 0 times an infinity would be NaN.
-    cutoff = tl.where(maximum == _INFINITY, _LARGEST, maximum * threshold)
-    return tl.where(maximum == -_INFINITY, -_INFINITY, cutoff)
+def _values(x, at, row, left, channels, HW: tl.constexpr, BYTES: tl.constexpr, LAST: tl.constexpr,
+            EVEN: tl.constexpr):  # fmt: skip
+    """The values, and 0 for those that are negative: with a threshold in [0, 1) no negative one is kept."""
+    part = tl.arange(0, _PARTS)[:, None, None, None, None] * BYTES
+    inside = part + at[None] < HW
+    # Where distances between parts are constant, they become part of the instructions.
+    if LAST:
+        p = (x + at * channels + row)[None] + part.to(at.dtype) * channels
+        inside = inside & (EVEN | (row < left)[None])
+    else:
+        # Of channels that are not there the last one stands in, which needs no mask.
+        p = (x + tl.minimum(row, left - 1) * HW + at)[None] + part
+    v = tl.load(p, mask=inside, other=0.0).to(tl.float32)
+    return tl.maximum(v, 0.0, propagate_nan=tl.PropagateNan.ALL), inside
 
 
 @triton.jit
-def _words(left_out, at, ROWS: tl.constexpr, SPAN: tl.constexpr, AXIS: tl.constexpr):
-    """What is not left out, a bit a position, (ROWS, SPAN / 32)."""
-    bits = tl.where(left_out, 0, tl.expand_dims(tl.full(at.shape, 1, tl.int32) << (at % 32), 1 - AXIS))
-    if AXIS == 1:
-        words = tl.sum(tl.reshape(bits, (ROWS, SPAN // 32, 32)), 2)
-    else:
-        words = tl.trans(tl.sum(tl.reshape(bits, (SPAN // 32, 32, ROWS)), 1))
-    return words.to(tl.int64).to(tl.int32)  # nothing where it is compiled; sums are 64 bits wide in the interpreter
+def _kept(v, inside, cutoff):
+    """1 for what is kept, else -0, which adds nothing: not even an instruction where that is known beforehand.
+
+    What does not exceed the cutoff is left out, which a NaN is not: the sum becomes NaN.
+    """
+    return tl.where((v <= cutoff) | (inside == 0), -0.0, 1.0)
+
+
+@triton.jit
+def _within(value, LAST: tl.constexpr):
+    """Sums over what a thread holds of a channel."""
+    value = tl.sum(tl.sum(value, 0), 0)
+    return value if LAST else tl.sum(value, 2)
+
+
+@triton.jit
+def _bytes(keep):
+    """A bit for each part, (group, outer, lane, vector). Sums of powers of two are exact, and one instruction each."""
+    weight = (127 + tl.arange(0, _PARTS) << 23).to(tl.float32, bitcast=True)
+    return tl.sum(keep * weight[:, None, None, None, None], 0).to(tl.int32).to(tl.uint8)
 
 
 @triton.jit
@@ -69,63 +103,66 @@ def _forward(
     rows,
     channels,
     HW: tl.constexpr,
+    BYTES: tl.constexpr,
     ROWS: tl.constexpr,
-    SPAN: tl.constexpr,
+    GROUPS: tl.constexpr,
+    WIDTH: tl.constexpr,
+    VECTOR: tl.constexpr,
     LAST: tl.constexpr,
+    EVEN: tl.constexpr,
+    LARGE: tl.constexpr,
     SAVE: tl.constexpr,
 ):
-    AXIS: tl.constexpr = 0 if LAST else 1
-    WORDS: tl.constexpr = (HW + 31) // 32
-    first, left, begin = _place(tl.program_id(0).to(tl.int64), rows, channels, HW, ROWS, LAST)
-    row = tl.arange(0, ROWS)
-    at = tl.arange(0, SPAN)
-    x += begin
-    offsets = _offsets(row, at, channels, HW, AXIS, LAST)
-    there = tl.expand_dims(row < left, AXIS)
-    if HW <= SPAN:
-        inside = there & tl.expand_dims(at < HW, 1 - AXIS)
-        v = tl.load(x + offsets, mask=inside, other=-_INFINITY).to(tl.float32)
-        cutoff = tl.expand_dims(_cutoff(tl.max(v, AXIS), threshold), AXIS)
-        # What does not exceed the cutoff is left out, which a NaN is not: the sum becomes NaN.
-        left_out = v <= cutoff
-        total = tl.sum(tl.where(left_out, 0.0, v), AXIS)
-        count = tl.sum(tl.where(left_out, 0, 1), AXIS)
-        if SAVE:
-            word = tl.arange(0, SPAN // 32)
-            to = kept + first * WORDS + row[:, None] * WORDS + word[None, :]
-            tl.store(to, _words(left_out, at, ROWS, SPAN, AXIS), mask=(row < left)[:, None] & (word < WORDS)[None, :])
-    else:  # too many positions for the registers: once for the maximum, once more, from the cache, for the sum
-        STEP = channels.to(tl.int64) if LAST else 1
-        if LAST:
-            maximum = tl.full((SPAN, ROWS), -_INFINITY, tl.float32)
-            sums = tl.zeros((SPAN, ROWS), tl.float32)
-            counts = tl.zeros((SPAN, ROWS), tl.int32)
-        else:
-            maximum = tl.full((ROWS, SPAN), -_INFINITY, tl.float32)
-            sums = tl.zeros((ROWS, SPAN), tl.float32)
-            counts = tl.zeros((ROWS, SPAN), tl.int32)
-        for start in range(0, HW, SPAN):
-            inside = there & tl.expand_dims(at < HW - start, 1 - AXIS)
-            v = tl.load(x + start * STEP + offsets, mask=inside, other=-_INFINITY).to(tl.float32)
-            maximum = tl.where(v > maximum, v, maximum)
-        cutoff = tl.expand_dims(_cutoff(tl.max(maximum, AXIS), threshold), AXIS)
-        for start in range(0, HW, SPAN):
-            inside = there & tl.expand_dims(at < HW - start, 1 - AXIS)
-            v = tl.load(x + start * STEP + offsets, mask=inside, other=-_INFINITY).to(tl.float32)
-            left_out = v <= cutoff
-            sums += tl.where(left_out, 0.0, v)
-            counts += tl.where(left_out, 0, 1)
-            if SAVE:
-                word = tl.arange(0, SPAN // 32)
-                to = kept + first * WORDS + start // 32 + row[:, None] * WORDS + word[None, :]
-                wanted = (row < left)[:, None] & (word < WORDS - start // 32)[None, :]
-                tl.store(to, _words(left_out, at, ROWS, SPAN, AXIS), mask=wanted)
-        total = tl.sum(sums, AXIS)
-        count = tl.sum(counts, AXIS)
-    count = tl.where(count > 1, count, 1).to(tl.float32)
-    tl.store(pooled + first + row, (total / count).to(pooled.dtype.element_ty), mask=row < left)
+    ACROSS: tl.constexpr = 0 if LAST else 1  # the axis of the threads that share a channel
+    TURN: tl.constexpr = GROUPS * WIDTH
+    image, channel, left = _place(rows, channels, ROWS, LAST)
+    at, row = _tile(ROWS, GROUPS, WIDTH, VECTOR, LAST, LARGE)
+    x += image * channels * HW + (channel if LAST else channel * HW)
     if SAVE:
-        tl.store(divisor + first + row, tl.where(total == total, count, total), mask=row < left)
+        kept += image * channels * BYTES + (channel if LAST else channel * BYTES)
+        to = kept + (at * channels + row if LAST else row * BYTES + at)
+        there = row < left
+    if TURN == BYTES:
+        v, inside = _values(x, at, row, left, channels, HW, BYTES, LAST, EVEN)
+        maximum = tl.max(tl.max(v, 0), 0)
+        maximum = tl.max(maximum if LAST else tl.max(maximum, 2), ACROSS)
+        cutoff = tl.where(maximum == _INFINITY, _LARGEST, maximum * threshold)
+        cutoff = cutoff[None, None, None, :, :] if LAST else cutoff[None, None, :, None, None]
+        keep = _kept(v, inside, cutoff)
+        total = tl.sum(_within(v * keep, LAST), ACROSS)
+        count = tl.sum(_within(keep, LAST), ACROSS)
+        if SAVE:
+            tl.store(to, _bytes(keep), mask=there)
+    else:  # too many positions for the registers: once for the maximum, once more, from the cache, for the sum
+        maximum = tl.zeros((WIDTH, ROWS // VECTOR, VECTOR) if LAST else (ROWS, WIDTH // VECTOR), tl.float32)
+        totals = tl.zeros_like(maximum)
+        counts = tl.zeros_like(maximum)
+        for start in range(0, BYTES, TURN):
+            v, inside = _values(x, at + start, row, left, channels, HW, BYTES, LAST, EVEN)
+            most = tl.max(tl.max(v, 0), 0)
+            maximum = tl.maximum(maximum, most if LAST else tl.max(most, 2))
+        maximum = tl.max(maximum, ACROSS)
+        cutoff = tl.where(maximum == _INFINITY, _LARGEST, maximum * threshold)
+        cutoff = cutoff[None, None, None, :, :] if LAST else cutoff[None, None, :, None, None]
+        for start in range(0, BYTES, TURN):
+            v, inside = _values(x, at + start, row, left, channels, HW, BYTES, LAST, EVEN)
+            keep = _kept(v, inside, cutoff)
+            totals += _within(v * keep, LAST)
+            counts += _within(keep, LAST)
+            if SAVE:
+                tl.store(to + (start * channels.to(tl.int64) if LAST else start), _bytes(keep), mask=there)
+        total = tl.sum(totals, ACROSS)
+        count = tl.sum(counts, ACROSS)
+    # Along the channels once more, of which a thread holds some, or none but its own.
+    if LAST:
+        row = tl.arange(0, ROWS // VECTOR)[:, None] * VECTOR + tl.arange(0, VECTOR)[None, :]
+    else:
+        row = tl.arange(0, ROWS)
+    first = image * channels + channel + row
+    count = tl.where(count > 1, count, 1.0)
+    tl.store(pooled + first, ((total + 0.0) / count).to(pooled.dtype.element_ty), mask=row < left)
+    if SAVE:
+        tl.store(divisor + first, tl.where(total == total, count, total), mask=row < left)
 
 
 @triton.jit
@@ -137,31 +174,44 @@ def _backward(
     rows,
     channels,
     HW: tl.constexpr,
+    BYTES: tl.constexpr,
     ROWS: tl.constexpr,
-    SPAN: tl.constexpr,
+    GROUPS: tl.constexpr,
+    WIDTH: tl.constexpr,
+    VECTOR: tl.constexpr,
     LAST: tl.constexpr,
+    EVEN: tl.constexpr,
+    LARGE: tl.constexpr,
 ):
-    AXIS: tl.constexpr = 0 if LAST else 1
-    WORDS: tl.constexpr = (HW + 31) // 32
-    first, left, begin = _place(tl.program_id(0).to(tl.int64), rows, channels, HW, ROWS, LAST)
-    row = tl.arange(0, ROWS)
-    at = tl.arange(0, SPAN)
-    there = tl.expand_dims(row < left, AXIS)
-    divide = tl.load(divisor + first + row, mask=row < left, other=1.0)
-    share = tl.load(grad + first + row, mask=row < left, other=0.0).to(tl.float32) / divide
-    share = tl.expand_dims(share, AXIS)
-    broken = tl.expand_dims(divide != divide, AXIS)
-    kept += first * WORDS
-    dx += begin
-    offsets = _offsets(row, at, channels, HW, AXIS, LAST)
-    STEP = channels.to(tl.int64) if LAST else 1
-    for start in range(0, HW, SPAN):
-        inside = there & tl.expand_dims(at < HW - start, 1 - AXIS)
-        word = tl.expand_dims(row, AXIS) * WORDS + tl.expand_dims(at // 32 + start // 32, 1 - AXIS)
-        bits = tl.load(kept + word, mask=inside, other=0)
-        keep = ((bits >> tl.expand_dims(at % 32, 1 - AXIS)) & 1) != 0
-        value = tl.where(keep | broken, share, 0.0)
-        tl.store(dx + start * STEP + offsets, value.to(dx.dtype.element_ty), mask=inside)
+    TURN: tl.constexpr = GROUPS * WIDTH
+    image, channel, left = _place(rows, channels, ROWS, LAST)
+    at, row = _tile(ROWS, GROUPS, WIDTH, VECTOR, LAST, LARGE)
+    dx += image * channels * HW + (channel if LAST else channel * HW)
+    kept += image * channels * BYTES + (channel if LAST else channel * BYTES)
+    if LAST:
+        there = (row < left) | EVEN
+        mine = row
+    else:
+        row = tl.minimum(row, left - 1)
+        there = row == row  # all of them are
+        # Read by every lane, which is cheaper than to hand it around.
+        mine = row + tl.arange(0, WIDTH // VECTOR)[None, None, :, None] * 0
+    first = image * channels + channel + mine
+    divide = tl.load(divisor + first, mask=there, other=1.0)
+    share = tl.load(grad + first, mask=there, other=0.0).to(tl.float32) / divide
+    share = share.to(dx.dtype.element_ty)[None]
+    none = tl.where(divide == divide, 0.0, divide).to(dx.dtype.element_ty)[None]
+    number = tl.arange(0, _PARTS)[:, None, None, None, None]
+    part = number * BYTES
+    for start in range(0, BYTES, TURN):
+        here = at + start
+        bits = tl.load(kept + (here * channels + row if LAST else row * BYTES + here), mask=there)
+        keep = (bits.to(tl.int32)[None] & (1 << number)) != 0
+        if LAST:
+            to = (dx + here * channels + row)[None] + part.to(at.dtype) * channels
+        else:
+            to = (dx + row * HW + here)[None] + part
+        tl.store(to, tl.where(keep, share, none), mask=(part + here[None] < HW) & there[None])
 
 
 def forward(
@@ -170,9 +220,10 @@ def forward(
     """Pool ``x`` (N, C, H, W), contiguous or channels_last, into ``pooled`` (N, C).
 
     Where they are given, also what :func:`backward` needs: ``divisor`` (N, C) float32, the count of kept values (1
-    where none is, NaN for a channel with a NaN), and ``kept`` (N, C, ceil(HW / 32)) int32, a bit a position.
+    where none is, NaN for a channel with a NaN), and ``kept`` uint8, a bit a value, of the shape that
+    ``fastcam.reference.pooling.shape_of_kept`` names.
     """
-    tile, n, c, hw = _tile(x)
+    tile, n, c, hw = _tile_of(x)
     with on_device_of(x):
         _forward[(tile.programs(n, c),)](
             x,
@@ -183,9 +234,14 @@ def forward(
             n * c,
             c,
             HW=hw,
+            BYTES=tile.bytes,
             ROWS=tile.rows,
-            SPAN=tile.span,
+            GROUPS=tile.groups,
+            WIDTH=tile.width,
+            VECTOR=tile.vector,
             LAST=tile.last,
+            EVEN=c % tile.rows == 0,
+            LARGE=c * hw >= _LARGE,
             SAVE=kept is not None,
             num_warps=tile.warps,
         )
@@ -193,7 +249,7 @@ def forward(
 
 def backward(grad: Tensor, divisor: Tensor, kept: Tensor, dx: Tensor) -> None:
     """Write the gradient ``dx`` (N, C, H, W), contiguous or channels_last, from ``grad`` (N, C), contiguous."""
-    tile, n, c, hw = _tile(dx)
+    tile, n, c, hw = _tile_of(dx)
     with on_device_of(dx):
         _backward[(tile.programs(n, c),)](
             grad,
@@ -203,15 +259,20 @@ def backward(grad: Tensor, divisor: Tensor, kept: Tensor, dx: Tensor) -> None:
             n * c,
             c,
             HW=hw,
+            BYTES=tile.bytes,
             ROWS=tile.rows,
-            SPAN=tile.span,
+            GROUPS=tile.groups,
+            WIDTH=tile.width,
+            VECTOR=tile.vector,
             LAST=tile.last,
+            EVEN=c % tile.rows == 0,
+            LARGE=c * hw >= _LARGE,
             num_warps=tile.warps,
         )
 
 
-def _tile(x: Tensor) -> tuple[Tile, int, int, int]:
+def _tile_of(x: Tensor) -> tuple[TapTile, int, int, int]:
     n, c, h, w = x.shape
     last = not x.is_contiguous()
     assert not last or x.is_contiguous(memory_format=torch.channels_last)
-    return tap_tile(h * w, last), n, c, h * w
+    return tap_tile(h * w, x.itemsize, last), n, c, h * w

@@ -12,6 +12,7 @@ import pytest
 import torch
 from cases import DTYPES, LAYOUTS, pooling_input
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 import fastcam
 from fastcam.reference.pooling import tap_forward as reference
@@ -138,6 +139,32 @@ def test_under_autocast_bfloat16_comes_back_as_bfloat16():
         assert pooled.dtype == torch.bfloat16
         assert torch.equal(pooled, reference(features, 0.1)[0])
         assert fastcam.tap(randn(2, 3, 4, 4), 0.1).dtype == torch.float32
+
+
+def test_gradients_under_autocast_are_those_of_bfloat16():
+    weight = randn(5, 3, 3, 3).requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        features = nn.functional.conv2d(randn(2, 3, 8, 8), weight)
+        features.retain_grad()
+        fastcam.tap(features, 0.1).sum().backward()
+    assert features.grad.dtype == torch.bfloat16
+    assert weight.grad.dtype == torch.float32
+    x = features.detach().requires_grad_()
+    (wanted,) = torch.autograd.grad(fastcam.tap(x, 0.1).sum(), x)
+    assert torch.equal(features.grad, wanted)
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_activations_may_be_computed_anew_for_the_gradient(reentrant):
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), fastcam.TAP(0.1), nn.Linear(8, 4))
+    x = randn(2, 3, 10, 10).requires_grad_()
+    leaves = [x, *model.parameters()]
+    model(x).square().sum().backward()
+    wanted = [leaf.grad.clone() for leaf in leaves]
+    for leaf in leaves:
+        leaf.grad = None
+    checkpoint(model, x, use_reentrant=reentrant).square().sum().backward()
+    torch.testing.assert_close([leaf.grad for leaf in leaves], wanted)
 
 
 @pytest.mark.parametrize("shape", [(0, 3, 4, 4), (2, 0, 4, 4), (1, 1, 1, 1)], ids=str)

@@ -94,7 +94,7 @@ def _cuda(
     options = interpolation, normalize, quantize, percentile, threshold, with_maps
     if len(maps) == 0 or height * width >= 2**31 or not kernels_run_on(maps.device):
         return _any_device(maps, height, width, *options)
-    from fastcam.kernels import threshold as kernel
+    from fastcam.kernels import masks as kernel
 
     out = packed, thresholds, extents, full = _empty(maps, height, width, *options)
     kernel.binarize(

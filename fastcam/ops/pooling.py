@@ -46,10 +46,10 @@ def _pooled_empty(x: Tensor, threshold: float) -> Tensor:  # noqa: ARG001
 
 
 def _keeping_empty(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ARG001
-    n, c, h, w = x.shape
+    shape = x.shape[:2]
     work = torch.float64 if x.dtype == torch.float64 else torch.float32
-    kept = x.new_empty((n, c, (h * w + 31) // 32), dtype=torch.int32)
-    return x.new_empty((n, c)), x.new_empty((n, c), dtype=work), kept
+    kept = x.new_empty(reference.pooling.shape_of_kept(x), dtype=torch.uint8)
+    return x.new_empty(shape), x.new_empty(shape, dtype=work), kept
 
 
 def _spread_empty(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["tap_backward", "tap_forward", "tap_keeping", "tap_spread"]
+__all__ = ["shape_of_kept", "tap_backward", "tap_forward", "tap_keeping", "tap_spread"]
 
 
 def tap_forward(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -41,24 +41,38 @@ def tap_backward(grad: Tensor, x: Tensor, cutoff: Tensor, count: Tensor) -> Tens
     return dx
 
 
+def shape_of_kept(x: Tensor) -> tuple[int, int, int]:
+    """(N, C, B), or where ``x`` is channels_last (N, B, C): B is the smallest power of two, from 4, with 8 B >= H W."""
+    n, c, h, w = x.shape
+    eighth = 4
+    while 8 * eighth < h * w:
+        eighth *= 2
+    last = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
+    return (n, eighth, c) if last else (n, c, eighth)
+
+
 def tap_keeping(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
     """Pool like :func:`tap_forward`; also return what the gradient needs without the input.
 
     That is the divisor (N, C), the count of kept values, but 1 where none is and NaN for a channel with a NaN; and a
-    bit for every value, (N, C, ceil(H W / 32)) int32: value i is bit ``i % 32``, the least significant first, of word
-    ``i // 32``.
+    bit for every value, as uint8 of the shape :func:`shape_of_kept`: position i is bit ``i // B`` of byte ``i % B``.
     """
     pooled, cutoff, count = tap_forward(x, threshold)
     divisor = torch.where(cutoff.isnan(), torch.nan, count.clamp(min=1).to(cutoff.dtype))
     keep = (x.to(cutoff.dtype) > cutoff[:, :, None, None]).flatten(2)
-    bits = torch.nn.functional.pad(keep, (0, -keep.shape[2] % 32)).unflatten(2, (-1, 32)).to(torch.int64)
-    words = (bits << torch.arange(32, device=x.device)).sum(dim=3)
-    return pooled, divisor, torch.where(words >= 2**31, words - 2**32, words).to(torch.int32)
+    shape = shape_of_kept(x)
+    last = shape != (*keep.shape[:2], shape[2])
+    eighth = shape[1] if last else shape[2]
+    bits = torch.nn.functional.pad(keep, (0, 8 * eighth - keep.shape[2])).unflatten(2, (8, eighth)).to(torch.uint8)
+    kept = (bits << torch.arange(8, device=x.device, dtype=torch.uint8)[:, None]).sum(dim=2, dtype=torch.uint8)
+    return pooled, divisor, kept.transpose(1, 2).contiguous() if last else kept
 
 
 def tap_spread(grad: Tensor, divisor: Tensor, kept: Tensor, height: int, width: int, channels_last: bool) -> Tensor:
     """Gradient (N, C, H, W) of :func:`tap_keeping`, contiguous or channels_last."""
-    bits = (kept[..., None] >> torch.arange(32, device=kept.device)) & 1
+    part = torch.arange(8, device=kept.device, dtype=torch.uint8)[:, None]
+    kept = kept.transpose(1, 2) if channels_last else kept
+    bits = (kept[:, :, None] >> part) & 1
     keep = bits.flatten(2)[..., : height * width].unflatten(2, (height, width)) != 0
     share = (grad.to(divisor.dtype) / divisor)[:, :, None, None]
     dx = torch.where(keep | divisor.isnan()[:, :, None, None], share, 0).to(grad.dtype)

@@ -104,6 +104,15 @@ def test_boxes_of_maps_are_those_of_the_cpu_to_the_bit(source, size, name):
         torch.testing.assert_close(getattr(found, part).cpu(), getattr(wanted, part), rtol=0, atol=0, equal_nan=True)
 
 
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_a_large_map_that_many_programs_share(interpolation):
+    maps = torch.stack([heat_maps(14, 14)["smooth"], heat_maps(14, 14)["noise"]])
+    options = (4096, 4000, interpolation, *PAPER[1:], False)
+    found = binarize(maps.cuda(), *options)
+    for part, wanted in zip(found, binarize(maps, *options), strict=True):
+        torch.testing.assert_close(part.cpu(), wanted, rtol=0, atol=0)
+
+
 def test_thresholds_are_numpys_of_the_map_that_is_returned():
     features, weight = randn(16, 256, 14, 14).relu(), randn(10, 256)
     index = torch.arange(16, device="cuda") % 10

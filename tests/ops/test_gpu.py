@@ -88,9 +88,10 @@ def test_the_bits_give_the_gradient_of_the_values(layout, dtype):
     pooled, cutoff, count = reference.tap_forward(x, 0.1)
     again, divisor, kept = tap_keeping(x, 0.1)
     assert again.equal(pooled) or pooled.isnan().any()
-    assert kept.shape == (2, 5, 2)
-    for last in (False, True):
-        dx = tap_spread(pooled, divisor, kept, 6, 7, last)
+    beside = layout == "channels_last"
+    assert kept.shape == ((2, 8, 5) if beside else (2, 5, 8))
+    for last, bits in ((beside, kept), (not beside, kept.transpose(1, 2))):
+        dx = tap_spread(pooled, divisor, bits, 6, 7, last)
         assert dx.is_contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
         wanted = reference.tap_backward(pooled, x, cutoff, count)
         torch.testing.assert_close(dx, wanted, rtol=0, atol=0, equal_nan=True)
@@ -106,8 +107,9 @@ def test_the_operators_keep_what_they_promised_pytorch(layout, dtype):
     torch.library.opcheck(pooling.tap, (x, 0.1))
     torch.library.opcheck(tap_keeping, (x, 0.1))
     pooled, divisor, kept = tap_keeping(x, 0.1)
-    for last in (False, True):
-        torch.library.opcheck(tap_spread, (pooled, divisor, kept, 4, 5, last))
+    beside = layout == "channels_last"
+    for last, bits in ((beside, kept), (not beside, kept.transpose(1, 2))):
+        torch.library.opcheck(tap_spread, (pooled, divisor, bits, 4, 5, last))
 
 
 @pytest.mark.parametrize("with_maps", [False, True])

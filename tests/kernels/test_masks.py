@@ -6,10 +6,12 @@ import math
 import struct
 
 import numpy as np
+import prediction
 import pytest
 import torch
 from cases import RESIZES, broken_maps, heat_maps, score_map
-from fastcam.kernels import threshold as kernel
+from fastcam.kernels import masks as kernel
+from fastcam.kernels import resize, selection
 
 from fastcam.ops.regions import unpack
 from fastcam.reference import activation as reference
@@ -91,6 +93,25 @@ def test_a_map_at_the_size_of_a_photograph(options, device):
     assert_binarizes_as_reference(score_map("B")[None].to(device), (224, 224), *options)
 
 
+@pytest.mark.parametrize("kind", prediction.PASSES)
+def test_the_search_takes_as_many_passes_as_predicted(kind, device, monkeypatch):
+    if device.type != "cpu":
+        pytest.skip("counts calls in the interpreter")
+    narrowed, calls = selection._narrowed, []
+    monkeypatch.setattr(selection, "_narrowed", lambda *args: calls.append(1) or narrowed(*args))
+    maps = heat_maps(14, 14)[kind][None]
+    assert_binarizes_as_reference(maps, (224, 224), "bilinear", "none", False, 90.0, 0.35, with_maps=False)
+    assert 0 < len(calls) / 3 <= prediction.PASSES[kind]
+
+
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_a_map_shared_by_programs(interpolation, n, device, monkeypatch):
+    monkeypatch.setattr(kernel, "_PROGRAMS", 7)  # 2 or 7 for a map
+    maps = some(heat_maps(9, 4), device, "smooth", "one peak", "negative")[:n]
+    assert_binarizes_as_reference(maps, (70, 130), interpolation, "none", False, 90.0, 0.35)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(("source", "size"), RESIZES, ids=str)
 def test_everything(source, size, device):
@@ -118,10 +139,23 @@ def test_a_number_travels_as_its_bits(number):
     assert struct.unpack("<d", struct.pack("<q", kernel.bits_of(number)))[0] == number
 
 
+def test_segments_hold_every_pixel_once():
+    for n, length in ((14, 224), (1, 8), (3, 17), (7, 8), (28, 4096)):
+        lengths, factors = resize.segments(n, length)
+        assert lengths.sum() == length
+        assert len(lengths) % resize.CELLS == 0
+        first, wanted = resize.axis(n, length, 2)
+        assert np.array_equal(factors[np.isfinite(factors)], wanted[0, :length])
+        assert np.array_equal(np.repeat(np.arange(len(lengths)), lengths), first[:length])
+        within = np.diff(factors)[np.isfinite(factors[:, 1:])]
+        assert (within >= 0).all()  # or no search would find anything
+        assert np.isinf(factors[:, -1]).all()  # what every search ends at
+
+
 @pytest.mark.parametrize("taps", [1, 2, 4])
 @pytest.mark.parametrize(("n", "length"), [(14, 224), (7, 7), (1, 5), (9, 4), (5, 65)])
 def test_the_tables_are_padded_with_what_exceeds_nothing(n, length, taps):
-    first, factors = kernel.axis(n, length, taps)
+    first, factors = resize.axis(n, length, taps)
     assert len(first) == factors.shape[1] == -(-length // 64) * 64
     assert factors.shape[0] == (4 if taps == 4 else 1)
     assert np.isfinite(factors[:, :length]).all()
