@@ -44,7 +44,7 @@ types: .make/test  ## mypy, strict
 	$(BIN)/mypy
 
 unit: .make/test  ## pytest
-	$(BIN)/pytest --numprocesses 2 --dist worksteal -m 'not long and not gpu'
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal -m 'not long and not gpu'
 
 sanitize: .make/test  ## the C++ under AddressSanitizer and UndefinedBehaviorSanitizer
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --quiet --no-deps --no-build-isolation --upgrade --target build/sanitized-site \

@@ -85,9 +85,9 @@ class PxAP(SumMetric):
             )
         edges = self._edges.to(given.device)
         counts, inside, known = score_histogram(given, truth.to(given.device), edges, size is not None)
-        if not inside.all():
-            raise outside_error(inside, given)
-        if not known.all():
+        if not (inside & known).all():
+            if not inside.all():
+                raise outside_error(inside, given)
             raise ValueError(f"masks must hold 0, 1 and {IGNORED}, got {sorted(truth.unique().tolist())}")
         self.counts += counts.to(self.counts.device)
 

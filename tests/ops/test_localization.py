@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastcam
-from fastcam.ops.localization import locate
+from fastcam.ops.activation import cam
+from fastcam.ops.localization import localize, locate
 from fastcam.reference import activation, components
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory")
@@ -174,6 +175,48 @@ def test_the_operator_keeps_what_it_promised_pytorch(options, with_maps):
     torch.library.opcheck(locate, (stacked(heat_maps(4, 5)), 8, 9, *options, with_maps, not with_maps))
     # Maps that need no resizing must not come back as an alias of the input.
     torch.library.opcheck(locate, (stacked(heat_maps(4, 5)), 4, 5, *options, with_maps, not with_maps))
+
+
+def class_features(dtype, images=5):
+    """Features (N, 6, 9, 7), weights (10, 6)."""
+    random = torch.Generator().manual_seed(3)
+    return torch.randn(images, 6, 9, 7, generator=random).to(dtype), torch.randn(10, 6, generator=random).to(dtype)
+
+
+INDICES = {
+    "a class each": torch.tensor([3, 0, 9, 9, 1]),
+    "several": torch.tensor([[1, 2, 2], [0, 0, 0], [9, 8, 7], [4, 4, 5], [6, 3, 1]]),
+    "one that does not exist": torch.tensor([3, 10, -1, 2, 0]),
+    "none": None,
+}
+LAYOUTS = {
+    "contiguous": lambda x: x,
+    "channels_last": lambda x: x.contiguous(memory_format=torch.channels_last),
+    "every other": lambda x: x.repeat_interleave(2, dim=0)[::2],
+    "one image": lambda x: x[:1].expand_as(x),
+}
+
+
+@pytest.mark.parametrize("options", [PAPER, AUTHORS], ids=["PAPER", "AUTHORS"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("index", INDICES)
+def test_from_features_as_map_by_map(index, dtype, layout, options):
+    features, weight = class_features(dtype)
+    features, rows = LAYOUTS[layout](features), INDICES[index]
+    weight = weight if rows is not None else weight[: len(features)]
+    for clamp in (False, True):
+        maps = cam(features, weight, rows, clamp).flatten(0, -3)
+        wanted = locate(maps, 45, 63, *options, True, True)
+        assert_same_bits(localize(features, weight, rows, clamp, 45, 63, *options, True, True), wanted)
+
+
+@pytest.mark.parametrize("index", ["a class each", "several", "none"])
+def test_the_operator_from_features_keeps_what_it_promised_pytorch(index):
+    features, weight = class_features(torch.float32)
+    rows = INDICES[index]
+    weight = weight if rows is not None else weight[: len(features)]
+    torch.library.opcheck(localize, (features, weight, rows, True, 18, 9, *PAPER, True, False))
 
 
 def photograph_maps(seed):
