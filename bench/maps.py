@@ -19,6 +19,7 @@ __all__ = ["MASKS", "cell_maps", "classifier", "features", "masks", "packed_in_t
 # Twice a large third-level cache: what comes round again has been evicted.
 _BYTES_IN_TURN: Final = 64 << 20
 _DISTINCT: Final = 256
+_MOST_IN_TURN: Final = 1024
 _CLASSES: Final = 1000
 
 MASKS: Final = ("smooth", "clean", "noise 0.1", "noise 0.3", "noise 0.5")
@@ -47,7 +48,7 @@ def cell_maps(data: str, count: int, side: int, seed: int = 0) -> Tensor:
 def features(data: str, images: int, channels: int, side: int, dtype: torch.dtype = torch.float32) -> list[Tensor]:
     """Batches (images, channels, side, side) to take in turn, behind a ReLU, whose maps are those of `cell_maps`."""
     bytes_each = channels * side * side * dtype.itemsize
-    batches = max(1, -(-_BYTES_IN_TURN // (bytes_each * images)))
+    batches = min(max(1, -(-_BYTES_IN_TURN // (bytes_each * images))), _MOST_IN_TURN)
     count = batches * images
     bases = cell_maps(data, min(count, _DISTINCT), side)
     random = torch.Generator().manual_seed(1)
