@@ -95,7 +95,7 @@ class MapStatistics {
 
   // Copies some of the pixels, spread evenly, and returns how many: a lattice, or rows of what is not resized.
   std::int64_t take_sample() {
-    constexpr int wanted = 1024;
+    constexpr int wanted = 1024, widest = 8;  // pixels, and from one to the next: cells of large maps are large
     const auto copy = [&](ResizedRows& from, int y, int to, int width) {
       std::memcpy(sample_.data() + std::int64_t{to} * width, from.row(y),
                   sizeof(float) * static_cast<std::size_t>(width));
@@ -109,7 +109,7 @@ class MapStatistics {
       return std::int64_t{taken} * width_;
     }
     const double pixels = static_cast<double>(height_) * width_;
-    const int stride = std::max(1, std::min({static_cast<int>(std::sqrt(pixels / wanted)), height_, width_}));
+    const int stride = std::max(1, std::min({static_cast<int>(std::sqrt(pixels / wanted)), widest, height_, width_}));
     lattice_.start_sample(*rows_, stride);
     const int taken = lattice_.height(), width = lattice_.width();
     reserve(std::int64_t{taken} * width);
