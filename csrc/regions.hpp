@@ -89,9 +89,10 @@ class RegionFinder {
     Gathered best{};
     bool tie = false;
     pairs_.for_each([&](const Gathered& c) {
-      if (c.pixels < best.pixels) return;
-      tie = c.pixels == best.pixels && c.y0 == best.y0;
-      if (c.pixels > best.pixels || c.y0 < best.y0) best = c;
+      const bool better = c.pixels > best.pixels || (c.pixels == best.pixels && c.y0 < best.y0);
+      const bool equal = c.pixels == best.pixels && c.y0 == best.y0;
+      tie = !better && (tie || equal);
+      if (better) best = c;
     });
     if (tie) return largest_by_pixels(labelled<false>(mask));
     return {best.x0, best.y0, best.x1, best.y1, static_cast<double>(best.pixels)};

@@ -71,6 +71,18 @@ def test_every_mask_of_three_by_four(connectivity):
     assert_regions(*of_reference(masks, connectivity))
 
 
+def test_of_equal_components_in_dense_rows_the_first_pixel_decides():
+    # A hook around the first one, whose left end comes a row later, and a third one further down: 28 pixels each.
+    mask = np.zeros((16, 64), bool)
+    mask[1:4, 0] = mask[4, :21] = mask[:4, 20] = True
+    mask[:2, 4:18] = True
+    mask[12:14, 30:44] = True
+    mask[8, ::2] = True  # many runs, as noise has them
+    found = fastcam.boxes_from_masks(mask)
+    assert (found.boxes.tolist(), found.areas.tolist()) == ([[4, 0, 18, 2]], [28])
+    assert_regions(*of_reference(mask[None], 8))
+
+
 @pytest.mark.parametrize("connectivity", [4, 8])
 def test_the_labels_that_scipy_ships(connectivity):
     spec = find_spec("scipy")
