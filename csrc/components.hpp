@@ -41,6 +41,13 @@ class Forest {
     return next;
   }
   std::uint32_t parent(std::uint32_t label) const { return parent_[label]; }
+  // Calls add(parent, label) for every label that has one, from the last: a parent is always smaller, so what reaches a
+  // root is complete, and no root has to be searched.
+  template <class Add>
+  void fold(const Add& add) const {
+    for (std::uint32_t label = size_; label-- > 0;)
+      if (parent_[label] != label) add(parent_[label], label);
+  }
 
   std::uint32_t find(std::uint32_t label) {
     while (parent_[label] != label) {
@@ -118,7 +125,6 @@ class Labeller {
   void make_room(int runs);
   std::uint32_t start(std::int32_t begin, std::int32_t end, int y);
   void extend(std::uint32_t label, std::int32_t begin, std::int32_t end, int y);
-  void fold();
 
   RunTable table_;                            // of sparse masks
   Buffer<std::int32_t> begins_[2], ends_[2];  // of the rows of dense ones
@@ -140,15 +146,6 @@ inline void Labeller::extend(std::uint32_t label, std::int32_t begin, std::int32
   c.x1 = std::max(c.x1, end);
   c.y1 = y + 1;
   c.pixels += end - begin;
-}
-
-// Adds every label to its parent, from the last: a parent is always smaller, so no root has to be searched.
-inline void Labeller::fold() {
-  for (std::uint32_t label = forest_.size(); label-- > 0;) {
-    const std::uint32_t parent = forest_.parent(label);
-    if (parent == label) continue;
-    merge(components_[parent], components_[label]);
-  }
 }
 
 // Joins the row's runs to those of the row above, which lie in order: first those that end before the run, then those
@@ -280,7 +277,7 @@ void Labeller::label(const Mask& mask) {
     label_dense<Connectivity, Polygon>(mask);
   else
     label_sparse<Connectivity, Polygon>(mask);
-  fold();
+  forest_.fold([&](std::uint32_t to, std::uint32_t from) { merge(components_[to], components_[from]); });
 }
 
 }  // namespace fastcam::FASTCAM_ISA

@@ -124,8 +124,7 @@ inline void PairLabeller::label(const Mask& mask) {
     gather(here, runs, upper, lower, y);
     std::swap(above, here);
   }
-  for (std::uint32_t label = forest_.size(); label-- > 0;)
-    if (forest_.parent(label) != label) gathered_[forest_.parent(label)].add(gathered_[label]);
+  forest_.fold([&](std::uint32_t to, std::uint32_t from) { gathered_[to].add(gathered_[from]); });
 }
 
 }  // namespace fastcam::FASTCAM_ISA

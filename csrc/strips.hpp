@@ -25,8 +25,7 @@ class StripLabeller {
         runner.pool, count_, [](const void* state, int i) { (*static_cast<const decltype(work)*>(state))(i); }, &work);
     gather(mask);
     for (int i = 1; i < count_; ++i) join<Connectivity, Polygon>(mask, i);
-    for (std::uint32_t label = forest_.size(); label-- > 0;)
-      if (forest_.parent(label) != label) merge(components_[forest_.parent(label)], components_[label]);
+    forest_.fold([&](std::uint32_t to, std::uint32_t from) { merge(components_[to], components_[from]); });
   }
 
   std::uint32_t labels() const { return forest_.size(); }

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fastcam.activation import Index, checked_rows
 from fastcam.ops import localization as ops
-from fastcam.ops.activation import cam
+from fastcam.ops.activation import cam, shape_of_maps
 from fastcam.protocol import PAPER, Protocol
 from fastcam.sizes import Size, checked_sizes
 
@@ -151,8 +151,7 @@ def localize(
     if isinstance(sizes, tuple):
         options = _options(chosen, return_maps, return_masks)
         parts = ops.localize(features.detach(), weight.detach(), labels, chosen.clamp_negative, *sizes, *options)
-        shape = weight.shape[:1] if labels is None else labels.shape
-        return _shaped(_asked_for(parts, return_maps, return_masks), shape, labels)
+        return _shaped(_asked_for(parts, return_maps, return_masks), shape_of_maps(weight, labels), labels)
     maps = cam(features.detach(), weight.detach(), labels, chosen.clamp_negative)
     per_image = 1 if maps.ndim == 3 else maps.shape[1]
     flat = maps.reshape(-1, *maps.shape[-2:])

@@ -12,10 +12,12 @@ has together. Going back reads those and not the features again, 2.2 bytes an el
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import triton
 import triton.language as tl
-from fastcam.kernels.launch import TapTile, on_device_of, tap_tile
+from fastcam.kernels.launch import on_device_of, tap_tile
 from torch import Tensor
 
 __all__ = ["backward", "forward"]
@@ -223,42 +225,26 @@ def forward(
     where none is, NaN for a channel with a NaN), and ``kept`` uint8, a bit a value, of the shape that
     ``fastcam.reference.pooling.shape_of_kept`` names.
     """
-    tile, n, c, hw = _tile_of(x)
-    with on_device_of(x):
-        _forward[(tile.programs(n, c),)](
-            x,
-            pooled,
-            divisor,
-            kept,
-            threshold,
-            n * c,
-            c,
-            HW=hw,
-            BYTES=tile.bytes,
-            ROWS=tile.rows,
-            GROUPS=tile.groups,
-            WIDTH=tile.width,
-            VECTOR=tile.vector,
-            LAST=tile.last,
-            EVEN=c % tile.rows == 0,
-            LARGE=c * hw >= _LARGE,
-            SAVE=kept is not None,
-            num_warps=tile.warps,
-        )
+    _launch(_forward, x, x, pooled, divisor, kept, threshold, SAVE=kept is not None)
 
 
 def backward(grad: Tensor, divisor: Tensor, kept: Tensor, dx: Tensor) -> None:
     """Write the gradient ``dx`` (N, C, H, W), contiguous or channels_last, from ``grad`` (N, C), contiguous."""
-    tile, n, c, hw = _tile_of(dx)
-    with on_device_of(dx):
-        _backward[(tile.programs(n, c),)](
-            grad,
-            divisor,
-            kept,
-            dx,
+    _launch(_backward, dx, grad, divisor, kept, dx)
+
+
+def _launch(kernel: Any, x: Tensor, *arguments: Tensor | float | None, **further: bool) -> None:  # noqa: ANN401
+    """Launch a kernel over the channels of ``x`` (N, C, H, W)."""
+    n, c, h, w = x.shape
+    last = not x.is_contiguous()
+    assert not last or x.is_contiguous(memory_format=torch.channels_last)
+    tile = tap_tile(h * w, x.itemsize, last)
+    with on_device_of(x):
+        kernel[(tile.programs(n, c),)](
+            *arguments,
             n * c,
             c,
-            HW=hw,
+            HW=h * w,
             BYTES=tile.bytes,
             ROWS=tile.rows,
             GROUPS=tile.groups,
@@ -266,13 +252,7 @@ def backward(grad: Tensor, divisor: Tensor, kept: Tensor, dx: Tensor) -> None:
             VECTOR=tile.vector,
             LAST=tile.last,
             EVEN=c % tile.rows == 0,
-            LARGE=c * hw >= _LARGE,
+            LARGE=c * h * w >= _LARGE,
+            **further,
             num_warps=tile.warps,
         )
-
-
-def _tile_of(x: Tensor) -> tuple[TapTile, int, int, int]:
-    n, c, h, w = x.shape
-    last = not x.is_contiguous()
-    assert not last or x.is_contiguous(memory_format=torch.channels_last)
-    return tap_tile(h * w, x.itemsize, last), n, c, h * w

@@ -12,7 +12,7 @@ from fastcam import reference
 from fastcam.ops.core import DTYPES, core
 from fastcam.ops.gpu import kernels_run_on
 
-__all__ = ["call_on_features", "cam"]
+__all__ = ["call_on_features", "cam", "shape_of_maps"]
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
 _library.define(
@@ -22,10 +22,14 @@ _library.define(
 _library.impl("cam", reference.activation.cam, "CompositeExplicitAutograd")
 
 
+def shape_of_maps(weight: Tensor, index: Tensor | None) -> torch.Size:
+    """How many maps there are, (N,) or (N, T): one a row of the weights, or one a class of the index."""
+    return weight.shape[:1] if index is None else index.shape
+
+
 def _empty(features: Tensor, weight: Tensor, index: Tensor | None, clamp_negative: bool) -> Tensor:  # noqa: ARG001
     work = torch.float64 if features.dtype == torch.float64 else torch.float32
-    rows = weight.shape[:1] if index is None else index.shape
-    return features.new_empty((*rows, *features.shape[2:]), dtype=work)
+    return features.new_empty((*shape_of_maps(weight, index), *features.shape[2:]), dtype=work)
 
 
 def call_on_features(
@@ -45,6 +49,7 @@ def call_on_features(
     weight = weight.to(work).contiguous()
     _, channels, height, width = features.shape
     chosen = index.contiguous() if index is not None else None
+    maps = shape_of_maps(weight, index)
     function(
         features.data_ptr(),
         DTYPES[features.dtype],
@@ -53,8 +58,8 @@ def call_on_features(
         weight.data_ptr(),
         len(weight),
         chosen.data_ptr() if chosen is not None else 0,
-        len(weight) if index is None else index.numel(),
-        index.shape[1] if index is not None and index.ndim == 2 else 1,
+        maps.numel(),
+        maps[1] if len(maps) == 2 else 1,
         clamp_negative,
         *further,
     )

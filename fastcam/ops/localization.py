@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import torch
 from torch import Tensor
 
-from fastcam.ops.activation import call_on_features, cam
+from fastcam.ops.activation import call_on_features, cam, shape_of_maps
 from fastcam.ops.core import core
 from fastcam.ops.masks import binarize
 from fastcam.ops.regions import largest, unpack
@@ -103,10 +103,6 @@ def _cpu(maps: Tensor, height: int, width: int, *options: Any) -> _Found:  # noq
     return found
 
 
-def _maps_in(weight: Tensor, index: Tensor | None) -> int:
-    return weight.shape[0] if index is None else index.numel()
-
-
 def _localize_empty(
     features: Tensor,
     weight: Tensor,
@@ -116,7 +112,7 @@ def _localize_empty(
     width: int,
     *options: Any,  # noqa: ANN401
 ) -> _Found:
-    return _room(features, _maps_in(weight, index), height, width, _Options(*options))
+    return _room(features, shape_of_maps(weight, index).numel(), height, width, _Options(*options))
 
 
 def _localize_any_device(
@@ -143,7 +139,7 @@ def _localize_cpu(
     *options: Any,  # noqa: ANN401
 ) -> _Found:
     chosen = _Options(*options)
-    found = _room(features, _maps_in(weight, index), height, width, chosen)
+    found = _room(features, shape_of_maps(weight, index).numel(), height, width, chosen)
     call_on_features(
         core.localize,
         features,
