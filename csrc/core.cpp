@@ -4,7 +4,7 @@
 #include "activation.hpp"
 #include "locate.hpp"
 #include "pooling.hpp"
-#include "score_map.hpp"
+#include "score_histogram.hpp"
 #include "sweep.hpp"
 
 #define FASTCAM_QUOTE(x) #x
@@ -64,17 +64,20 @@ void with_strips(const MaskBatch& masks, std::int64_t image, int strips, const R
   use(one.mask(), labels);
 }
 
-template <int Connectivity>
-RegionFinder<Connectivity>& finder() {
-  static thread_local RegionFinder<Connectivity> instance;
+// The thread's own instance. Inlined, it would be looked up anew wherever the compiler lacks a register for its
+// address: by a call, in the innermost loops.
+template <class T>
+[[gnu::noinline]] T& of_this_thread() {
+  static thread_local T instance;
   return instance;
 }
 
 template <int Connectivity>
 void find_largest(const MaskBatch& masks, std::int64_t begin, std::int64_t end, Region* regions) {
+  auto& finder = of_this_thread<RegionFinder<Connectivity>>();
   Buffer<std::uint64_t> scratch;
   for (std::int64_t i = begin; i < end; ++i)
-    with_mask(masks, i, scratch, [&](const Mask& m) { regions[i] = finder<Connectivity>().largest(m, masks.area); });
+    with_mask(masks, i, scratch, [&](const Mask& mask) { regions[i] = finder.largest(mask, masks.area); });
 }
 
 void largest(const MaskBatch& masks, std::int64_t begin, std::int64_t end, Region* regions) {
@@ -85,7 +88,8 @@ template <int Connectivity>
 void find_all(const MaskBatch& masks, std::int64_t image, void (*emit)(void*, const Region&), void* context) {
   Buffer<std::uint64_t> scratch;
   with_mask(masks, image, scratch, [&](const Mask& mask) {
-    finder<Connectivity>().all(mask, masks.area, [&](const Region& region) { emit(context, region); });
+    of_this_thread<RegionFinder<Connectivity>>().all(mask, masks.area,
+                                                     [&](const Region& region) { emit(context, region); });
   });
 }
 
@@ -156,7 +160,7 @@ void tap_backward(const Planes& planes, const void* grad, std::int64_t begin, st
 
 template <int Connectivity>
 Locator<Connectivity>& locator(const Maps& maps, const Protocol& protocol) {
-  static thread_local Locator<Connectivity> instance;
+  auto& instance = of_this_thread<Locator<Connectivity>>();
   instance.prepare(maps, protocol);
   return instance;
 }
@@ -201,7 +205,7 @@ void localize(const Features& features, const Classes& classes, const Maps& maps
 }
 
 void score_levels(const ScoreMaps& maps, std::int64_t begin, std::int64_t end, std::uint8_t* levels, bool* inside) {
-  static thread_local ScoreMap map;
+  auto& map = of_this_thread<ScoreMap>();
   for (std::int64_t i = begin; i < end; ++i) {
     map.start(maps, i);
     inside[i] = write_levels(map, levels + i * maps.height * maps.width);
@@ -210,18 +214,20 @@ void score_levels(const ScoreMaps& maps, std::int64_t begin, std::int64_t end, s
 
 void score_histogram(const ScoreMaps& maps, const std::uint8_t* masks, const Edges& edges, std::int64_t begin,
                      std::int64_t end, std::int64_t* counts, bool* inside, bool* known) {
-  static thread_local ScoreMap map;
-  static thread_local ScoreHistogram histogram;
+  auto& map = of_this_thread<ScoreMap>();
+  auto& histogram = of_this_thread<ScoreHistogram>();
+  histogram.start(edges, counts);
   for (std::int64_t i = begin; i < end; ++i) {
     map.start(maps, i);
-    const auto sound = histogram.add(map, masks + i * maps.height * maps.width, edges, counts);
+    const auto sound = histogram.add(map, masks + i * maps.height * maps.width);
     inside[i] = sound.scores;
     known[i] = sound.mask;
   }
+  histogram.finish();
 }
 
 void sweep(const LevelMaps& maps, const TruthBoxes& truth, std::int64_t begin, std::int64_t end, const Swept& out) {
-  static thread_local Sweeper sweeper;
+  auto& sweeper = of_this_thread<Sweeper>();
   for (std::int64_t i = begin; i < end; ++i) sweeper.run(maps, truth, i, out);
 }
 

@@ -1,10 +1,10 @@
 // Score maps as evaluators make and read them, in double precision: resized as OpenCV's INTER_CUBIC does, bit for bit,
-// normalized to [0, 1], then truncated to levels or counted in histograms.
+// normalized to [0, 1], then truncated to levels.
 #pragma once
 
 #include <cmath>
+#include <cstring>
 
-#include "bitmask.hpp"
 #include "buffer.hpp"
 #include "core.hpp"
 #include "simd.hpp"
@@ -54,9 +54,6 @@ class CubicAxis {
   Buffer<double> factors_[4];
 };
 
-// Whole numbers that fit in a double's fraction: adding `magic` rounds to the nearest, and leaves it in the low bits.
-inline constexpr double magic = 0x1.8p52;
-
 class ScoreMap {
  public:
   static constexpr int block = 64;
@@ -78,10 +75,12 @@ class ScoreMap {
     find_range();
   }
 
+  std::int64_t pixels() const { return count_; }
+
   // Calls use(position, count, scores) for all scores, 64 at a time, behind the last of them anything from 0 to 1,
   // until it returns false; returns whether it never did.
   template <class Use>
-  bool read(const Use& use) const {
+  FASTCAM_INLINE bool read(const Use& use) const {
     for (std::int64_t p = 0; p + block <= count_; p += block)
       if (!read_block(p, block, use)) return false;
     const int rest = static_cast<int>(count_ % block);
@@ -206,101 +205,5 @@ inline bool write_levels(const ScoreMap& map, std::uint8_t* levels) {
     return true;
   });
 }
-
-// Histograms of a map's scores, one for each of the mask's two low bits; bins begin at i times a width, rounded as
-// numpy.arange does, and at 1.
-class ScoreHistogram {
- public:
-  struct Sound {
-    bool scores, mask;  // whether all lie in [0, 1]; whether all are 0, 1 or 255
-  };
-
-  // Adds the histograms of mask 0 and 1 to `counts`.
-  Sound add(const ScoreMap& map, const std::uint8_t* mask, const Edges& edges, std::int64_t* counts) {
-    const auto bins = static_cast<std::size_t>(edges.thresholds) + 2;
-    for (shift_ = 1; std::size_t{1} << shift_ < bins;) ++shift_;
-    const std::size_t size = kinds << shift_;
-    std::uint32_t* const table = table_.reserve(tables * size);
-    std::fill(table, table + tables * size, std::uint32_t{0});
-    const double per_bin = 1 / edges.values[1];
-    bool known = true;
-    const bool inside = map.read([&](std::int64_t p, int n, const double* scores) {
-      alignas(64) std::uint64_t places[ScoreMap::block];
-      std::uint8_t rest[ScoreMap::block];
-      const std::uint8_t* kind = mask + p;
-      if (n < ScoreMap::block) {
-        std::fill(rest, rest + ScoreMap::block, ignored);
-        std::memcpy(rest, kind, static_cast<std::size_t>(n));
-        kind = rest;
-      }
-      known &= are_known(kind);
-      if (!find_places(scores, kind, edges, per_bin, places)) return false;
-      for (std::size_t i = 0; i < ScoreMap::block; i += tables)
-        for (std::size_t k = 0; k < tables; ++k) ++table[k * size + static_cast<std::uint32_t>(places[i + k])];
-      return true;
-    });
-    for (std::size_t k = 0; k < 2 * tables; ++k)
-      for (std::size_t bin = 0; bin < bins; ++bin)
-        counts[k % 2 * bins + bin] += table[k / 2 * size + (k % 2 << shift_) + bin];
-    return {inside, known};
-  }
-
- private:
-  // Neighbouring pixels often fall into one bin: they count in different tables, so as not to wait for each other.
-  static constexpr std::size_t kinds = 4, tables = 2;
-  static constexpr std::uint8_t ignored = 255;
-
-  FASTCAM_INLINE static bool are_known(const std::uint8_t* kind) {
-    std::uint8_t unknown[ScoreMap::block];
-    for (int i = 0; i < ScoreMap::block; i += lanes<std::uint8_t>) {
-      const auto k = load(kind + i);
-      store(unknown + i, (Vector<std::uint8_t>)((k > 1) & (k < ignored)));
-    }
-    return nonzero_bits(unknown) == 0;
-  }
-
-  // The place in a table of each of 64 scores, in the low half; false where a score leaves [0, 1].
-  FASTCAM_INLINE bool find_places(const double* scores, const std::uint8_t* kind, const Edges& edges, double per_bin,
-                                  std::uint64_t* places) const {
-    constexpr int step = lanes<double>;
-    constexpr double nearly_half = 0.5 + 1e-6;
-    const double width = edges.values[1];
-    auto highest = load(scores);
-    Vector<std::int64_t> odd{};
-    for (int i = 0; i < ScoreMap::block; i += step) {
-      const auto score = load(scores + i);
-      highest = larger(score, highest);
-      // The bin, or the one before where the score is close to the edge: never the one after.
-      const auto guess = score * per_bin - nearly_half + magic;
-      const auto later = score >= (guess - (magic - 1)) * width;
-      const auto bin = (Vector<std::int64_t>)guess - later;
-      odd |= bin ^ std::bit_cast<std::int64_t>(magic);
-      store(reinterpret_cast<std::int64_t*>(places) + i, bin + ((widen_bytes(kind + i) & 3) << shift_));
-    }
-    std::int64_t all = 0;
-    double high = 0;
-    for (int i = 0; i < step; ++i) {
-      all |= odd[i];
-      high = std::max(high, highest[i]);
-    }
-    if (all >> 32 != 0 || high > 1) return false;  // below 0 is bin -1, and a NaN's bits are unlike any bin's
-    if (high > 1 - 2 * width) place_the_highest(scores, kind, edges, places);
-    return true;
-  }
-
-  // Near 1 bins do not follow from a width: there the edges themselves tell.
-  void place_the_highest(const double* scores, const std::uint8_t* kind, const Edges& edges,
-                         std::uint64_t* places) const {
-    for (int i = 0; i < ScoreMap::block; ++i) {
-      if (scores[i] <= 1 - 2 * edges.values[1]) continue;
-      int bin = edges.thresholds;
-      while (scores[i] < edges.values[bin]) --bin;
-      places[i] = (static_cast<std::uint64_t>(kind[i] & 3) << shift_) + static_cast<std::uint64_t>(bin);
-    }
-  }
-
-  int shift_ = 0;
-  Buffer<std::uint32_t> table_;
-};
 
 }  // namespace fastcam::FASTCAM_ISA

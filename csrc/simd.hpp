@@ -71,14 +71,14 @@ FASTCAM_INLINE Vector<double> larger(const Vector<double>& a, const Vector<doubl
 #endif
 }
 
-// As many bytes as there are lanes of 64 bits. GCC converts them one by one.
+// As many signed bytes as there are lanes of 64 bits. GCC converts them one by one.
 FASTCAM_INLINE Vector<std::int64_t> widen_bytes(const std::uint8_t* p) {
 #if defined(__AVX512F__)
-  return (Vector<std::int64_t>)_mm512_maskz_cvtepu8_epi64(0xff, _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  return (Vector<std::int64_t>)_mm512_maskz_cvtepi8_epi64(0xff, _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
 #elif defined(__AVX2__)
-  return (Vector<std::int64_t>)_mm256_cvtepu8_epi64(_mm_loadu_si32(p));
+  return (Vector<std::int64_t>)_mm256_cvtepi8_epi64(_mm_loadu_si32(p));
 #else
-  typedef std::uint8_t Bytes __attribute__((vector_size(lanes<std::int64_t>), aligned(1), may_alias));
+  typedef std::int8_t Bytes __attribute__((vector_size(lanes<std::int64_t>), aligned(1), may_alias));
   return __builtin_convertvector(*reinterpret_cast<const Bytes*>(p), Vector<std::int64_t>);
 #endif
 }

@@ -89,7 +89,7 @@ class PxAP(SumMetric):
             if not inside.all():
                 raise outside_error(inside, given)
             raise ValueError(f"masks must hold 0, 1 and {IGNORED}, got {sorted(truth.unique().tolist())}")
-        self.counts += counts.to(self.counts.device)
+        self.counts.add_(counts.to(self.counts.device))
 
     def compute(self) -> dict[str, Tensor]:
         """Return PxAP, the peak IoU and the curves; see the class.

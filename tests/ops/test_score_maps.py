@@ -59,6 +59,20 @@ def test_histograms_are_those_of_the_reference(count, instruction_set):  # noqa:
     assert torch.equal(counts, reference.histogram(maps, masks, edges))
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 1000])
+@pytest.mark.parametrize("at", [0, 64, 149])
+def test_scores_outside_are_told_of_histograms(at, count, instruction_set):  # noqa: ARG001
+    edges = torch.from_numpy(np.append(np.arange(0, 1, 1 / count), [1.0, 2, 3]))
+    maps = torch.rand(7, 1, 150, generator=torch.Generator().manual_seed(0)).double()
+    maps[:, 0, at] = torch.tensor([np.nan, np.nextafter(1, 2), 1e300, -1e-300, -np.inf, -0.0, 1]).double()
+    masks = torch.ones(maps.shape, dtype=torch.uint8)
+    _, inside, known = score_histogram(maps, masks, edges, False)
+    assert inside.tolist() == [False, False, False, False, False, True, True]
+    assert known.all()
+    counts, _, _ = score_histogram(maps[5:], masks[5:], edges, False)
+    assert torch.equal(counts, reference.histogram(maps[5:], masks[5:], edges))
+
+
 def test_histograms_of_raw_maps_and_of_many_threads(restored_threads):  # noqa: ARG001
     maps = raw_maps((14, 14)).repeat(20, 1, 1)
     masks = torch.randint(0, 2, (len(maps), 50, 70), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
