@@ -41,6 +41,20 @@ def test_constant_and_perfect_maps():
     assert pxap(MASK.double(), MASK) == 1
 
 
+@pytest.mark.parametrize("score", [0, 0.5, 1])
+@pytest.mark.parametrize(
+    ("objects", "background", "percent"), [(43031, 7145, 85.760), (833, 49343, 1.6602), (347, 13910, 2.4339)]
+)
+def test_a_constant_map_has_the_objects_share(objects, background, percent, score):
+    """The pixels of the evaluator's own three pictures: what is neither object nor background is ignored."""
+    mask = torch.full((224 * 224,), 255, dtype=torch.uint8)
+    mask[:objects], mask[objects : objects + background] = 1, 0
+    mask = mask[torch.randperm(len(mask), generator=torch.Generator().manual_seed(0))].view(224, 224)
+    found = pxap(torch.full((224, 224), score, dtype=torch.float64), mask, num_thresholds=100)
+    assert found == pytest.approx(objects / (objects + background), abs=1e-15)
+    assert f"{found * 100:.5g}" == f"{percent:.5g}"
+
+
 def by_definition(scores, mask, thresholds):
     """Precision, recall and IoU of the pixels at or above each threshold, from the highest down."""
     objects, background = scores[mask == 1], scores[mask == 0]
