@@ -1,12 +1,13 @@
-// Class activation maps: the weighted sum over the channels, streamed once from memory with the sums in registers.
+// Class activation maps: the weighted sum over the channels, streamed once from memory.
 //
 // Every position adds its products in the order of the channels, one rounding each, so the result is the same on every
 // processor, for every batch size and any number of threads. Channels of weight 0 are read like the others, since a
 // break in the stream costs more than the read; where that brought in a NaN, the map is summed again without them.
 #pragma once
 
+#include <algorithm>
 #include <array>
-#include <cmath>
+#include <limits>
 #include <utility>
 
 #include "buffer.hpp"
@@ -41,22 +42,33 @@ constexpr auto accumulate_table(std::index_sequence<Count...>) {
   return std::array<AccumulateVectors<T>, sizeof...(Count)>{accumulate_vectors<T, Count + 1>...};
 }
 
-// Adds the channels' products to `count` sums in memory, which are more than the registers hold. Reading goes straight
-// ahead, for to read each plane in several parts takes twice the time; the processor does not see across a page, so it
-// is told what comes.
-template <class T>
-void accumulate_stream(const T* plane, std::int64_t stride, const T* weights, int channels, std::int64_t count,
-                       T* sums) {
-  constexpr std::int64_t ahead = 4096 / static_cast<std::int64_t>(sizeof(T));
-  const std::int64_t whole = count / lanes<T> * lanes<T>;
-  for (int c = 0; c < channels; ++c, plane += stride) {
-    const T weight = weights[c];
-    for (std::int64_t i = 0; i < whole; i += lanes<T>) {
-      __builtin_prefetch(plane + i + ahead);
-      store(sums + i, load(sums + i) + load(plane + i) * weight);
+// Adds the channels' products of Count images to as many rows of `positions` sums in memory, from which the processor
+// reads and writes them faster than features come. The images take turns: memory brings several streams in less time
+// than one after the other.
+template <int Count, class Element, class T>
+void accumulate_streams(const Element* const* images, std::int64_t stride, const T* const* weights, int channels,
+                        std::int64_t positions, T* sums) {
+  constexpr std::int64_t turn = 256 / static_cast<std::int64_t>(sizeof(Element));
+  for (int c = 0; c < channels; ++c) {
+    for (std::int64_t begin = 0; begin < positions; begin += turn) {
+      const std::int64_t end = std::min(begin + turn, positions);
+      for (int k = 0; k < Count; ++k) {
+        const Element* const plane = images[k] + c * stride;
+        T* const sum = sums + k * positions;
+        const T weight = weights[k][c];
+        std::int64_t i = begin;
+        for (; i + lanes<T> <= end; i += lanes<T>) store(sum + i, load(sum + i) + load_wide(plane + i) * weight);
+        for (; i < end; ++i) sum[i] += static_cast<T>(widen(plane[i])) * weight;
+      }
     }
-    for (std::int64_t i = whole; i < count; ++i) sums[i] += plane[i] * weight;
   }
+}
+
+template <class Element, class T, std::size_t... Count>
+void accumulate_images(int count, const Element* const* images, std::int64_t stride, const T* const* weights,
+                       int channels, std::int64_t positions, T* sums, std::index_sequence<Count...>) {
+  static constexpr std::array by_count{accumulate_streams<Count + 1, Element, T>...};
+  by_count[static_cast<std::size_t>(count - 1)](images, stride, weights, channels, positions, sums);
 }
 
 // sums[i] += weights[c] * plane[c * stride + i] for c = 0, 1, ..., for `count` positions.
@@ -65,7 +77,7 @@ void accumulate(const T* plane, std::int64_t stride, const T* weights, int chann
   constexpr std::int64_t most = vector_registers - 4;
   static constexpr auto table = accumulate_table<T>(std::make_index_sequence<static_cast<std::size_t>(most)>{});
   const std::int64_t vectors = (count + lanes<T> - 1) / lanes<T>;
-  if (count < lanes<T> || vectors > most) return accumulate_stream(plane, stride, weights, channels, count, sums);
+  if (count < lanes<T> || vectors > most) return accumulate_streams<1>(&plane, stride, &weights, channels, count, sums);
   table[static_cast<std::size_t>(vectors - 1)](plane, stride, weights, channels, count - lanes<T>, sums);
 }
 
@@ -123,16 +135,25 @@ class WeightedSum {
  public:
   explicit WeightedSum(const Features& features) : f_(features), positions_(std::int64_t{f_.height} * f_.width) {}
 
-  // The map of image n under the weights (C).
-  void run(std::int64_t n, const T* weights, T* map) {
-    const Element* image = static_cast<const Element*>(f_.data) + n * f_.stride_n;
-    for (std::int64_t i = 0; i < positions_; ++i) map[i] = 0;
-    if constexpr (std::is_same_v<Element, T>) {
-      if (f_.stride_w == 1 && (f_.stride_h == f_.width || f_.height == 1)) {
-        accumulate(image, f_.stride_c, weights, f_.channels, positions_, map);
-        return finish(image, weights, map);
-      }
-    }
+  // The maps of `count` images, no more than images_at_once, each under its weights (C).
+  void run(const Element* const* images, const T* const* weights, int count, T* maps) {
+    std::fill_n(maps, count * positions_, T{0});
+    if (f_.stride_w == 1 && (f_.stride_h == f_.width || f_.height == 1))
+      read_planes(images, weights, count, maps);
+    else
+      for (int k = 0; k < count; ++k) read_gathered(images[k], weights[k], maps + k * positions_);
+    for (int k = 0; k < count; ++k) finish(images[k], weights[k], maps + k * positions_);
+  }
+
+ private:
+  void read_planes(const Element* const* images, const T* const* weights, int count, T* maps) {
+    if constexpr (std::is_same_v<Element, T>)
+      if (count == 1) return accumulate(*images, f_.stride_c, *weights, f_.channels, positions_, maps);
+    accumulate_images(count, images, f_.stride_c, weights, f_.channels, positions_, maps,
+                      std::make_index_sequence<images_at_once>{});
+  }
+
+  void read_gathered(const Element* image, const T* weights, T* map) {
     constexpr int block = 32;
     T* const rows = rows_.reserve(static_cast<std::size_t>(block * positions_));
     for (int c = 0; c < f_.channels; c += block) {
@@ -140,10 +161,8 @@ class WeightedSum {
       gather(f_, image, c, count, rows);
       accumulate(rows, positions_, weights + c, count, positions_, map);
     }
-    finish(image, weights, map);
   }
 
- private:
   // What a channel of weight 0 holds must not be seen, and 0 times a NaN or an infinity is.
   void finish(const Element* image, const T* weights, T* map) {
     T sum = 0;
@@ -163,7 +182,7 @@ class WeightedSum {
   Buffer<T> rows_;
 };
 
-// The maps of a batch, one after the other.
+// The maps of a batch.
 template <class Element, class T>
 class ActivationMaps {
  public:
@@ -172,32 +191,36 @@ class ActivationMaps {
 
   std::int64_t positions() const { return positions_; }
 
-  // Map i; NaN where its class does not exist.
-  void run(std::int64_t i, T* map) {
-    const std::int64_t row = classes_.index == nullptr ? i : classes_.index[i];
-    if (row < 0 || row >= classes_.rows) {
-      for (std::int64_t p = 0; p < positions_; ++p) map[p] = std::nan("");
-      return;
+  // `count` maps from i on, no more than images_at_once; NaN where a class does not exist.
+  void run(std::int64_t i, int count, T* maps) {
+    std::array<const Element*, images_at_once> images;
+    std::array<const T*, images_at_once> weights;
+    T* const clamped = clamped_.reserve(images_at_once * static_cast<std::size_t>(f_.channels));
+    for (int k = 0; k < count; ++k) {
+      images[static_cast<std::size_t>(k)] = features(i + k);
+      weights[static_cast<std::size_t>(k)] = weights_of(i + k, clamped + std::int64_t{k} * f_.channels);
     }
-    const T* weights = static_cast<const T*>(classes_.weight) + row * f_.channels;
-    if (classes_.clamp_negative) {
-      T* const to = clamped_.reserve(static_cast<std::size_t>(f_.channels));
-      for (int c = 0; c < f_.channels; ++c) to[c] = weights[c] < 0 ? T{0} : weights[c];
-      weights = to;
-    }
-    sum_.run(i / classes_.per_image, weights, map);
-  }
-
-  // Where the features of map i begin, and how many bytes they take, none where they do not lie together.
-  const Element* features(std::int64_t i) const {
-    return static_cast<const Element*>(f_.data) + i / classes_.per_image * f_.stride_n;
-  }
-  std::size_t bytes() const {
-    const std::int64_t values = f_.channels * positions_;
-    return f_.stride_n == values ? static_cast<std::size_t>(values) * sizeof(Element) : 0;
+    sum_.run(images.data(), weights.data(), count, maps);
+    for (int k = 0; k < count; ++k)
+      if (!exists(row(i + k))) std::fill_n(maps + k * positions_, positions_, std::numeric_limits<T>::quiet_NaN());
   }
 
  private:
+  const Element* features(std::int64_t i) const {
+    return static_cast<const Element*>(f_.data) + i / classes_.per_image * f_.stride_n;
+  }
+  std::int64_t row(std::int64_t i) const { return classes_.index == nullptr ? i : classes_.index[i]; }
+  bool exists(std::int64_t row) const { return row >= 0 && row < classes_.rows; }
+
+  // Zeros where the class does not exist; `room` is for what is not in the classifier as it is.
+  const T* weights_of(std::int64_t i, T* room) const {
+    if (!exists(row(i))) return std::fill_n(room, f_.channels, T{0}), room;
+    const T* const weights = static_cast<const T*>(classes_.weight) + row(i) * f_.channels;
+    if (!classes_.clamp_negative) return weights;
+    for (int c = 0; c < f_.channels; ++c) room[c] = weights[c] < 0 ? T{0} : weights[c];
+    return room;
+  }
+
   Features f_;
   Classes classes_;
   std::int64_t positions_;

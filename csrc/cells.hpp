@@ -6,7 +6,6 @@
 
 #include <algorithm>
 
-#include "ahead.hpp"
 #include "bitmask.hpp"
 #include "core.hpp"
 #include "percentile.hpp"
@@ -40,8 +39,6 @@ class Cells {
     }
   }
 
-  int count() const { return across_ * down_; }
-
   // Smallest and largest pixel. Cells that may hold them come first, so that the others are ruled out.
   Range range() const {
     int lowest = 0, highest = 0;
@@ -58,9 +55,8 @@ class Cells {
     return range;
   }
 
-  void collect(Collector& into, Ahead& ahead) const {
+  void collect(Collector& into) const {
     for (int c = 0; c < across_ * down_; ++c) {
-      ahead.piece();
       if (bounds(c).low > into.high) continue;
       if (bounds(c).high < into.low) {
         into.below += pixels(c);
@@ -70,11 +66,10 @@ class Cells {
     }
   }
 
-  void binarize(float cutoff, std::uint64_t* bits, int words, Ahead& ahead) const {
+  void binarize(float cutoff, std::uint64_t* bits, int words) const {
     const int height = rows_->y().begin(down_);
     std::fill(bits, bits + static_cast<std::int64_t>(words) * height, std::uint64_t{0});
     for (int c = 0; c < across_ * down_; ++c) {
-      ahead.piece();
       if (bounds(c).high <= cutoff) continue;
       const int i = c / across_, j = c % across_;
       if (bounds(c).low > cutoff) {

@@ -138,12 +138,17 @@ void with_element(Dtype dtype, const Use& use) {
   }
 }
 
+// How many images of those that are left are read together.
+int at_once(std::int64_t left) {
+  return static_cast<int>(std::min(left, std::int64_t{images_at_once}));
+}
+
 void sums(const Features& features, const Classes& classes, std::int64_t begin, std::int64_t end, void* maps) {
   with_element(features.dtype, [&](auto element) {
     using Element = decltype(element);
     ActivationMaps<Element, Work<Element>> activation(features, classes);
-    for (std::int64_t i = begin; i < end; ++i)
-      activation.run(i, static_cast<Work<Element>*>(maps) + i * activation.positions());
+    for (std::int64_t i = begin; i < end; i += images_at_once)
+      activation.run(i, at_once(end - i), static_cast<Work<Element>*>(maps) + i * activation.positions());
   });
 }
 
@@ -178,20 +183,19 @@ void locate(const Maps& maps, const Protocol& protocol, std::int64_t begin, std:
 template <int Connectivity, class Element>
 void find_boxes_of(const Features& features, const Classes& classes, const Maps& maps, const Protocol& protocol,
                    std::int64_t begin, std::int64_t end, const Found& found) {
-  constexpr std::size_t second_level = 5 << 16;  // what it holds beside what is computed with
   Locator<Connectivity>& boxes = locator<Connectivity>(maps, protocol);
   ActivationMaps<Element, Work<Element>> activation(features, classes);
-  Buffer<Work<Element>> map;
-  Buffer<float> narrow;
   const std::int64_t positions = activation.positions();
-  map.reserve(static_cast<std::size_t>(positions));
-  narrow.reserve(static_cast<std::size_t>(positions));
-  for (std::int64_t i = begin; i < end; ++i) {
-    activation.run(i, map.data());
-    for (std::int64_t p = 0; p < positions; ++p) narrow.data()[p] = static_cast<float>(map.data()[p]);
-    const bool other = i + 1 < end && activation.features(i + 1) != activation.features(i);
-    boxes.run(i, narrow.data(), found, other ? activation.features(i + 1) : nullptr,
-              other ? std::min(second_level, activation.bytes()) : 0);
+  Buffer<Work<Element>> sums;
+  Buffer<float> narrow;
+  sums.reserve(static_cast<std::size_t>(images_at_once * positions));
+  narrow.reserve(static_cast<std::size_t>(images_at_once * positions));
+  for (std::int64_t i = begin; i < end; i += images_at_once) {
+    const int count = at_once(end - i);
+    activation.run(i, count, sums.data());
+    std::transform(sums.data(), sums.data() + count * positions, narrow.data(),
+                   [](auto x) { return static_cast<float>(x); });
+    for (int k = 0; k < count; ++k) boxes.run(i + k, narrow.data() + k * positions, found);
   }
 }
 

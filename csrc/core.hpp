@@ -37,6 +37,9 @@ struct Features {
   std::int64_t stride_n, stride_c, stride_h, stride_w;
 };
 
+// Of so many images features are read together.
+inline constexpr int images_at_once = 4;
+
 // Which row of the weights (rows, C) each map takes: index[i], or row i where there is no index. Map i belongs to image
 // i / per_image. Weights are float, or double for float64 features, and so are the maps.
 struct Classes {

@@ -90,12 +90,11 @@ class Locator {
     bits_.reserve(static_cast<std::size_t>(words_) * static_cast<std::size_t>(maps.height));
   }
 
-  // Finds the box of map i; `next` bytes from `coming` on will be read after that.
-  void run(std::int64_t i, const float* map, const Found& found, const void* coming = nullptr, std::size_t next = 0) {
+  // Finds the box of map i.
+  void run(std::int64_t i, const float* map, const Found& found) {
     rows_.start(map, maps_.h, maps_.w, maps_.height, maps_.width, protocol_.bicubic);
     const bool tame = is_tame(map), nan = !tame && has_nan();
     statistics_.start(rows_, map, maps_.height, maps_.width, tame && Cells::worthwhile(maps_, protocol_.bicubic));
-    if (next > 0) statistics_.bring(coming, next);
     const Normalization normalization = nan ? of_nan() : normalize();
     const float threshold = nan ? threshold_of_nan() : threshold_of(normalization);
     statistics_.binarize(nan ? infinity : cutoff(normalization, threshold), bits_.data(), words_);

@@ -131,6 +131,15 @@ Features features_of(std::uintptr_t data, int dtype, const Shape& shape, const S
   return {at<const void>(data), static_cast<Dtype>(dtype), channels, height, width, n, c, h, w};
 }
 
+// As parallel_for, in pieces of images that are read together, or of fewer where a thread would have nothing to do.
+template <class Piece>
+void parallel_for_images(std::int64_t count, double cost, int threads, const Piece& piece) {
+  const std::int64_t each = (count + threads - 1) / threads;
+  const std::int64_t together = std::clamp(each, std::int64_t{1}, std::int64_t{images_at_once});
+  parallel_for((count + together - 1) / together, cost * static_cast<double>(together), threads,
+               [&](std::int64_t begin, std::int64_t end) { piece(begin * together, std::min(end * together, count)); });
+}
+
 double reading_cost(const Features& f) {
   return element_size(f.dtype) * f.channels * f.height * f.width / bytes_per_ns + 1;
 }
@@ -141,7 +150,7 @@ void weighted_sums(std::uintptr_t data, int dtype, const Shape& shape, const Str
   const py::gil_scoped_release released;
   const Features features = features_of(data, dtype, shape, strides);
   const Classes classes{at<const void>(weight), rows, at<const std::int64_t>(index), per_image, clamp_negative};
-  parallel_for(count, reading_cost(features), threads, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for_images(count, reading_cost(features), threads, [&](std::int64_t begin, std::int64_t end) {
     core().weighted_sums(features, classes, begin, end, at<void>(maps));
   });
 }
@@ -190,7 +199,8 @@ void localize(std::uintptr_t data, int dtype, const Shape& shape, const Strides&
   const Maps maps{nullptr, features.height, features.width, height, width};
   const Protocol protocol = protocol_of(options);
   const Found found = found_at(places);
-  parallel_for(count, reading_cost(features) + locating_cost(maps), threads, [&](std::int64_t begin, std::int64_t end) {
+  const double cost = reading_cost(features) + locating_cost(maps);
+  parallel_for_images(count, cost, threads, [&](std::int64_t begin, std::int64_t end) {
     core().localize(features, classes, maps, protocol, begin, end, found);
   });
 }

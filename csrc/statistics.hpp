@@ -16,13 +16,7 @@ class MapStatistics {
     width_ = width;
     bounded_ = bounded;
     range_known_ = false;
-    ahead_.stop();
     if (bounded) cells_.start(rows, map);
-  }
-
-  // Brings near what will be read next while select() and binarize() compute.
-  void bring(const void* from, std::size_t bytes) {
-    if (bounded_) ahead_.start(from, bytes, 2 * cells_.count());
   }
 
   // Found once, for the 100th percentile and for the normalization.
@@ -54,7 +48,7 @@ class MapStatistics {
 
   // Packs which values exceed the cutoff.
   void binarize(float cutoff, std::uint64_t* bits, int words) {
-    if (bounded_) return cells_.binarize(cutoff, bits, words, ahead_);
+    if (bounded_) return cells_.binarize(cutoff, bits, words);
     for (int y = 0; y < height_; ++y) {
       const float* row = rows_->row(y);
       for (int k = 0; k < words; ++k) *bits++ = compare_bits<Comparison::greater>(row + 64 * k, cutoff);
@@ -70,7 +64,7 @@ class MapStatistics {
   }
 
   void collect(Collector& into) {
-    if (bounded_) return cells_.collect(into, ahead_);
+    if (bounded_) return cells_.collect(into);
     for (int y = 0; y < height_; ++y) {
       const float* row = rows_->row(y);
       for (int x = 0; x < width_; x += 16) into.add(Floats16::at(row + x), 0xffff);
@@ -123,7 +117,6 @@ class MapStatistics {
   bool bounded_ = false, range_known_ = false;
   Range range_ = nothing;
   Cells cells_;
-  Ahead ahead_;
   Buffer<float> sample_, kept_, scratch_;
 };
 
