@@ -173,11 +173,22 @@ class Pool {
   Sixteen<Count<T>> unseen_{0};  // lanes of the last sixteen positions that no full sixteen before them holds
 };
 
+// Calls use(i) for [begin, end), four parts of it in turn: memory brings several streams in less time than one after
+// the other.
+template <class Use>
+FASTCAM_INLINE void in_turn(std::int64_t begin, std::int64_t end, const Use& use) {
+  constexpr std::int64_t streams = 4;
+  const std::int64_t each = (end - begin) / streams;
+  for (std::int64_t i = begin; i < begin + each; ++i)
+    for (std::int64_t k = 0; k < streams; ++k) use(i + k * each);
+  for (std::int64_t i = begin + streams * each; i < end; ++i) use(i);
+}
+
 template <class Element>
 void pool_planes(const Planes& planes, double threshold, std::int64_t begin, std::int64_t end, const Pooled& out) {
   const Pool<Element> pool(planes, threshold, out);
-  for (std::int64_t i = begin; i < end; ++i)
-    pool.plane(static_cast<const Element*>(planes.data) + i * planes.positions, i);
+  in_turn(begin, end,
+          [&](std::int64_t i) { pool.plane(static_cast<const Element*>(planes.data) + i * planes.positions, i); });
 }
 
 template <class Element>
