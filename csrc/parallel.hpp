@@ -1,7 +1,8 @@
-// One pool of threads for the process. Work is cut into pieces that the caller and the workers take in turn, so what a
-// piece computes never depends on how many threads there are.
+// Threads for work that is cut into pieces, which the caller and the workers take in turn: what a piece computes never
+// depends on how many threads there are.
 #pragma once
 
+#include <dlfcn.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -16,20 +17,25 @@
 
 namespace fastcam {
 
+// Of the process that loaded this library.
+inline const pid_t loaded_by = getpid();
+
+// One pool for the process. Where PyTorch computes with OpenMP, work runs on those threads: for milliseconds after an
+// operator they look out for the next one, and threads of another pool would have to share their processors.
 class ThreadPool {
  public:
   using Piece = std::function<void(std::int64_t begin, std::int64_t end)>;
 
   // The pool is never destroyed: at exit its threads sleep, and the system takes them. After a fork the child has none
-  // of them, so it starts a pool of its own.
+  // of them, nor those of OpenMP, which would be waited for in vain: it starts threads of its own.
   static ThreadPool& instance() {
     static std::mutex guard;
     static ThreadPool* pool = nullptr;
     static pid_t owner = 0;
     const std::lock_guard lock(guard);
     if (owner != getpid()) {
-      pool = new ThreadPool;
       owner = getpid();
+      pool = new ThreadPool(owner == loaded_by ? openmp() : nullptr);
     }
     return *pool;
   }
@@ -44,15 +50,37 @@ class ThreadPool {
       piece(0, count);
       return;
     }
+    job_ = {&piece, count, grain};
+    next_ = 0;
+    error_ = nullptr;
+    if (team_ != nullptr)
+      team_([](void* pool) { static_cast<ThreadPool*>(pool)->work(); }, this, static_cast<unsigned>(helpers) + 1, 0);
+    else
+      run_on_workers(helpers);
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  // Calls function(data) on so many threads: GNU's OpenMP has it, and LLVM's.
+  using Team = void (*)(void (*function)(void*), void* data, unsigned threads, unsigned flags);
+
+  static Team openmp() { return reinterpret_cast<Team>(dlsym(RTLD_DEFAULT, "GOMP_parallel")); }
+
+  explicit ThreadPool(Team team) : team_(team) {}
+
+  struct Job {
+    const Piece* piece = nullptr;
+    std::int64_t count = 0;
+    std::int64_t grain = 1;
+  };
+
+  void run_on_workers(int helpers) {
     {
       const std::lock_guard lock(mutex_);
       while (static_cast<int>(workers_.size()) < helpers) {
         const int number = static_cast<int>(workers_.size());
         workers_.emplace_back([this, number] { serve(number); });
       }
-      job_ = {&piece, count, grain};
-      next_ = 0;
-      error_ = nullptr;
       wanted_ = helpers;
       unfinished_ = helpers;
       ++generation_;
@@ -62,15 +90,7 @@ class ThreadPool {
     look_out_for([this] { return unfinished_ == 0; });
     std::unique_lock lock(mutex_);
     done_.wait(lock, [this] { return unfinished_ == 0; });
-    if (error_) std::rethrow_exception(error_);
   }
-
- private:
-  struct Job {
-    const Piece* piece = nullptr;
-    std::int64_t count = 0;
-    std::int64_t grain = 1;
-  };
 
   // Waits for what comes soon without going to sleep, since waking takes as long as a small batch. It lets others run.
   template <class Ready>
@@ -110,6 +130,7 @@ class ThreadPool {
     }
   }
 
+  const Team team_;
   std::mutex running_, mutex_;
   std::condition_variable wake_, done_;
   std::vector<std::thread> workers_;

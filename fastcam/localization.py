@@ -198,7 +198,8 @@ def boxes_from_maps(
     several = [one for one in several if len(one)] or several[:1] or [torch.zeros(0, 1, 1)]
     images = sum(map(len, several))
     if len({one.shape[1:] for one in several}) == 1 and len({one.device for one in several}) == 1:
-        flat = torch.cat([one.to(torch.float32) for one in several])
+        alike = [one.to(torch.float32) for one in several]
+        flat = alike[0] if len(alike) == 1 else torch.cat(alike)
         sizes = (flat.shape[1], flat.shape[2]) if size is None else checked_sizes(size, images)
         return _shaped(_located(flat, sizes, chosen, False, False), flat.shape[:1], None)
     single = [one[i : i + 1] for one in several for i in range(len(one))]
