@@ -50,18 +50,14 @@ void with_mask(const MaskBatch& masks, std::int64_t image, Buffer<std::uint64_t>
   use(one.mask());
 }
 
-// Calls use(mask, labels) with one mask of the batch, labelled in strips.
-template <int Connectivity, class Use>
-void with_strips(const MaskBatch& masks, std::int64_t image, int strips, const Runner& runner, const Use& use) {
+// The same, packed on several threads.
+template <class Use>
+void with_large_mask(const MaskBatch& masks, std::int64_t image, int strips, const Runner& runner, const Use& use) {
   Buffer<std::uint64_t> scratch;
   const BatchedMask one(masks, image, scratch);
-  StripLabeller labels(strips);
-  const auto pack = [&](int y0, int y1) { one.pack(y0, y1); };
-  if (masks.area == Area::pixels)
-    labels.template label<Connectivity, false>(one.mask(), runner, pack);
-  else
-    labels.template label<Connectivity, true>(one.mask(), runner, pack);
-  use(one.mask(), labels);
+  const auto row = [&](int strip) { return static_cast<int>(std::int64_t{masks.height} * strip / strips); };
+  runner.each(strips, [&](int i) { one.pack(row(i), row(i + 1)); });
+  use(one.mask());
 }
 
 // The thread's own instance. Inlined, it would be looked up anew wherever the compiler lacks a register for its
@@ -74,7 +70,7 @@ template <class T>
 
 template <int Connectivity>
 void find_largest(const MaskBatch& masks, std::int64_t begin, std::int64_t end, Region* regions) {
-  auto& finder = of_this_thread<RegionFinder<Connectivity>>();
+  auto& finder = of_this_thread<WholeFinder<Connectivity>>();
   Buffer<std::uint64_t> scratch;
   for (std::int64_t i = begin; i < end; ++i)
     with_mask(masks, i, scratch, [&](const Mask& mask) { regions[i] = finder.largest(mask, masks.area); });
@@ -88,8 +84,8 @@ template <int Connectivity>
 void find_all(const MaskBatch& masks, std::int64_t image, void (*emit)(void*, const Region&), void* context) {
   Buffer<std::uint64_t> scratch;
   with_mask(masks, image, scratch, [&](const Mask& mask) {
-    of_this_thread<RegionFinder<Connectivity>>().all(mask, masks.area,
-                                                     [&](const Region& region) { emit(context, region); });
+    of_this_thread<WholeFinder<Connectivity>>().all(mask, masks.area,
+                                                    [&](const Region& region) { emit(context, region); });
   });
 }
 
@@ -98,23 +94,23 @@ void all(const MaskBatch& masks, std::int64_t image, void (*emit)(void*, const R
 }
 
 template <int Connectivity>
-Region strips_largest(const MaskBatch& masks, std::int64_t image, int strips, const Runner& runner) {
-  Region found;
-  with_strips<Connectivity>(masks, image, strips, runner, [&](const Mask& mask, const StripLabeller& labels) {
-    found = masks.area == Area::pixels ? largest_by_pixels(labels) : largest_by_polygon<Connectivity>(mask, labels);
+void strips_largest(const MaskBatch& masks, std::int64_t image, int strips, const Runner& runner, Region* region) {
+  with_large_mask(masks, image, strips, runner, [&](const Mask& mask) {
+    *region = StripFinder<Connectivity>(strips, runner).largest(mask, masks.area);
   });
-  return found;
 }
 
 void largest_in_strips(const MaskBatch& masks, std::int64_t image, int strips, const Runner& runner, Region* region) {
-  *region = (masks.connectivity == 8 ? strips_largest<8> : strips_largest<4>)(masks, image, strips, runner);
+  (masks.connectivity == 8 ? strips_largest<8> : strips_largest<4>)(masks, image, strips, runner, region);
 }
 
 template <int Connectivity>
 void strips_all(const MaskBatch& masks, std::int64_t image, int strips, const Runner& runner,
                 void (*emit)(void*, const Region&), void* context) {
-  with_strips<Connectivity>(masks, image, strips, runner, [&](const Mask& mask, const StripLabeller& labels) {
-    every_region<Connectivity>(mask, masks.area, labels, [&](const Region& region) { emit(context, region); });
+  with_large_mask(masks, image, strips, runner, [&](const Mask& mask) {
+    StripFinder<Connectivity>(strips, runner).all(mask, masks.area, [&](const Region& region) {
+      emit(context, region);
+    });
   });
 }
 

@@ -23,10 +23,15 @@ struct MaskBatch {
   int connectivity;
 };
 
-// Runs piece(state, i) for i in [0, count), on several threads where there are.
+// Runs piece(state, i), or work(i), for i in [0, count), on several threads where there are.
 struct Runner {
   void (*run)(void* pool, int count, void (*piece)(const void* state, int i), const void* state);
   void* pool;
+
+  template <class Work>
+  void each(int count, const Work& work) const {
+    run(pool, count, [](const void* state, int i) { (*static_cast<const Work*>(state))(i); }, &work);
+  }
 };
 
 // Feature maps (N, C, h, w); strides in elements.

@@ -202,7 +202,7 @@ class Locator {
   MapStatistics statistics_;
   Neighbours around_{};
   Buffer<std::uint64_t> bits_;
-  RegionFinder<Connectivity> finder_;
+  WholeFinder<Connectivity> finder_;
 };
 
 }  // namespace fastcam::FASTCAM_ISA

@@ -1,8 +1,10 @@
 // From a mask to the regions asked for: the largest component, or all of them.
 #pragma once
 
+#include <optional>
+
 #include "core.hpp"
-#include "row_pairs.hpp"
+#include "pair_strips.hpp"
 #include "strips.hpp"
 
 namespace fastcam::FASTCAM_ISA {
@@ -61,12 +63,34 @@ void every_region(const Mask& mask, Area area, const Labels& labels, const Visit
   });
 }
 
-template <int Connectivity>
+// Nothing on a tie: pairs do not tell which of two components that are as large and begin in the same row comes first.
+template <class Pairs>
+std::optional<Region> largest_of_pairs(const Pairs& pairs) {
+  Gathered best{};
+  bool tie = false;
+  pairs.for_each([&](const Gathered& c) {
+    const bool better = c.pixels > best.pixels || (c.pixels == best.pixels && c.y0 < best.y0);
+    const bool equal = c.pixels == best.pixels && c.y0 == best.y0;
+    tie = !better && (tie || equal);
+    if (better) best = c;
+  });
+  if (tie) return std::nullopt;
+  return Region{best.x0, best.y0, best.x1, best.y1, static_cast<double>(best.pixels)};
+}
+
+// Labels and Pairs label a mask as a whole, or in strips.
+template <int Connectivity, class Labels, class Pairs>
 class RegionFinder {
  public:
+  template <class... How>
+  explicit RegionFinder(const How&... how) : labels_(how...), pairs_(how...) {}
+
   Region largest(const Mask& mask, Area area) {
     if (area == Area::polygon) return largest_by_polygon<Connectivity>(mask, labelled<true>(mask));
-    if (Connectivity == 8 && is_dense(mask)) return largest_of_pairs(mask);
+    if (Connectivity == 8 && is_dense(mask)) {
+      pairs_.label(mask);
+      if (const auto found = largest_of_pairs(pairs_)) return *found;
+    }
     return largest_by_pixels(labelled<false>(mask));
   }
 
@@ -78,28 +102,18 @@ class RegionFinder {
 
  private:
   template <bool Polygon>
-  const Labeller& labelled(const Mask& mask) {
-    labeller_.template label<Connectivity, Polygon>(mask);
-    return labeller_;
+  const Labels& labelled(const Mask& mask) {
+    labels_.template label<Connectivity, Polygon>(mask);
+    return labels_;
   }
 
-  // Pairs do not tell which of two components that are as large and begin in the same row comes first.
-  Region largest_of_pairs(const Mask& mask) {
-    pairs_.label(mask);
-    Gathered best{};
-    bool tie = false;
-    pairs_.for_each([&](const Gathered& c) {
-      const bool better = c.pixels > best.pixels || (c.pixels == best.pixels && c.y0 < best.y0);
-      const bool equal = c.pixels == best.pixels && c.y0 == best.y0;
-      tie = !better && (tie || equal);
-      if (better) best = c;
-    });
-    if (tie) return largest_by_pixels(labelled<false>(mask));
-    return {best.x0, best.y0, best.x1, best.y1, static_cast<double>(best.pixels)};
-  }
-
-  Labeller labeller_;
-  PairLabeller pairs_;
+  Labels labels_;
+  Pairs pairs_;
 };
+
+template <int Connectivity>
+using WholeFinder = RegionFinder<Connectivity, Labeller, PairLabeller>;
+template <int Connectivity>
+using StripFinder = RegionFinder<Connectivity, StripLabeller, PairStrips>;
 
 }  // namespace fastcam::FASTCAM_ISA

@@ -22,7 +22,19 @@ struct Gathered {
 
 class PairLabeller {
  public:
-  void label(const Mask& mask);
+  // Two rows whose union's runs are labelled.
+  struct Pair {
+    std::uint64_t* both;         // the union
+    const std::uint64_t* lower;  // the second row
+    std::uint32_t* labels;       // of the union's runs
+  };
+
+  // Rows count from `top`.
+  void label(const Mask& mask, int top = 0);
+
+  const Pair& last() const { return last_; }
+  std::uint32_t root(std::uint32_t label) { return forest_.find(label); }
+  Gathered& component(std::uint32_t root) { return gathered_[root]; }
 
   // Calls visit(Gathered) for every component, in no particular order.
   template <class Visit>
@@ -52,13 +64,6 @@ class PairLabeller {
       return before[last / 64] - before[begin / 64] + std::popcount(right) - std::popcount(left);
     }
   };
-  // Two rows whose union's runs are labelled.
-  struct Pair {
-    std::uint64_t* both;         // the union
-    const std::uint64_t* lower;  // the second row
-    std::uint32_t* labels;       // of the union's runs
-  };
-
   static constexpr std::uint32_t none = UINT32_MAX;
 
   void join(const Pair& above, const Pair& here, const std::uint64_t* upper, const Mask& mask);
@@ -69,6 +74,7 @@ class PairLabeller {
   Buffer<std::int32_t> begins_, ends_, before_[2];
   Buffer<std::uint64_t> both_[2], empty_;
   Buffer<std::uint32_t> labels_[2];
+  Pair last_{};
 };
 
 // Gives the runs the labels of what they touch above, none where they touch nothing.
@@ -97,7 +103,7 @@ inline void PairLabeller::gather(const Pair& here, const Runs& runs, const Count
   }
 }
 
-inline void PairLabeller::label(const Mask& mask) {
+inline void PairLabeller::label(const Mask& mask, int top) {
   const int words = mask.words();
   const auto size = static_cast<std::size_t>(words);
   const std::uint64_t tail = last_word_mask(mask.width);
@@ -121,9 +127,10 @@ inline void PairLabeller::label(const Mask& mask) {
     runs.count = finder.find_many(here.both, 0, runs.begins, runs.ends);
     std::fill(here.labels, here.labels + runs.count, none);
     join(above, here, upper.row, mask);
-    gather(here, runs, upper, lower, y);
+    gather(here, runs, upper, lower, top + y);
     std::swap(above, here);
   }
+  last_ = above;
   forest_.fold([&](std::uint32_t to, std::uint32_t from) { gathered_[to].add(gathered_[from]); });
 }
 

@@ -17,6 +17,7 @@ struct Mask {
   const std::uint64_t* row(int y) const {
     return bits + static_cast<std::size_t>(y) * static_cast<std::size_t>(words());
   }
+  Mask rows(int y0, int y1) const { return {row(y0), y1 - y0, width}; }
 };
 
 // How much room write_positions needs beyond the positions it writes.

@@ -11,18 +11,16 @@ namespace fastcam::FASTCAM_ISA {
 
 class StripLabeller {
  public:
-  explicit StripLabeller(int strips) : strips_(new Strip[static_cast<std::size_t>(strips)]), count_(strips) {}
+  StripLabeller(int strips, const Runner& runner)
+      : strips_(new Strip[static_cast<std::size_t>(strips)]), count_(strips), runner_(runner) {}
 
-  // As Labeller::label. prepare(y0, y1) is called for the rows of a strip before they are read.
-  template <int Connectivity, bool Polygon, class Prepare>
-  void label(const Mask& mask, const Runner& runner, const Prepare& prepare) {
-    const auto work = [&](int i) {
-      const int y0 = first_row(mask, i), y1 = first_row(mask, i + 1);
-      prepare(y0, y1);
-      strips_[static_cast<std::size_t>(i)].labeller.template label<Connectivity, Polygon>(rows(mask, y0, y1));
-    };
-    runner.run(
-        runner.pool, count_, [](const void* state, int i) { (*static_cast<const decltype(work)*>(state))(i); }, &work);
+  // As Labeller::label.
+  template <int Connectivity, bool Polygon>
+  void label(const Mask& mask) {
+    runner_.each(count_, [&](int i) {
+      const Mask rows = mask.rows(first_row(mask, i), first_row(mask, i + 1));
+      strips_[static_cast<std::size_t>(i)].labeller.template label<Connectivity, Polygon>(rows);
+    });
     gather(mask);
     for (int i = 1; i < count_; ++i) join<Connectivity, Polygon>(mask, i);
     forest_.fold([&](std::uint32_t to, std::uint32_t from) { merge(components_[to], components_[from]); });
@@ -41,7 +39,6 @@ class StripLabeller {
   int first_row(const Mask& mask, int strip) const {
     return static_cast<int>(std::int64_t{mask.height} * strip / count_);
   }
-  static Mask rows(const Mask& mask, int y0, int y1) { return {mask.row(y0), y1 - y0, mask.width}; }
 
   // Numbers the strips' labels one after the other: they stay in raster order. What is no root keeps no pixels.
   void gather(const Mask& mask) {
@@ -97,6 +94,7 @@ class StripLabeller {
 
   std::unique_ptr<Strip[]> strips_;
   int count_;
+  Runner runner_;
   Forest forest_;
   Buffer<Component> components_;
   Buffer<std::int32_t> begins_[2], ends_[2];

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -133,6 +135,29 @@ def test_many_threads_at_once_get_the_same_answers(restored_threads):  # noqa: A
 
 def answer(connection, masks):
     connection.send(fastcam.boxes_from_masks(masks).boxes.tolist())
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="Linux alone lists threads")
+@pytest.mark.skipif(not torch.backends.openmp.is_available(), reason="PyTorch has threads of another kind")
+def test_work_runs_on_the_threads_of_pytorch(restored_threads):  # noqa: ARG001
+    def threads():
+        return set(os.listdir("/proc/self/task"))
+
+    def busy():
+        """How long each thread has computed, in ticks."""
+        fields = {one: Path("/proc/self/task", one, "stat").read_text().rpartition(")")[2].split() for one in threads()}
+        return {one: int(field[11]) + int(field[12]) for one, field in fields.items()}
+
+    torch.set_num_threads(2)
+    masks = fastcam.PackedMasks.pack(torch.rand(1, 4096, 4096, generator=torch.Generator().manual_seed(0)) < 0.5)
+    torch.rand(1 << 22).sum()
+    before = threads()
+    start = busy()
+    for _ in range(20):
+        fastcam.boxes_from_masks(masks)
+    end = busy()
+    assert threads() == before
+    assert sum(end[one] > start[one] for one in before) >= 2
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
