@@ -71,6 +71,30 @@ void accumulate_images(int count, const Element* const* images, std::int64_t str
   by_count[static_cast<std::size_t>(count - 1)](images, stride, weights, channels, positions, sums);
 }
 
+// The sums where channels lie next to each other, positions `step` apart, of which there is at least a vector. A vector
+// of positions at a time reads ahead in as many rows; what the last one overlaps is found twice.
+template <class Element, class T>
+void sum_columns(const Element* image, std::int64_t step, const T* weights, int channels, std::int64_t positions,
+                 T* sums) {
+  for (std::int64_t p = 0; p < positions; p += lanes<T>) {
+    const std::int64_t first = std::min(p, positions - lanes<T>);
+    const Element* const rows = image + first * step;
+    Vector<T> total{};
+    int c = 0;
+    for (; c + lanes<T> <= channels; c += lanes<T>) {
+      Vector<T> tile[lanes<T>];
+#pragma GCC unroll 16
+      for (int i = 0; i < lanes<T>; ++i) tile[i] = load_wide(rows + i * step + c);
+      transpose<T>(tile);
+#pragma GCC unroll 16
+      for (int i = 0; i < lanes<T>; ++i) total += tile[i] * weights[c + i];
+    }
+    for (; c < channels; ++c)
+      for (int i = 0; i < lanes<T>; ++i) total[i] += static_cast<T>(widen(rows[i * step + c])) * weights[c];
+    store(sums + first, total);
+  }
+}
+
 // sums[i] += weights[c] * plane[c * stride + i] for c = 0, 1, ..., for `count` positions.
 template <class T>
 void accumulate(const T* plane, std::int64_t stride, const T* weights, int channels, std::int64_t count, T* sums) {
@@ -88,34 +112,10 @@ void widen_row(const Element* from, std::int64_t count, T* to) {
   for (; i < count; ++i) to[i] = widen(from[i]);
 }
 
-// The same of `count` channels that lie next to each other, `positions` of them `step` apart: in square tiles, since
-// single values would be written one row after the other.
-template <class Element, class T>
-void widen_columns(const Element* from, std::int64_t step, std::int64_t positions, int count, T* rows) {
-  std::int64_t p = 0;
-  for (; p + lanes<T> <= positions; p += lanes<T>) {
-    int c = 0;
-    for (; c + lanes<T> <= count; c += lanes<T>) {
-      Vector<T> tile[lanes<T>];
-#pragma GCC unroll 16
-      for (int i = 0; i < lanes<T>; ++i) tile[i] = load_wide(from + (p + i) * step + c);
-      transpose<T>(tile);
-#pragma GCC unroll 16
-      for (int i = 0; i < lanes<T>; ++i) store(rows + (c + i) * positions + p, tile[i]);
-    }
-    for (; c < count; ++c)
-      for (std::int64_t i = p; i < p + lanes<T>; ++i) rows[c * positions + i] = widen(from[i * step + c]);
-  }
-  for (; p < positions; ++p)
-    for (int c = 0; c < count; ++c) rows[c * positions + p] = widen(from[p * step + c]);
-}
-
 // Widens `count` channels from `channel` on into rows of h * w positions.
 template <class Element, class T>
 void gather(const Features& f, const Element* image, std::int64_t channel, int count, T* rows) {
   const std::int64_t positions = std::int64_t{f.height} * f.width;
-  if (f.stride_c == 1 && f.stride_h == f.width * f.stride_w)
-    return widen_columns(image + channel, f.stride_w, positions, count, rows);
   const bool whole_planes = f.stride_w == 1 && f.stride_h == f.width;
   for (int c = 0; c < count; ++c) {
     if (whole_planes) {
@@ -141,7 +141,7 @@ class WeightedSum {
     if (f_.stride_w == 1 && (f_.stride_h == f_.width || f_.height == 1))
       read_planes(images, weights, count, maps);
     else
-      for (int k = 0; k < count; ++k) read_gathered(images[k], weights[k], maps + k * positions_);
+      for (int k = 0; k < count; ++k) read_other(images[k], weights[k], maps + k * positions_);
     for (int k = 0; k < count; ++k) finish(images[k], weights[k], maps + k * positions_);
   }
 
@@ -153,7 +153,9 @@ class WeightedSum {
                       std::make_index_sequence<images_at_once>{});
   }
 
-  void read_gathered(const Element* image, const T* weights, T* map) {
+  void read_other(const Element* image, const T* weights, T* map) {
+    if (f_.stride_c == 1 && f_.stride_h == f_.width * f_.stride_w && positions_ >= lanes<T>)
+      return sum_columns(image, f_.stride_w, weights, f_.channels, positions_, map);
     constexpr int block = 32;
     T* const rows = rows_.reserve(static_cast<std::size_t>(block * positions_));
     for (int c = 0; c < f_.channels; c += block) {
