@@ -65,8 +65,9 @@ class Pool {
     unseen_ = Sixteen<Count<T>>(static_cast<const Count<T>*>(unseen));
   }
 
-  // Plane i, sixteen positions at a time; `plane` is where it starts.
-  void plane(const Element* plane, std::int64_t i) const {
+  // Plane i, sixteen positions at a time; `plane` is where it starts, and `next` where the one that comes after it
+  // does.
+  void plane(const Element* plane, std::int64_t i, const Element* next) const {
     const auto add = [](const auto& a, const auto& b) { return a + b; };
     Maximum<T> seen[2];
     each<false>(plane, [&](const Sixteen<T>& v, int turn) { seen[turn].add(v); });
@@ -80,7 +81,11 @@ class Pool {
     const T cutoff = cutoff_of(top, threshold_);
     const Sixteen<T> limit(cutoff);
     Kept<T> kept[2];
-    each<true>(plane, [&](const Sixteen<T>& v, int turn) { kept[turn].add(v, limit); });
+    each<true>(plane, [&](const Sixteen<T>& v, int turn) {
+      __builtin_prefetch(next);
+      next += 16;
+      kept[turn].add(v, limit);
+    });
     for (int p = 0; p < limit.parts; ++p) {
       kept[0].sum.part[p] += kept[1].sum.part[p];
       kept[0].count.part[p] += kept[1].count.part[p];
@@ -120,7 +125,7 @@ class Pool {
   void channel(const Element* first, std::int64_t i, Buffer<Element>& scratch) const {
     Element* const copy = scratch.reserve(static_cast<std::size_t>(positions_));
     for (std::int64_t p = 0; p < positions_; ++p) copy[p] = first[p * channels_];
-    plane(copy, i);
+    plane(copy, i, copy);
   }
 
  private:
@@ -173,22 +178,24 @@ class Pool {
   Sixteen<Count<T>> unseen_{0};  // lanes of the last sixteen positions that no full sixteen before them holds
 };
 
-// Calls use(i) for [begin, end), four parts of it in turn: memory brings several streams in less time than one after
-// the other.
+// Calls use(i, the i that comes after it) for [begin, end), four parts of it in turn: memory brings several streams in
+// less time than one after the other.
 template <class Use>
 FASTCAM_INLINE void in_turn(std::int64_t begin, std::int64_t end, const Use& use) {
   constexpr std::int64_t streams = 4;
   const std::int64_t each = (end - begin) / streams;
   for (std::int64_t i = begin; i < begin + each; ++i)
-    for (std::int64_t k = 0; k < streams; ++k) use(i + k * each);
-  for (std::int64_t i = begin + streams * each; i < end; ++i) use(i);
+    for (std::int64_t k = 0; k < streams; ++k) use(i + k * each, k + 1 < streams ? i + (k + 1) * each : i + 1);
+  for (std::int64_t i = begin + streams * each; i < end; ++i) use(i, i + 1 < end ? i + 1 : i);
 }
 
 template <class Element>
 void pool_planes(const Planes& planes, double threshold, std::int64_t begin, std::int64_t end, const Pooled& out) {
   const Pool<Element> pool(planes, threshold, out);
-  in_turn(begin, end,
-          [&](std::int64_t i) { pool.plane(static_cast<const Element*>(planes.data) + i * planes.positions, i); });
+  in_turn(begin, end, [&](std::int64_t i, std::int64_t next) {
+    const auto* const from = static_cast<const Element*>(planes.data);
+    pool.plane(from + i * planes.positions, i, from + next * planes.positions);
+  });
 }
 
 template <class Element>

@@ -58,10 +58,10 @@ struct Sixteen {
   }
 };
 
-// The lanes turned by Width: in place of lane i stands lane i + Width.
+// Blocks of Width lanes change places with their neighbours.
 template <class T, std::size_t Width, std::size_t... I>
-FASTCAM_INLINE Vector<T> rotated(const Vector<T>& v, std::index_sequence<I...>) {
-  return __builtin_shufflevector(v, v, ((I + Width) % sizeof...(I))...);
+FASTCAM_INLINE Vector<T> swapped(const Vector<T>& v, std::index_sequence<I...>) {
+  return __builtin_shufflevector(v, v, (I ^ Width)...);
 }
 
 // One step of a transposition: of two rows, blocks of Width lanes change places across the diagonal.
@@ -89,10 +89,10 @@ FASTCAM_INLINE T fold(Sixteen<T> v, const Combine& combine) {
     for (int i = 0; i < n; ++i) v.part[i] = combine(v.part[i], v.part[i + n]);
   constexpr auto all = std::make_index_sequence<lanes<T>>{};
   Vector<T> x = v.part[0];
-  if constexpr (lanes<T> > 8) x = combine(x, rotated<T, 8>(x, all));
-  if constexpr (lanes<T> > 4) x = combine(x, rotated<T, 4>(x, all));
-  if constexpr (lanes<T> > 2) x = combine(x, rotated<T, 2>(x, all));
-  return combine(x, rotated<T, 1>(x, all))[0];
+  if constexpr (lanes<T> > 8) x = combine(x, swapped<T, 8>(x, all));
+  if constexpr (lanes<T> > 4) x = combine(x, swapped<T, 4>(x, all));
+  if constexpr (lanes<T> > 2) x = combine(x, swapped<T, 2>(x, all));
+  return combine(x, swapped<T, 1>(x, all))[0];
 }
 
 }  // namespace fastcam::FASTCAM_ISA
