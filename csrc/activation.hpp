@@ -17,31 +17,6 @@
 
 namespace fastcam::FASTCAM_ISA {
 
-// Adds the channels' products to `Count` vectors of sums, the last of which may overlap the one before it.
-template <class T, std::size_t Count>
-void accumulate_vectors(const T* plane, std::int64_t stride, const T* weights, int channels, std::int64_t last,
-                        T* sums) {
-  const auto offset = [last](std::size_t i) { return i + 1 < Count ? lanes<T> * static_cast<std::int64_t>(i) : last; };
-  Vector<T> total[Count];
-#pragma GCC unroll 32
-  for (std::size_t i = 0; i < Count; ++i) total[i] = load(sums + offset(i));
-  for (int c = 0; c < channels; ++c, plane += stride) {
-    const T weight = weights[c];
-#pragma GCC unroll 32
-    for (std::size_t i = 0; i < Count; ++i) total[i] += load(plane + offset(i)) * weight;
-  }
-#pragma GCC unroll 32
-  for (std::size_t i = 0; i < Count; ++i) store(sums + offset(i), total[i]);
-}
-
-template <class T>
-using AccumulateVectors = void (*)(const T*, std::int64_t, const T*, int, std::int64_t, T*);
-
-template <class T, std::size_t... Count>
-constexpr auto accumulate_table(std::index_sequence<Count...>) {
-  return std::array<AccumulateVectors<T>, sizeof...(Count)>{accumulate_vectors<T, Count + 1>...};
-}
-
 // Adds the channels' products of Count images to as many rows of `positions` sums in memory, from which the processor
 // reads and writes them faster than features come. The images take turns: memory brings several streams in less time
 // than one after the other.
@@ -95,37 +70,14 @@ void sum_columns(const Element* image, std::int64_t step, const T* weights, int 
   }
 }
 
-// sums[i] += weights[c] * plane[c * stride + i] for c = 0, 1, ..., for `count` positions.
-template <class T>
-void accumulate(const T* plane, std::int64_t stride, const T* weights, int channels, std::int64_t count, T* sums) {
-  constexpr std::int64_t most = vector_registers - 4;
-  static constexpr auto table = accumulate_table<T>(std::make_index_sequence<static_cast<std::size_t>(most)>{});
-  const std::int64_t vectors = (count + lanes<T> - 1) / lanes<T>;
-  if (count < lanes<T> || vectors > most) return accumulate_streams<1>(&plane, stride, &weights, channels, count, sums);
-  table[static_cast<std::size_t>(vectors - 1)](plane, stride, weights, channels, count - lanes<T>, sums);
-}
-
+// Adds the channels' products where neither planes nor channels lie together.
 template <class Element, class T>
-void widen_row(const Element* from, std::int64_t count, T* to) {
-  std::int64_t i = 0;
-  for (; i + lanes<T> <= count; i += lanes<T>) store(to + i, load_wide(from + i));
-  for (; i < count; ++i) to[i] = widen(from[i]);
-}
-
-// Widens `count` channels from `channel` on into rows of h * w positions.
-template <class Element, class T>
-void gather(const Features& f, const Element* image, std::int64_t channel, int count, T* rows) {
-  const std::int64_t positions = std::int64_t{f.height} * f.width;
-  const bool whole_planes = f.stride_w == 1 && f.stride_h == f.width;
-  for (int c = 0; c < count; ++c) {
-    if (whole_planes) {
-      widen_row(image + (channel + c) * f.stride_c, positions, rows + c * positions);
-      continue;
-    }
-    for (int y = 0; y < f.height; ++y) {
-      const Element* from = image + (channel + c) * f.stride_c + y * f.stride_h;
-      T* to = rows + c * positions + std::int64_t{y} * f.width;
-      for (int x = 0; x < f.width; ++x) to[x] = widen(from[x * f.stride_w]);
+void accumulate_scattered(const Features& f, const Element* image, const T* weights, T* sums) {
+  for (std::int64_t c = 0; c < f.channels; ++c) {
+    for (std::int64_t y = 0; y < f.height; ++y) {
+      const Element* const from = image + c * f.stride_c + y * f.stride_h;
+      T* const sum = sums + y * f.width;
+      for (std::int64_t x = 0; x < f.width; ++x) sum[x] += static_cast<T>(widen(from[x * f.stride_w])) * weights[c];
     }
   }
 }
@@ -139,30 +91,18 @@ class WeightedSum {
   void run(const Element* const* images, const T* const* weights, int count, T* maps) {
     std::fill_n(maps, count * positions_, T{0});
     if (f_.stride_w == 1 && (f_.stride_h == f_.width || f_.height == 1))
-      read_planes(images, weights, count, maps);
+      accumulate_images(count, images, f_.stride_c, weights, f_.channels, positions_, maps,
+                        std::make_index_sequence<images_at_once>{});
     else
       for (int k = 0; k < count; ++k) read_other(images[k], weights[k], maps + k * positions_);
     for (int k = 0; k < count; ++k) finish(images[k], weights[k], maps + k * positions_);
   }
 
  private:
-  void read_planes(const Element* const* images, const T* const* weights, int count, T* maps) {
-    if constexpr (std::is_same_v<Element, T>)
-      if (count == 1) return accumulate(*images, f_.stride_c, *weights, f_.channels, positions_, maps);
-    accumulate_images(count, images, f_.stride_c, weights, f_.channels, positions_, maps,
-                      std::make_index_sequence<images_at_once>{});
-  }
-
   void read_other(const Element* image, const T* weights, T* map) {
     if (f_.stride_c == 1 && f_.stride_h == f_.width * f_.stride_w && positions_ >= lanes<T>)
       return sum_columns(image, f_.stride_w, weights, f_.channels, positions_, map);
-    constexpr int block = 32;
-    T* const rows = rows_.reserve(static_cast<std::size_t>(block * positions_));
-    for (int c = 0; c < f_.channels; c += block) {
-      const int count = std::min(block, f_.channels - c);
-      gather(f_, image, c, count, rows);
-      accumulate(rows, positions_, weights + c, count, positions_, map);
-    }
+    accumulate_scattered(f_, image, weights, map);
   }
 
   // What a channel of weight 0 holds must not be seen, and 0 times a NaN or an infinity is.
@@ -181,7 +121,6 @@ class WeightedSum {
 
   Features f_;
   std::int64_t positions_;
-  Buffer<T> rows_;
 };
 
 // The maps of a batch.

@@ -18,8 +18,15 @@ FASTCAM_INLINE Vector<T> load_wide(const T* p) {
 // As many 16-bit words as there are floats in a vector.
 typedef std::uint16_t Words __attribute__((vector_size(vector_bytes / 2), aligned(1), may_alias));
 
+// GCC converts them in two halves.
 FASTCAM_INLINE Vector<std::uint32_t> load_16_bits(const void* p) {
+#if defined(__AVX512F__)
+  return (Vector<std::uint32_t>)_mm512_cvtepu16_epi32(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
+#elif defined(__AVX2__)
+  return (Vector<std::uint32_t>)_mm256_cvtepu16_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+#else
   return __builtin_convertvector(*static_cast<const Words*>(p), Vector<std::uint32_t>);
+#endif
 }
 FASTCAM_INLINE Vector<float> load_wide(const BFloat* p) {
   return (Vector<float>)(load_16_bits(p) << 16);
