@@ -78,45 +78,39 @@ def _planes(x: Tensor) -> tuple[Tensor, bool] | None:
     return None
 
 
-def _cpu(x: Tensor, threshold: float) -> Tensor:
-    n, c, h, w = x.shape
-    channels = n * c
-    pooled = x.new_empty((n, c))
-    # The cutoffs and counts, which nobody will see, in one piece.
-    scratch = torch.empty(2 * channels, dtype=torch.float64)
-    address = scratch.data_ptr()
+def _pool(x: Tensor, threshold: float, pooled: int, cutoff: int, count: int) -> None:
+    """Write the results to three addresses."""
     planes, interleaved = (x, False) if x.is_contiguous() else _planes(x) or (x.contiguous(), False)
-    core.tap_forward(
-        planes.data_ptr(),
-        DTYPES[x.dtype],
-        interleaved,
-        n,
-        c,
-        h * w,
-        threshold,
-        pooled.data_ptr(),
-        address,
-        address + 8 * channels,
-        torch.get_num_threads(),
-    )
-    return pooled
-
-
-def _forward_cpu(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
-    out = pooled, cutoff, count = _forward_empty(x, threshold)
-    planes, interleaved = _planes(x) or (x.contiguous(), False)
     core.tap_forward(
         planes.data_ptr(),
         DTYPES[x.dtype],
         interleaved,
         *_extent(x),
         threshold,
-        pooled.data_ptr(),
-        cutoff.data_ptr(),
-        count.data_ptr(),
+        pooled,
+        cutoff,
+        count,
         torch.get_num_threads(),
     )
-    return out
+
+
+def _cpu(x: Tensor, threshold: float) -> Tensor:
+    n, c, _, _ = x.shape
+    pooled = torch.empty((n, c), dtype=x.dtype)
+    # The cutoffs and counts, which nobody will see, in one piece.
+    scratch = torch.empty(2 * n * c, dtype=torch.float64)
+    address = scratch.data_ptr()
+    _pool(x, threshold, pooled.data_ptr(), address, address + 8 * n * c)
+    return pooled
+
+
+def _forward_cpu(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
+    n, c, _, _ = x.shape
+    pooled = torch.empty((n, c), dtype=x.dtype)
+    cutoff = torch.empty((n, c), dtype=torch.float64 if x.dtype == torch.float64 else torch.float32)
+    count = torch.empty((n, c), dtype=torch.int32)
+    _pool(x, threshold, pooled.data_ptr(), cutoff.data_ptr(), count.data_ptr())
+    return pooled, cutoff, count
 
 
 def _backward_cpu(grad: Tensor, x: Tensor, cutoff: Tensor, count: Tensor) -> Tensor:
