@@ -66,6 +66,8 @@ class Cells {
     }
   }
 
+  // A pixel near the end of a word is written together with what would follow it: with nothing, behind the last row.
+  static constexpr std::size_t words_beyond = 1;
   void binarize(float cutoff, std::uint64_t* bits, int words) const {
     const int height = rows_->y().begin(down_);
     std::fill(bits, bits + static_cast<std::int64_t>(words) * height, std::uint64_t{0});
@@ -84,7 +86,7 @@ class Cells {
         const std::uint64_t above = compare_bits<Comparison::greater>(v, cutoff) & valid;
         std::uint64_t* const word = bits + std::int64_t{y} * words + x / 64;
         word[0] |= above << (x % 64);
-        if (x % 64 > 48 && above >> (64 - x % 64) != 0) word[1] |= above >> (64 - x % 64);
+        if (x % 64 > 48) word[1] |= above >> (64 - x % 64);
       });
     }
   }
@@ -109,6 +111,7 @@ class Cells {
       const Floats16 a = Floats16::at(above + x), b = Floats16::at(below + x);
       Floats16 difference;
       for (int p = 0; p < a.parts; ++p) difference.part[p] = b.part[p] - a.part[p];
+#pragma GCC unroll 4
       for (int y = top; y < bottom; ++y) {
         Floats16 v;
         for (int p = 0; p < a.parts; ++p) v.part[p] = a.part[p] + difference.part[p] * f[y];

@@ -87,7 +87,7 @@ class Locator {
     maps_ = maps;
     protocol_ = protocol;
     words_ = words_in_row(maps.width);
-    bits_.reserve(static_cast<std::size_t>(words_) * static_cast<std::size_t>(maps.height));
+    bits_.reserve(static_cast<std::size_t>(words_) * static_cast<std::size_t>(maps.height) + Cells::words_beyond);
   }
 
   // Finds the box of map i.
