@@ -82,31 +82,61 @@ void accumulate_scattered(const Features& f, const Element* image, const T* weig
   }
 }
 
+// The maps of a batch.
 template <class Element, class T>
-class WeightedSum {
+class ActivationMaps {
  public:
-  explicit WeightedSum(const Features& features) : f_(features), positions_(std::int64_t{f_.height} * f_.width) {}
+  ActivationMaps(const Features& features, const Classes& classes)
+      : f_(features), classes_(classes), positions_(std::int64_t{f_.height} * f_.width) {}
 
-  // The maps of `count` images, no more than images_at_once, each under its weights (C).
-  void run(const Element* const* images, const T* const* weights, int count, T* maps) {
+  std::int64_t positions() const { return positions_; }
+
+  // `count` maps from i on, no more than images_at_once; NaN where a class does not exist.
+  void run(std::int64_t i, int count, T* maps) {
+    const Element* images[images_at_once];
+    const T* weights[images_at_once];
+    T* const clamped = clamped_.reserve(images_at_once * static_cast<std::size_t>(f_.channels));
+    for (int k = 0; k < count; ++k) {
+      images[k] = static_cast<const Element*>(f_.data) + (i + k) / classes_.per_image * f_.stride_n;
+      weights[k] = weights_of(row(i + k), clamped + std::int64_t{k} * f_.channels);
+    }
     std::fill_n(maps, count * positions_, T{0});
     if (f_.stride_w == 1 && (f_.stride_h == f_.width || f_.height == 1))
       accumulate_images(count, images, f_.stride_c, weights, f_.channels, positions_, maps,
                         std::make_index_sequence<images_at_once>{});
     else
-      for (int k = 0; k < count; ++k) read_other(images[k], weights[k], maps + k * positions_);
-    for (int k = 0; k < count; ++k) finish(images[k], weights[k], maps + k * positions_);
+      for (int k = 0; k < count; ++k) sum_other(images[k], weights[k], maps + k * positions_);
+    for (int k = 0; k < count; ++k) {
+      T* const map = maps + k * positions_;
+      if (exists(row(i + k)))
+        without_unseen(images[k], weights[k], map);
+      else
+        std::fill_n(map, positions_, std::numeric_limits<T>::quiet_NaN());
+    }
   }
 
  private:
-  void read_other(const Element* image, const T* weights, T* map) {
+  std::int64_t row(std::int64_t i) const { return classes_.index == nullptr ? i : classes_.index[i]; }
+  bool exists(std::int64_t row) const { return row >= 0 && row < classes_.rows; }
+
+  // Zeros where the class does not exist; `room` is for what is not in the classifier as it is.
+  const T* weights_of(std::int64_t row, T* room) const {
+    if (!exists(row)) return std::fill_n(room, f_.channels, T{0}), room;
+    const T* const weights = static_cast<const T*>(classes_.weight) + row * f_.channels;
+    if (!classes_.clamp_negative) return weights;
+    for (int c = 0; c < f_.channels; ++c) room[c] = weights[c] < 0 ? T{0} : weights[c];
+    return room;
+  }
+
+  void sum_other(const Element* image, const T* weights, T* map) const {
     if (f_.stride_c == 1 && f_.stride_h == f_.width * f_.stride_w && positions_ >= lanes<T>)
-      return sum_columns(image, f_.stride_w, weights, f_.channels, positions_, map);
-    accumulate_scattered(f_, image, weights, map);
+      sum_columns(image, f_.stride_w, weights, f_.channels, positions_, map);
+    else
+      accumulate_scattered(f_, image, weights, map);
   }
 
   // What a channel of weight 0 holds must not be seen, and 0 times a NaN or an infinity is.
-  void finish(const Element* image, const T* weights, T* map) {
+  void without_unseen(const Element* image, const T* weights, T* map) const {
     T sum = 0;
     for (std::int64_t i = 0; i < positions_; ++i) sum += map[i] - map[i];
     if (sum == 0) return;
@@ -120,52 +150,8 @@ class WeightedSum {
   }
 
   Features f_;
-  std::int64_t positions_;
-};
-
-// The maps of a batch.
-template <class Element, class T>
-class ActivationMaps {
- public:
-  ActivationMaps(const Features& features, const Classes& classes)
-      : f_(features), classes_(classes), positions_(std::int64_t{f_.height} * f_.width), sum_(features) {}
-
-  std::int64_t positions() const { return positions_; }
-
-  // `count` maps from i on, no more than images_at_once; NaN where a class does not exist.
-  void run(std::int64_t i, int count, T* maps) {
-    std::array<const Element*, images_at_once> images;
-    std::array<const T*, images_at_once> weights;
-    T* const clamped = clamped_.reserve(images_at_once * static_cast<std::size_t>(f_.channels));
-    for (int k = 0; k < count; ++k) {
-      images[static_cast<std::size_t>(k)] = features(i + k);
-      weights[static_cast<std::size_t>(k)] = weights_of(i + k, clamped + std::int64_t{k} * f_.channels);
-    }
-    sum_.run(images.data(), weights.data(), count, maps);
-    for (int k = 0; k < count; ++k)
-      if (!exists(row(i + k))) std::fill_n(maps + k * positions_, positions_, std::numeric_limits<T>::quiet_NaN());
-  }
-
- private:
-  const Element* features(std::int64_t i) const {
-    return static_cast<const Element*>(f_.data) + i / classes_.per_image * f_.stride_n;
-  }
-  std::int64_t row(std::int64_t i) const { return classes_.index == nullptr ? i : classes_.index[i]; }
-  bool exists(std::int64_t row) const { return row >= 0 && row < classes_.rows; }
-
-  // Zeros where the class does not exist; `room` is for what is not in the classifier as it is.
-  const T* weights_of(std::int64_t i, T* room) const {
-    if (!exists(row(i))) return std::fill_n(room, f_.channels, T{0}), room;
-    const T* const weights = static_cast<const T*>(classes_.weight) + row(i) * f_.channels;
-    if (!classes_.clamp_negative) return weights;
-    for (int c = 0; c < f_.channels; ++c) room[c] = weights[c] < 0 ? T{0} : weights[c];
-    return room;
-  }
-
-  Features f_;
   Classes classes_;
   std::int64_t positions_;
-  WeightedSum<Element, T> sum_;
   Buffer<T> clamped_;
 };
 
