@@ -107,7 +107,7 @@ class RunFinder {
   template <Shape S>
   static int find_rows_of(RunFinder finder, const std::uint64_t* row, int rows, std::int32_t pitch,
                           std::int32_t* begins, std::int32_t* ends, int* first) {
-    constexpr int ahead = 256;  // words
+    constexpr int ahead = 1024;  // words: the next mask of a batch is near before is_dense() looks all over it
     int total = first[0];
     for (int i = 0, offset = pitch; i < rows; ++i, offset += pitch, row += finder.words_) {
       first[i] = total;
