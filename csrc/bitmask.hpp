@@ -59,8 +59,12 @@ inline std::uint64_t nonzero_bits(const std::uint8_t* p) {
 
 // Packs one row of bytes, set where not zero.
 inline void pack_row(const std::uint8_t* row, int width, std::uint64_t* words) {
+  constexpr int ahead = 8192;  // bytes: processors do not look ahead across pages
   int x = 0;
-  for (; x + 64 <= width; x += 64) *words++ = nonzero_bits(row + x);
+  for (; x + 64 <= width; x += 64) {
+    __builtin_prefetch(row + x + ahead);
+    *words++ = nonzero_bits(row + x);
+  }
   if (x < width) {
     std::uint8_t rest[64] = {};
     std::memcpy(rest, row + x, static_cast<std::size_t>(width - x));
