@@ -55,9 +55,10 @@ template <class Use>
 void with_large_mask(const MaskBatch& masks, std::int64_t image, int strips, const Runner& runner, const Use& use) {
   Buffer<std::uint64_t> scratch;
   const BatchedMask one(masks, image, scratch);
-  const auto row = [&](int strip) { return static_cast<int>(std::int64_t{masks.height} * strip / strips); };
-  runner.each(strips, [&](int i) { one.pack(row(i), row(i + 1)); });
-  use(one.mask());
+  const Mask& mask = one.mask();
+  if (!masks.packed)
+    runner.each(strips, [&](int i) { one.pack(mask.first_row(i, strips), mask.first_row(i + 1, strips)); });
+  use(mask);
 }
 
 // The thread's own instance. Inlined, it would be looked up anew wherever the compiler lacks a register for its

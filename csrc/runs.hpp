@@ -18,6 +18,8 @@ struct Mask {
     return bits + static_cast<std::size_t>(y) * static_cast<std::size_t>(words());
   }
   Mask rows(int y0, int y1) const { return {row(y0), y1 - y0, width}; }
+  // Where strip number `strip` of so many begins.
+  int first_row(int strip, int strips) const { return static_cast<int>(std::int64_t{height} * strip / strips); }
 };
 
 // How much room write_positions needs beyond the positions it writes.

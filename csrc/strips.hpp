@@ -18,7 +18,7 @@ class StripLabeller {
   template <int Connectivity, bool Polygon>
   void label(const Mask& mask) {
     runner_.each(count_, [&](int i) {
-      const Mask rows = mask.rows(first_row(mask, i), first_row(mask, i + 1));
+      const Mask rows = mask.rows(mask.first_row(i, count_), mask.first_row(i + 1, count_));
       strips_[static_cast<std::size_t>(i)].labeller.template label<Connectivity, Polygon>(rows);
     });
     gather(mask);
@@ -36,17 +36,13 @@ class StripLabeller {
     std::uint32_t offset = 0;  // of its labels among all
   };
 
-  int first_row(const Mask& mask, int strip) const {
-    return static_cast<int>(std::int64_t{mask.height} * strip / count_);
-  }
-
   // Numbers the strips' labels one after the other: they stay in raster order. What is no root keeps no pixels.
   void gather(const Mask& mask) {
     forest_.clear();
     for (int i = 0; i < count_; ++i) {
       Strip& strip = strips_[static_cast<std::size_t>(i)];
       const std::uint32_t count = strip.labeller.labels();
-      const int y = first_row(mask, i);
+      const int y = mask.first_row(i, count_);
       strip.offset = forest_.size();
       forest_.reserve(count);
       components_.reserve(forest_.size() + std::size_t{count});
@@ -65,7 +61,7 @@ class StripLabeller {
   void join(const Mask& mask, int i) {
     constexpr std::int32_t reach = Connectivity == 8 ? 1 : 0;
     const Strip &upper = strips_[static_cast<std::size_t>(i - 1)], &lower = strips_[static_cast<std::size_t>(i)];
-    const int y = first_row(mask, i);
+    const int y = mask.first_row(i, count_);
     const Runs above = find(mask, y - 1, 0), here = find(mask, y, 1);
     for (int j = 0, k = 0; j < here.count && k < above.count;) {
       const std::int32_t a0 = above.begins[k], a1 = above.ends[k], b0 = here.begins[j], b1 = here.ends[j];

@@ -80,7 +80,7 @@ def _planes(x: Tensor) -> tuple[Tensor, bool] | None:
 
 def _pool(x: Tensor, threshold: float, pooled: int, cutoff: int, count: int) -> None:
     """Write the results to three addresses."""
-    planes, interleaved = (x, False) if x.is_contiguous() else _planes(x) or (x.contiguous(), False)
+    planes, interleaved = _planes(x) or (x.contiguous(), False)
     core.tap_forward(
         planes.data_ptr(),
         DTYPES[x.dtype],
