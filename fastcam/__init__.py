@@ -11,7 +11,7 @@ from types import ModuleType
 from fastcam.activation import cam
 from fastcam.boxes import box_iou, crop_boxes, resize_boxes
 from fastcam.localization import Localization, boxes_from_maps, localize
-from fastcam.localizer import Localizer
+from fastcam.extractors import Localizer
 from fastcam.masks import MaskBoxes, PackedMasks, boxes_from_masks
 from fastcam.pooling import TAP, tap
 from fastcam.protocol import AUTHORS, PAPER, VANILLA, WSOLEVAL, Protocol

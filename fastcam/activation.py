@@ -66,7 +66,7 @@ def checked_rows(features: Tensor, weight: Tensor, index: Index | None) -> Tenso
     if weight.device != features.device:
         raise ValueError(f"weight must be on the features' device {features.device}, got {weight.device}")
     if index is not None:
-        return _checked_index(index, len(features), features.device, classes=len(weight))
+        return checked_index(index, len(features), features.device, classes=len(weight))
     if len(weight) != len(features):
         raise ValueError(
             f"weight without index must be (N, C), a row for each of the {len(features)} images, "
@@ -75,7 +75,7 @@ def checked_rows(features: Tensor, weight: Tensor, index: Index | None) -> Tenso
     return None
 
 
-def _checked_index(index: Index, images: int, device: torch.device, *, classes: int) -> Tensor:
+def checked_index(index: Index, images: int, device: torch.device, *, classes: int) -> Tensor:
     try:
         # torch takes no array with negative strides; a copy has none.
         rows = torch.as_tensor(index.copy() if isinstance(index, np.ndarray) else index)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
-__all__ = ["box_iou", "crop_boxes", "resize_boxes"]
+__all__ = ["BoxEnds", "box_iou", "crop_boxes", "resize_boxes"]
+
+BoxEnds = Literal["exclusive", "inclusive"]
+"""What x1 and y1 of a data set's boxes are: the first pixels outside, or the last inside."""
 
 
 def box_iou(a: Tensor, b: Tensor, *, inclusive: bool = False) -> Tensor:

@@ -1,7 +1,6 @@
-"""Data sets of weakly supervised object localization: their own folders, and the two evaluation geometries."""
+"""Data sets of weakly supervised object localization: their own folders and how they are read."""
 
 from fastcam.data.cub import read_cub
-from fastcam.data.geometry import CROP, GEOMETRIES, RESIZE, Geometry
 from fastcam.data.imagenet import read_imagenet
 from fastcam.data.layout import read_dataset
 from fastcam.data.lines import DataError
@@ -11,11 +10,7 @@ from fastcam.data.openimages import read_openimages
 from fastcam.data.record import Record, Split
 
 __all__ = [
-    "CROP",
-    "GEOMETRIES",
-    "RESIZE",
     "DataError",
-    "Geometry",
     "Record",
     "Split",
     "read_cub",

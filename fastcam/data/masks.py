@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam.data.geometry import RESIZE, Geometry
 from fastcam.data.record import Record
 from fastcam.images import PictureError
+from fastcam.inputs import RESIZE, Inputs
 
 __all__ = ["read_mask"]
 
 
-def read_mask(record: Record, geometry: Geometry = RESIZE) -> NDArray[np.uint8]:
+def read_mask(record: Record, inputs: Inputs = RESIZE) -> NDArray[np.uint8]:
     """Read the masks of a picture and lay them over one another.
 
     An instance's pixels are those whose grey value is above one half after the resize; what any instance covers is
@@ -22,10 +22,10 @@ def read_mask(record: Record, geometry: Geometry = RESIZE) -> NDArray[np.uint8]:
 
     Args:
         record: with at least one mask.
-        geometry: of the evaluation.
+        inputs: of the evaluation.
 
     Returns:
-        (h, w) uint8, (h, w) being the geometry's size: 1 object, 0 background, 255 ignored.
+        (h, w) uint8, (h, w) being the size of the inputs: 1 object, 0 background, 255 ignored.
 
     Raises:
         ImportError: OpenCV is not installed.
@@ -39,7 +39,7 @@ def read_mask(record: Record, geometry: Geometry = RESIZE) -> NDArray[np.uint8]:
         ...     path = pathlib.Path(folder, "mask.png")
         ...     Image.fromarray(np.eye(2, dtype=np.uint8) * 255).save(path)
         ...     record = Record("a.png", path, 0, masks=(path,))
-        ...     read_mask(record, Geometry((4, 4)))
+        ...     read_mask(record, Inputs((4, 4)))
         array([[1, 1, 0, 0],
                [1, 1, 0, 0],
                [0, 0, 1, 1],
@@ -47,16 +47,16 @@ def read_mask(record: Record, geometry: Geometry = RESIZE) -> NDArray[np.uint8]:
     """
     if not record.masks:
         raise ValueError(f"{record.id} has no masks")
-    inside = np.zeros(geometry.size, bool)
+    inside = np.zeros(inputs.size, bool)
     for path in record.masks:
-        inside |= _covered(path, geometry)
+        inside |= _covered(path, inputs)
     if record.ignore is None:
         return inside.astype(np.uint8)
-    ignored = _covered(record.ignore, geometry) & ~inside
+    ignored = _covered(record.ignore, inputs) & ~inside
     return inside.astype(np.uint8) + np.uint8(255) * ignored.astype(np.uint8)
 
 
-def _covered(path: Path, geometry: Geometry) -> NDArray[np.bool_]:
+def _covered(path: Path, inputs: Inputs) -> NDArray[np.bool_]:
     try:
         import cv2
     except ImportError as error:
@@ -69,5 +69,5 @@ def _covered(path: Path, geometry: Geometry) -> NDArray[np.bool_]:
     grey = cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE) if encoded.size else None
     if grey is None:
         raise PictureError(f"{path}: not a picture that OpenCV can read as a mask")
-    covered: NDArray[np.bool_] = geometry.mask(grey.astype(np.float32)) > 0.5
+    covered: NDArray[np.bool_] = inputs.mask(grey.astype(np.float32)) > 0.5
     return covered

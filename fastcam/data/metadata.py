@@ -10,8 +10,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from fastcam.boxes import BoxEnds
 from fastcam.data.lines import DataError, Line, checked_box, read_lines, read_table
-from fastcam.data.record import NO_BOXES, BoxEnd, OnBad, Record, Split, raising
+from fastcam.data.record import NO_BOXES, OnBad, Record, Split, raising
 from fastcam.images import PictureError, picture_size
 
 __all__ = ["metadata_folder", "read_metadata"]
@@ -19,7 +20,7 @@ __all__ = ["metadata_folder", "read_metadata"]
 _T = TypeVar("_T")
 
 # Their boxes of CUB are x + width, those of ImageNet the annotators' last pixels.
-_BOX_ENDS: Mapping[str, BoxEnd] = {"CUB": "exclusive"}
+_ENDS: Mapping[str, BoxEnds] = {"CUB": "exclusive"}
 
 
 def metadata_folder(root: str | os.PathLike[str], dataset: str = "", split: str = "test") -> Path:
@@ -125,7 +126,7 @@ def read_metadata(
                 root_of_masks / ignore if ignore else None,
             )
         )
-    end = _BOX_ENDS.get(dataset.partition("_")[0], "inclusive")
+    end = _ENDS.get(dataset.partition("_")[0], "inclusive")
     return Split(dataset or Path(root).name, split, tuple(records), _classes(records), end)
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, overload
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcam.boxes import BoxEnds
 from fastcam.images import PictureError, read_picture
 
-__all__ = ["NO_BOXES", "BoxEnd", "OnBad", "Record", "Split", "raising"]
-
-BoxEnd = Literal["exclusive", "inclusive"]
+__all__ = ["NO_BOXES", "OnBad", "Record", "Split", "raising"]
 
 OnBad = Callable[[PictureError], None]
 """What a reader calls for a picture that cannot be read, which is then left out; by default it raises."""
@@ -37,7 +36,7 @@ class Record:
         path: the file.
         label: its class, from 0.
         boxes: (G, 4) float64 ground truth, x0, y0, x1, y1 in pixels of the picture, as the data set's files hold them
-            (what x1 and y1 mean says :attr:`Split.box_end`).
+            (what x1 and y1 mean says :attr:`Split.ends`).
         size: (H, W) in pixels; None where the data set does not say.
         masks: files of the object's masks, one an instance.
         ignore: file of the region that counts neither as object nor as background.
@@ -76,7 +75,7 @@ class Split(Sequence[Record]):
         name: of the part: train, val or test.
         records: the pictures.
         classes: names of the classes, by label.
-        box_end: x1 and y1 of the boxes are the last pixels inside (``"inclusive"``), or the first outside.
+        ends: x1 and y1 of the boxes are the last pixels inside (``"inclusive"``), or the first outside.
 
     Example:
         >>> from pathlib import Path
@@ -89,7 +88,7 @@ class Split(Sequence[Record]):
     name: str
     records: tuple[Record, ...]
     classes: tuple[str, ...]
-    box_end: BoxEnd = "inclusive"
+    ends: BoxEnds = "inclusive"
 
     @overload
     def __getitem__(self, index: int) -> Record: ...

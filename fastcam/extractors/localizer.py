@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
-import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from fastcam.activation import Index
-from fastcam.head import HeadMismatchWarning, head_weight, mismatch
+from fastcam.extractors.check import HeadMismatchWarning, head_weight, mismatch
+from fastcam.extractors.extraction import LinearExtraction, LocalizeOptions, check_choice, chosen_classes
+from fastcam.extractors.extractor import Extractor, checked_images
+from fastcam.extractors.hooks import eager, listening, submodule
 from fastcam.localization import Localization
-from fastcam.logits import check_choice, localize_classes
-from fastcam.protocol import PAPER, Protocol
-from fastcam.sizes import Size
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["Localizer"]
 
 
-class Localizer:
+class Localizer(Extractor):
     """Runs a classifier once and turns the features in front of its last layer into boxes.
 
     The map is the classifier's own (Eq. 1) where the model is features, a pooling over space, and one linear layer.
     The first batch is checked for that: the pooled features times the layer's weight plus its bias must give the
     logits, with the mean, any :class:`fastcam.TAP` or :class:`fastcam.pooling.LSE` in the model, or the maximum as the
-    pooling. Where they do not, one :class:`fastcam.head.HeadMismatchWarning` says so. With the model in training mode
+    pooling. Where they do not, one :class:`fastcam.extractors.HeadMismatchWarning` says so. With the model in training mode
     a failed check proves nothing (dropout sits between the two); it is then put off, with a warning, to the first
     batch in eval mode.
 
@@ -89,8 +88,8 @@ class Localizer:
             raise ValueError(f"features={features!r}: after the colon only 'input' may stand, got {part!r}")
         # torch.compile wraps the module; the names and the hooks belong to what it wraps.
         root = getattr(model, "_orig_mod", model)
-        self._source = _submodule(root, name, "features")
-        self._head = _submodule(root, classifier, "classifier")
+        self._source = submodule(root, name, "features")
+        self._head = submodule(root, classifier, "classifier")
         head_weight(self._head, classifier)
         self._model: nn.Module | None = model
         self._reads_input = part == "input"
@@ -108,54 +107,23 @@ class Localizer:
         index: Index | None = None,
         *,
         top_k: int | None = None,
-        size: Size | Sequence[Size] | None = None,
-        protocol: Protocol = PAPER,
-        percentile: float | None = None,
-        threshold: float | None = None,
-        return_maps: bool = False,
-        return_masks: bool = False,
+        **options: Unpack[LocalizeOptions],
     ) -> tuple[Tensor, Localization]:
-        """Run the model once and localize one class, or several, in every image.
-
-        Args:
-            images: (N, 3, H, W), as the model wants them, on its device.
-            index: the classes to localize: one for all images, or (N,), or (N, T), as numbers, a list or an integer
-                tensor on any device. None: each image's top-1 class.
-            top_k: instead of ``index``: each image's ``top_k`` classes, best first; the results are then (N, top_k).
-            size: (H, W) of the maps in pixels, or one per image; None: that of ``images``.
-            protocol: how a map becomes a box.
-            percentile: in place of the protocol's.
-            threshold: in place of the protocol's.
-            return_maps: keep the maps, (N[, T], H, W).
-            return_masks: keep the thresholded maps, (N[, T], H, W) bool.
-
-        Returns:
-            The logits (N, K) as the model gave them, and the :class:`fastcam.Localization`, whose ``scores`` are the
-            float32 softmax of the logits at the classes. On CUDA a class out of range is not checked (that would
-            wait for the device) and gives an empty box and a NaN score.
+        """Run the model once and localize one class, or several, in every image: see :meth:`Extractor.localize`.
 
         Raises:
             TypeError: images that are no tensor, an index that is not integer, an output without logits.
             ValueError: shapes or ranges that do not fit; the message says which.
             RuntimeError: closed, or the forward pass never called a named module.
         """
+        return self.localize(images, index, top_k=top_k, **options)
+
+    def extract(self, images: Tensor, index: Index | None = None, *, top_k: int | None = None) -> LinearExtraction:
+        """Run the model once: see :meth:`Extractor.extract`."""
         check_choice(index, top_k)
-        with torch.no_grad():
-            logits, features, weight = self._run(images)
-            found = localize_classes(
-                features,
-                weight,
-                logits,
-                index,
-                top_k=top_k,
-                size=(images.shape[2], images.shape[3]) if size is None else size,
-                protocol=protocol,
-                percentile=percentile,
-                threshold=threshold,
-                return_maps=return_maps,
-                return_masks=return_masks,
-            )
-            return logits, found
+        logits, features, weight = self._run(images)
+        labels = chosen_classes(logits, index, top_k)
+        return LinearExtraction(logits, labels, (images.shape[2], images.shape[3]), features, weight)
 
     def features(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Run the model once and return what maps are made from: see :func:`fastcam.cam`.
@@ -189,10 +157,7 @@ class Localizer:
     def _run(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         if self._model is None:
             raise RuntimeError("this Localizer is closed")
-        if not isinstance(images, Tensor):
-            raise TypeError(f"images must be a tensor (N, 3, H, W), got {type(images).__name__}")
-        if images.dim() != 4:
-            raise ValueError(f"images must be (N, 3, H, W), got shape {tuple(images.shape)}")
+        checked_images(images)
         with torch.no_grad():
             logits, features, received = self._forward(images)
             weight = head_weight(self._head, self._classifier_name)
@@ -202,7 +167,7 @@ class Localizer:
 
     def _forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         assert self._model is not None
-        with _listening(self._source, self._reads_input) as source, _listening(self._head, True) as head, _eager():
+        with listening(self._source, self._reads_input) as source, listening(self._head, True) as head, eager():
             output = self._model(images)
         if not source:
             raise RuntimeError(
@@ -243,7 +208,7 @@ class Localizer:
                     f"{names}: not checked, because the model is in training mode, where dropout alone explains that "
                     f"{reason}. Call model.eval() first; the check is repeated until then",
                     HeadMismatchWarning,
-                    stacklevel=4,
+                    stacklevel=_levels_to_caller(),
                 )
             self._told_put_off = True
             return
@@ -254,52 +219,16 @@ class Localizer:
                 "whose output is pooled ('name:input' where only another module's input is), return plain logits, or "
                 "give the model a head of pooling (fastcam.TAP) and one linear layer, and train that",
                 HeadMismatchWarning,
-                stacklevel=4,
+                stacklevel=_levels_to_caller(),
             )
 
 
-def _submodule(root: nn.Module, name: str, argument: str) -> nn.Module:
-    try:
-        if name:
-            return root.get_submodule(name)
-    except AttributeError:
-        pass
-    names = [known for known, _ in root.named_modules() if known]
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
-    known = f"close to it: {', '.join(map(repr, close))}" if close else f"it has {', '.join(map(repr, names[:8]))}"
-    raise ValueError(f"{argument}={name!r} is no module of {type(root).__name__}; {known if names else 'it has none'}")
-
-
-@contextmanager
-def _listening(module: nn.Module, reads_input: bool) -> Iterator[list[Any]]:
-    """Yield a list that holds the module's last output, or first input of its last call, from this thread alone."""
-    heard: list[Any] = []
-    thread = threading.get_ident()
-
-    def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if threading.get_ident() == thread:
-            heard[:] = [*args, *kwargs.values()][:1]
-
-    def after(_: nn.Module, __: tuple[Any, ...], output: object) -> None:
-        if threading.get_ident() == thread:
-            heard[:] = [output]
-
-    if reads_input:
-        handle = module.register_forward_pre_hook(before, with_kwargs=True)
-    else:
-        handle = module.register_forward_hook(after)
-    try:
-        yield heard
-    finally:
-        handle.remove()
-
-
-def _eager() -> AbstractContextManager[object]:
-    # Nothing can be compiled before Dynamo is imported, and importing it takes longer than most forward passes.
-    if "torch._dynamo" not in sys.modules:
-        return nullcontext()
-    stance: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
-    return stance
+def _levels_to_caller() -> int:
+    """How many frames up, counted from the caller of this, the code is that called fastcam."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith("fastcam."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def _logits(output: object) -> Tensor:

@@ -1,0 +1,177 @@
+"""What one run of a network gives localization: logits, classes, and the maps of those: :class:`Extraction`."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict
+
+import torch
+from torch import Tensor
+
+from fastcam.activation import Index, cam, checked_index
+from fastcam.localization import Localization, localize, localize_maps
+from fastcam.protocol import Protocol
+from fastcam.sizes import Size
+
+if TYPE_CHECKING:
+    # Part of typing from Python 3.11 on; PyTorch needs the package anyway.
+    from typing_extensions import Unpack
+
+__all__ = ["Extraction", "LinearExtraction", "LocalizeOptions", "MapExtraction", "check_choice", "chosen_classes"]
+
+
+class LocalizeOptions(TypedDict, total=False):
+    """The options of localization, with the meaning and the defaults of :func:`fastcam.localize`.
+
+    Attributes:
+        size: (H, W) that the boxes refer to, or one an image; by default that of the images.
+        protocol: how a map becomes a box.
+        percentile: in place of the protocol's.
+        threshold: in place of the protocol's.
+        return_maps: keep the maps.
+        return_masks: keep the thresholded maps.
+    """
+
+    size: Size | Sequence[Size]
+    protocol: Protocol
+    percentile: float | None
+    threshold: float | None
+    return_maps: bool
+    return_masks: bool
+
+
+@dataclass(frozen=True)
+class Extraction(ABC):
+    """One run of a network on N images.
+
+    Attributes:
+        logits: (N, K), as the network gave them.
+        labels: (N,) or (N, T) int64, the classes whose maps these are.
+        size: (H, W) of the images in pixels.
+    """
+
+    logits: Tensor
+    labels: Tensor
+    size: tuple[int, int]
+
+    @abstractmethod
+    def maps(self, *, clamp_negative: bool = True) -> Tensor:
+        """Return the maps of the classes, (N, h, w) or (N, T, h, w) floating point, at the features' own size.
+
+        Args:
+            clamp_negative: use max(w, 0) for the weights, where the maps have weights (Eq. 5).
+        """
+
+    @abstractmethod
+    def _located(self, options: LocalizeOptions) -> Localization:
+        """Find the boxes; scores are added by the caller, and ``size`` is among the options."""
+
+    def localize(self, **options: Unpack[LocalizeOptions]) -> Localization:
+        """Find the boxes of the classes.
+
+        Args:
+            **options: see :class:`LocalizeOptions`.
+
+        Returns:
+            The :class:`fastcam.Localization`, whose ``scores`` are the float32 softmax of the logits at the classes. On
+            CUDA a class out of range is not checked (that would wait for the device) and gives an empty box and a NaN
+            score.
+
+        Raises:
+            TypeError: an argument of the wrong type.
+            ValueError: shapes or ranges that do not fit; the message says which.
+        """
+        if options.get("size") is None:
+            options["size"] = self.size
+        found = self._located(options)
+        return dataclasses.replace(found, scores=_scores(self.logits, self.labels))
+
+
+@dataclass(frozen=True)
+class LinearExtraction(Extraction):
+    """One whose maps are weighted sums of features (Eq. 1, 2): CAM, and the rows of Grad-CAM.
+
+    Attributes:
+        features: (N, C, h, w).
+        weight: (K, C), the classifier's, of which a map takes its class's row.
+
+    Example:
+        >>> features, weight = torch.rand(2, 8, 7, 7), torch.rand(5, 8)
+        >>> logits = features.mean((2, 3)) @ weight.T
+        >>> found = LinearExtraction(logits, chosen_classes(logits, top_k=3), (56, 56), features, weight).localize()
+        >>> found.boxes.shape, found.scores.shape
+        (torch.Size([2, 3, 4]), torch.Size([2, 3]))
+    """
+
+    features: Tensor
+    weight: Tensor
+
+    def maps(self, *, clamp_negative: bool = True) -> Tensor:
+        """Return the class activation maps, float32, or float64 for float64 features."""
+        return cam(self.features, self.weight, self.labels, clamp_negative=clamp_negative)
+
+    def _located(self, options: LocalizeOptions) -> Localization:
+        return localize(self.features, self.weight, self.labels, **options)
+
+
+@dataclass(frozen=True)
+class MapExtraction(Extraction):
+    """One whose maps are finished: there is nothing left to clamp.
+
+    Attributes:
+        finished: (N, h, w) or (N, T, h, w), a map for each of the labels.
+    """
+
+    finished: Tensor
+
+    def maps(self, *, clamp_negative: bool = True) -> Tensor:  # noqa: ARG002
+        """Return the finished maps."""
+        return self.finished
+
+    def _located(self, options: LocalizeOptions) -> Localization:
+        return localize_maps(self.finished, self.labels, **options)
+
+
+def chosen_classes(logits: Tensor, index: Index | None = None, top_k: int | None = None) -> Tensor:
+    """Return the classes to localize, (N,) or (N, T) int64 on the logits' device.
+
+    Args:
+        logits: (N, K).
+        index: one class for all images, or (N,), or (N, T); None: each image's first class, or its ``top_k``.
+        top_k: instead of ``index``: how many classes an image, best first.
+
+    Raises:
+        TypeError: an index that is not integer, or a ``top_k`` that is not an int.
+        ValueError: both, a shape that does not fit, or a number out of range (of an index on CUDA not checked).
+
+    Example:
+        >>> chosen_classes(torch.tensor([[1.0, 3.0, 2.0]]), top_k=2).tolist()
+        [[1, 2]]
+    """
+    check_choice(index, top_k)
+    if index is not None:
+        return checked_index(index, len(logits), logits.device, classes=logits.shape[1])
+    if top_k is None:
+        return logits.argmax(1)
+    if isinstance(top_k, bool) or not isinstance(top_k, int):
+        raise TypeError(f"top_k must be an int, got {top_k!r}")
+    if not 1 <= top_k <= logits.shape[1]:
+        raise ValueError(f"top_k must lie in [1, {logits.shape[1]}], the number of classes, got {top_k}")
+    return logits.topk(top_k, dim=1).indices
+
+
+def check_choice(index: Index | None, top_k: int | None) -> None:
+    """Refuse ``index`` and ``top_k`` at once, before a network is run for nothing."""
+    if index is not None and top_k is not None:
+        raise ValueError("index and top_k exclude each other: give one of them")
+
+
+def _scores(logits: Tensor, classes: Tensor) -> Tensor:
+    table = classes if classes.dim() == 2 else classes[:, None]
+    # On CUDA the range was not checked, and a gather outside it would abort the process's context.
+    inside = (table >= 0) & (table < logits.shape[1])
+    scores = logits.float().softmax(1).gather(1, table.clamp(0, logits.shape[1] - 1))
+    return scores.where(inside, torch.nan).reshape(classes.shape)

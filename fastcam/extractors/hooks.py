@@ -1,0 +1,61 @@
+"""Listening to single modules of a network while it runs: named modules, and hooks that live only during a call."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+
+__all__ = ["eager", "listening", "submodule"]
+
+
+def submodule(root: nn.Module, name: str, argument: str) -> nn.Module:
+    """Return a module by its name; what is no name is a ValueError that says which argument, and what comes close."""
+    try:
+        if name:
+            return root.get_submodule(name)
+    except AttributeError:
+        pass
+    names = [known for known, _ in root.named_modules() if known]
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+    known = f"close to it: {', '.join(map(repr, close))}" if close else f"it has {', '.join(map(repr, names[:8]))}"
+    raise ValueError(f"{argument}={name!r} is no module of {type(root).__name__}; {known if names else 'it has none'}")
+
+
+@contextmanager
+def listening(module: nn.Module, reads_input: bool) -> Iterator[list[Any]]:
+    """Yield a list that holds the module's last output, or first input of its last call, from this thread alone."""
+    heard: list[Any] = []
+    thread = threading.get_ident()
+
+    def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if threading.get_ident() == thread:
+            heard[:] = [*args, *kwargs.values()][:1]
+
+    def after(_: nn.Module, __: tuple[Any, ...], output: object) -> None:
+        if threading.get_ident() == thread:
+            heard[:] = [output]
+
+    if reads_input:
+        handle = module.register_forward_pre_hook(before, with_kwargs=True)
+    else:
+        handle = module.register_forward_hook(after)
+    try:
+        yield heard
+    finally:
+        handle.remove()
+
+
+def eager() -> AbstractContextManager[object]:
+    """Run compiled modules uncompiled: a graph traced before a hook was registered does not call it."""
+    # Nothing can be compiled before Dynamo is imported, and importing it takes longer than most forward passes.
+    if "torch._dynamo" not in sys.modules:
+        return nullcontext()
+    stance: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
+    return stance

@@ -1,0 +1,226 @@
+"""From a picture to a network's input, and from the input's pixels back to the picture's: :class:`Inputs`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Final, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fastcam.boxes import BoxEnds, crop_boxes, resize_boxes
+
+__all__ = ["CROP", "GEOMETRIES", "IMAGENET_MEAN", "IMAGENET_STD", "RESIZE", "Filter", "Inputs"]
+
+IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
+IMAGENET_STD: Final = (0.229, 0.224, 0.225)
+
+Filter = Literal["bilinear", "bicubic"]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a network sees of a picture: a resize that ignores its aspect ratio, perhaps a crop at its centre, colours.
+
+    ``localize``, ``train``, ``evaluate`` and ``reproduce`` all take their pixels from here, and a checkpoint records
+    it, so that a network sees the same pixels everywhere. Without a crop nothing of the picture is hidden from
+    localization; the price is the aspect ratio.
+
+    Attributes:
+        resize: (H, W) in pixels that the whole picture is resized to.
+        crop: (H, W) of the centre crop; None for none.
+        filter: of the resize, ``"bilinear"`` or ``"bicubic"``, both antialiased where the picture shrinks (Pillow's).
+        mean: of red, green and blue, on the scale where white is 1.
+        std: likewise.
+
+    Raises:
+        ValueError: a size below 1, a crop larger than the resized picture, a filter that does not exist, not three
+            channels, or a std that is not positive.
+
+    Example:
+        >>> RESIZE.size, CROP.size
+        ((224, 224), (224, 224))
+        >>> Inputs(resize=(64, 96))(np.zeros((300, 451, 3), np.uint8)).shape
+        torch.Size([3, 64, 96])
+        >>> RESIZE.boxes(np.array([[60.0, 27, 385, 331]]), (335, 500), ends="exclusive").tolist()
+        [[26, 18, 172, 221]]
+        >>> CROP.boxes(np.array([[60.0, 27, 385, 331]]), (335, 500), ends="exclusive").tolist()
+        [[14, 4, 180, 223]]
+    """
+
+    resize: tuple[int, int] = (224, 224)
+    crop: tuple[int, int] | None = None
+    filter: Filter = "bilinear"
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        for name in ("resize", "crop"):
+            size = getattr(self, name)
+            if size is not None:
+                object.__setattr__(self, name, _checked_size(name, size))
+        if self.size[0] > self.resize[0] or self.size[1] > self.resize[1]:
+            raise ValueError(f"crop must fit in resize={self.resize}, got {self.crop}")
+        if self.filter not in get_args(Filter):
+            raise ValueError(f"filter must be one of {', '.join(map(repr, get_args(Filter)))}, got {self.filter!r}")
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, _checked_channels(name, getattr(self, name)))
+        if not all(value > 0 for value in self.std):
+            raise ValueError(f"std must be positive, got {self.std!r}")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the network's input, the pixels that are evaluated."""
+        return self.resize if self.crop is None else self.crop
+
+    def replace(self, **changes: Any) -> Inputs:  # noqa: ANN401
+        """Return a copy with some fields changed."""
+        return replace(self, **changes)
+
+    def __call__(self, picture: NDArray[np.uint8]) -> Tensor:
+        """Turn one picture, (H, W, 3) uint8 RGB, into the network's input, (3, h, w) float32."""
+        return self.normalized(self.tensor(picture)[None])[0]
+
+    def picture(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Resize a picture (Pillow's filter, as torchvision's ``Resize`` has it) and crop it.
+
+        Args:
+            pixels: (H, W, 3) uint8.
+
+        Returns:
+            (h, w, 3) uint8, (h, w) being :attr:`size`.
+
+        Raises:
+            ImportError: Pillow is not installed.
+        """
+        try:
+            from PIL import Image
+        except ImportError as error:
+            raise ImportError('pictures need Pillow: pip install "fastcam[cli]"') from error
+        height, width = self.resize
+        how = Image.Resampling.BILINEAR if self.filter == "bilinear" else Image.Resampling.BICUBIC
+        return self._cropped(np.asarray(Image.fromarray(pixels).resize((width, height), how)))
+
+    def tensor(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """:meth:`picture` as a tensor (3, h, w) uint8: what a batch is stacked from."""
+        return torch.from_numpy(self.picture(pixels).copy()).permute(2, 0, 1)
+
+    def normalized(self, images: Tensor) -> Tensor:
+        """Turn images (N, 3, h, w) uint8, on any device, into float32: ``(x / 255 - mean) / std``."""
+        mean, std = (torch.tensor(values, device=images.device)[:, None, None] for values in (self.mean, self.std))
+        return (images / 255 - mean) / std
+
+    def boxes(
+        self, boxes: NDArray[np.float64], image_size: tuple[int, int], *, ends: BoxEnds = "inclusive"
+    ) -> NDArray[np.int64]:
+        """Move ground truth to the network's pixels, as the field's code for this geometry truncates it.
+
+        Without a crop: ``int(x * size / image_size)`` (wsolevaluation), whatever x1 and y1 mean. With one:
+        ``int(x / image_size * resize - shift)`` of the last pixels, clipped to the crop (the paper's code).
+
+        Args:
+            boxes: (G, 4), x0, y0, x1, y1 in pixels of the picture.
+            image_size: (H, W) of the picture.
+            ends: whether x1 and y1 are the last pixels inside or the first outside.
+
+        Returns:
+            (G, 4) int64, to be compared inclusively. Of a box outside the crop x1 < x0 or y1 < y0.
+        """
+        given = torch.from_numpy(np.asarray(boxes, dtype=np.float64))
+        if self.crop is None:
+            moved = resize_boxes(given, image_size, self.resize)
+        else:
+            last = given - torch.tensor([0, 0, 1, 1]) if ends == "exclusive" else given
+            moved = crop_boxes(last, image_size, resize=self.resize, crop=self.crop)
+        result: NDArray[np.int64] = moved.numpy()
+        return result
+
+    def to_picture(self, boxes: NDArray[Any], image_size: tuple[int, int]) -> NDArray[np.float64]:
+        """Move boxes from the network's pixels back to those of the picture.
+
+        Args:
+            boxes: (..., 4), half-open, in pixels of :attr:`size`.
+            image_size: (H, W) of the picture.
+
+        Returns:
+            (..., 4) float64, half-open.
+
+        Example:
+            >>> CROP.to_picture(np.array([0, 0, 224, 224]), (512, 256)).tolist()
+            [16.0, 32.0, 240.0, 480.0]
+        """
+        shift = np.array([(self.resize[1] - self.size[1]) // 2, (self.resize[0] - self.size[0]) // 2] * 2)
+        scale = np.array([image_size[1] / self.resize[1], image_size[0] / self.resize[0]] * 2)
+        return np.asarray((np.asarray(boxes, dtype=np.float64) + shift) * scale)
+
+    def mask(self, mask: NDArray[Any]) -> NDArray[Any]:
+        """Resize a mask (OpenCV's nearest neighbour, as wsolevaluation does) and crop it.
+
+        Args:
+            mask: (H, W) of a type that OpenCV takes.
+
+        Returns:
+            (h, w) of the same type, (h, w) being :attr:`size`.
+
+        Raises:
+            ImportError: OpenCV is not installed.
+        """
+        try:
+            import cv2
+        except ImportError as error:
+            raise ImportError('masks need OpenCV: pip install "fastcam[evaluation]"') from error
+        height, width = self.resize
+        return self._cropped(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST))
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return what :meth:`from_mapping` takes, as a checkpoint holds it: strings, numbers and lists."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Inputs:
+        """Make one from a checkpoint's values.
+
+        Raises:
+            ValueError: an unknown key, or a value of another type or out of range.
+
+        Example:
+            >>> Inputs.from_mapping(CROP.to_mapping()) == CROP
+            True
+        """
+        known = {one.name for one in fields(cls)}
+        unknown = sorted(map(str, set(values) - known))
+        if unknown:
+            raise ValueError(f"inputs have no {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+        return cls(**values)
+
+    def _cropped(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        top, left = ((whole - part) // 2 for whole, part in zip(self.resize, self.size, strict=True))
+        return np.ascontiguousarray(pixels[top : top + self.size[0], left : left + self.size[1]])
+
+
+def _checked_size(name: str, size: Any) -> tuple[int, int]:  # noqa: ANN401
+    whole = isinstance(size, Sequence) and len(size) == 2 and all(type(length) is int for length in size)
+    if not whole or min(size) < 1:
+        raise ValueError(f"{name} must be (H, W), each at least 1, got {size!r}")
+    return size[0], size[1]
+
+
+def _checked_channels(name: str, values: Any) -> tuple[float, ...]:  # noqa: ANN401
+    numbers = isinstance(values, Sequence) and len(values) == 3
+    if not numbers or not all(type(value) in (int, float) and math.isfinite(value) for value in values):
+        raise ValueError(f"{name} must have three finite values, got {values!r}")
+    return tuple(map(float, values))
+
+
+RESIZE: Final = Inputs()
+"""The whole picture at 224x224 (wsolevaluation)."""
+
+CROP: Final = Inputs(resize=(256, 256), crop=(224, 224))
+"""The whole picture at 256x256, of which the middle 224x224 (the paper's code)."""
+
+GEOMETRIES: Final[dict[str, Inputs]] = {"resize": RESIZE, "crop": CROP}
+"""The two geometries of the field by the names the command line takes."""
