@@ -1,4 +1,4 @@
-"""Picture files: finding them and reading them as RGB. Needs Pillow (``pip install "fastcam[cli]"``)."""
+"""Pictures: finding files, reading them and what else people have as RGB. Needs Pillow (``pip install "fastcam[cli]"``)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 try:
     from PIL import Image, ImageOps, UnidentifiedImageError
 except ImportError as error:
     raise ImportError('fastcam.images needs Pillow: pip install "fastcam[cli]"') from error
 
-__all__ = ["SUFFIXES", "PictureError", "find_pictures", "picture_size", "read_picture"]
+__all__ = ["SUFFIXES", "Picture", "PictureError", "as_pixels", "find_pictures", "picture_size", "read_picture"]
 
 SUFFIXES = frozenset(
     {
@@ -39,6 +41,10 @@ SUFFIXES = frozenset(
     }
 )
 """What counts as a picture in a folder or a glob. A file named outright is read whatever it is called."""
+
+
+Picture = str | os.PathLike[str] | Image.Image | NDArray[Any] | Tensor
+"""What :func:`as_pixels` takes: a file, or a picture in memory."""
 
 
 class PictureError(ValueError):
@@ -115,6 +121,44 @@ def read_picture(path: str | os.PathLike[str], *, upright: bool = True) -> NDArr
     with _opened(path) as picture:
         picture.load()
         return _rgb(ImageOps.exif_transpose(picture) if upright else picture, picture.format)
+
+
+def as_pixels(picture: Picture) -> NDArray[np.uint8]:
+    """Bring a picture, however it is held, to (H, W, 3) uint8, RGB.
+
+    Args:
+        picture: a file (see :func:`read_picture`); a PIL image; an array (H, W, 3) or (H, W); or a tensor (3, H, W),
+            (1, H, W) or (H, W). Arrays and tensors are RGB or grey, uint8 or floating point in [0, 1].
+
+    Raises:
+        PictureError: a file or an image that cannot be read, a shape that is none of these, or values outside [0, 1]
+            (normalized already?).
+        TypeError: something else.
+
+    Example:
+        >>> as_pixels(np.full((2, 4), 0.5)).tolist()[0][0]
+        [128, 128, 128]
+    """
+    if isinstance(picture, (str, os.PathLike)):
+        return read_picture(picture)
+    if isinstance(picture, Image.Image):
+        return _rgb(ImageOps.exif_transpose(picture), picture.format)
+    if isinstance(picture, Tensor):
+        planes = picture.detach().cpu()
+        # NumPy has no bfloat16.
+        pixels = (planes.float() if planes.is_floating_point() else planes).numpy()
+        pixels = np.moveaxis(pixels, 0, -1) if pixels.ndim == 3 else pixels
+    elif isinstance(picture, np.ndarray):
+        pixels = picture
+    else:
+        raise TypeError(f"a picture must be a path, a PIL image, an array or a tensor, got {type(picture).__name__}")
+    shape = tuple(picture.shape)
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or 0 in pixels.shape:
+        wanted = "(3, H, W), (1, H, W) or (H, W)" if isinstance(picture, Tensor) else "(H, W, 3) or (H, W)"
+        raise PictureError(f"a picture as {type(picture).__name__} must be {wanted}, got shape {shape}")
+    return np.ascontiguousarray(np.broadcast_to(_levels(pixels), (*pixels.shape[:2], 3)))
 
 
 def picture_size(path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -200,3 +244,15 @@ def _rgb(picture: Image.Image, format_: str | None) -> NDArray[np.uint8]:
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture.convert("RGBA"))
     return np.array(picture.convert("RGB"))
+
+
+def _levels(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Values as uint8: as they are, or those of [0, 1] times 255, rounded."""
+    if values.dtype == np.uint8:
+        return values
+    if values.dtype.kind != "f":
+        raise PictureError(f"a picture must be uint8, or floating point in [0, 1], got {values.dtype}")
+    low, high = float(values.min()), float(values.max())
+    if not (low >= 0 and high <= 1):
+        raise PictureError(f"a floating-point picture must lie in [0, 1], got {low:g} to {high:g}; normalized already?")
+    return np.rint(values * 255).astype(np.uint8)

@@ -16,17 +16,19 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from fastcam.data import Geometry, Split
+from fastcam.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
+from fastcam.data import Split
+from fastcam.inputs import Inputs
+from fastcam.methods import Method
 from fastcam.models import Classifier
-from fastcam.training.batches import Augmentation, Order, Pictures, mixed_seed, normalized, usable_workers
+from fastcam.training.batches import Augmentation, Order, Pictures, mixed_seed, usable_workers
 from fastcam.training.build import build
-from fastcam.training.checkpoint import CheckpointError, read_checkpoint, read_matching, write_checkpoint
+from fastcam.training.checkpoint import read_matching
 from fastcam.training.config import ConfigError, TrainingConfig
 from fastcam.training.data import read_part
 from fastcam.training.engine import Fabric
 from fastcam.training.errors import DivergedError, plain_picture_errors, spoken_disk_errors
 from fastcam.training.journal import write_history, write_tensorboard
-from fastcam.training.methods import Method
 from fastcam.training.splits import stratified
 from fastcam.training.trainee import Trainee, make_optimizer
 
@@ -45,6 +47,7 @@ class Trained:
         method: likewise.
         epoch: that epoch, from 1.
         history: of each epoch, the columns of :data:`fastcam.training.journal.EPOCH_COLUMNS`.
+        inputs: what the network sees of a picture.
         classes: names, by label.
         checkpoint: the file with these weights.
     """
@@ -53,6 +56,7 @@ class Trained:
     method: Method
     epoch: int
     history: list[dict[str, float | None]]
+    inputs: Inputs
     classes: tuple[str, ...]
     checkpoint: Path
 
@@ -115,7 +119,8 @@ class _Run:
         self.epoch = 0
         self.history: list[dict[str, float | None]] = []
         kept, held = stratified([record.label for record in split], config.hold_out, seed=config.seed)
-        whole = Geometry((config.resize, config.resize))
+        self.inputs = trainee.model.inputs.replace(resize=(config.crop, config.crop), crop=None)
+        whole = self.inputs.replace(resize=(config.resize, config.resize))
         records = [split[number] for number in kept]
         # Each process looks at its share of the images held out.
         judged = [split[number] for number in held[engine.global_rank :: engine.world_size]]
@@ -131,12 +136,9 @@ class _Run:
         except ValueError as error:
             raise ConfigError(str(error)) from error
         self.loader = self._loader(Pictures(records, whole), batch_sampler=self.order)
-        self.held_out = self._loader(
-            Pictures(judged, Geometry((config.crop, config.crop))), batch_size=config.batch_size
-        )
+        self.held_out = self._loader(Pictures(judged, self.inputs), batch_size=config.batch_size)
         self.any_held_out = bool(held)
-        preprocessing = trainee.model.preprocessing
-        self.augment = Augmentation(config.crop, config.flip, preprocessing)
+        self.augment = Augmentation(config.crop, config.flip, self.inputs)
         self.optimizer = make_optimizer(trainee, config)
         self.wrapped, self.stepper = engine.setup(trainee, self.optimizer)
 
@@ -177,7 +179,7 @@ class _Run:
         model.load_state_dict(content["state_dict"])
         method.load_state_dict(content["method_state"])
         self.trainee.eval()
-        return Trained(model, method, content["epoch"], self.history, self.split.classes, path)
+        return Trained(model, method, content["epoch"], self.history, self.inputs, self.split.classes, path)
 
     def _train(self, rate: float) -> Tensor:
         """Take every step of the epoch; return the sums of loss and hits, and the number of images."""
@@ -226,7 +228,7 @@ class _Run:
             for pixels, labels in self.held_out:
                 labels = self._moved(labels)
                 with self.engine.autocast():
-                    logits = model(normalized(self._moved(pixels), model.preprocessing)).float()
+                    logits = model(self.inputs.normalized(self._moved(pixels))).float()
                 loss = nn.functional.cross_entropy(logits, labels, reduction="sum")
                 right = (logits.argmax(dim=1) == labels).sum()
                 sums += torch.stack((loss, right, right.new_tensor(len(labels)))).double()
@@ -243,6 +245,7 @@ class _Run:
             "epoch": self.epoch,
             "history": self.history,
             "config": self.config.to_mapping(),
+            "inputs": self.inputs.to_mapping(),
             "classes": list(self.split.classes),
         }
         if self.engine.is_global_zero:

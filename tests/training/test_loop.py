@@ -11,7 +11,7 @@ from fastcam.data import DataError
 from fastcam.images import PictureError
 from fastcam.models import NETWORKS
 from fastcam.training import CheckpointError, ConfigError, DivergedError, TrainingError, read_checkpoint, train
-from fastcam.training.methods import CAM, COMPATIBILITY, METHODS, Outcome
+from fastcam.methods import CAM, COMPATIBILITY, METHODS, Outcome
 
 
 def weights(path):
@@ -232,7 +232,7 @@ class _Breaking(CAM):
 
 
 def test_a_loss_that_is_no_number(config, engine, tmp_path, monkeypatch):
-    monkeypatch.setattr("fastcam.training.methods.table.METHODS", {**METHODS, "cam": _Breaking})
+    monkeypatch.setattr("fastcam.methods.table.METHODS", {**METHODS, "cam": _Breaking})
     monkeypatch.setattr(_Breaking, "batches", 0)
     with pytest.raises(DivergedError, match=r"the loss is nan in epoch 2, step 1 of 2; .*last.pt holds epoch 1"):
         train(config(epochs=3), tmp_path, engine)

@@ -3,8 +3,8 @@ from torch.nn import functional as F
 
 import fastcam
 from fastcam.models import create
-from fastcam.training.methods import ACoL
-from fastcam.training.methods.acol import erase, spread
+from fastcam.methods import ACoL
+from fastcam.methods.acol import erase, spread
 
 
 def attached(threshold=0.7):

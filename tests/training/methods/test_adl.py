@@ -3,8 +3,8 @@ import torch
 from torch import nn
 
 from fastcam.models import create
-from fastcam.training.methods import ADL
-from fastcam.training.methods.adl import AttentionDropout
+from fastcam.methods import ADL
+from fastcam.methods.adl import AttentionDropout
 
 
 def test_drop_mask_by_hand():

@@ -3,8 +3,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from fastcam.training.methods import CutMix
-from fastcam.training.methods.cutmix import mix
+from fastcam.methods import CutMix
+from fastcam.methods.cutmix import mix
 
 
 def images_that_know_their_number(n, height, width):

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from fastcam.training.methods import HaS
-from fastcam.training.methods.has import hide_patches
+from fastcam.methods import HaS
+from fastcam.methods.has import hide_patches
 
 
 def test_32_is_the_side_of_a_patch_in_pixels():

@@ -3,8 +3,8 @@ import torch
 from torch.nn import functional as F
 
 from fastcam.models import create
-from fastcam.training.methods import SPG
-from fastcam.training.methods.spg import guidance, guided_loss
+from fastcam.methods import SPG
+from fastcam.methods.spg import guidance, guided_loss
 
 
 def test_guidance_by_hand():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastcam.training.methods.method import Method
+from fastcam.methods.method import Method
 
 __all__ = ["CAM"]
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fastcam.activation import cam
+from fastcam.methods.method import Method, Outcome
+from fastcam.methods.spread import spread
 from fastcam.models.classifier import Classifier
-from fastcam.training.methods.acol import spread
-from fastcam.training.methods.method import Method, Outcome
 
 __all__ = ["SPG", "guidance", "guided_loss"]
 
@@ -62,6 +63,15 @@ class SPG(Method):
     """
 
     name = "spg"
+    published: ClassVar = {
+        "vgg16": "wsolevaluation",
+        "resnet50": "wsolevaluation",
+        "googlenet": "SPG; wsolevaluation, InceptionV3",
+    }
+    elsewhere: ClassVar = (
+        False,
+        "SPG and wsolevaluation define its branches for InceptionV3, VGG16 and ResNet50 only",
+    )
 
     def __init__(
         self,

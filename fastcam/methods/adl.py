@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from fastcam.methods.fraction import checked_fraction
+from fastcam.methods.method import Method
 from fastcam.models.classifier import Classifier
-from fastcam.training.methods.method import Method
 
 __all__ = ["ADL", "AttentionDropout"]
 
@@ -36,8 +38,8 @@ class AttentionDropout(nn.Module):
 
     def __init__(self, drop_rate: float = 0.75, threshold: float = 0.9) -> None:
         super().__init__()
-        self.drop_rate = Method._fraction("drop_rate", drop_rate)
-        self.threshold = Method._fraction("threshold", threshold)
+        self.drop_rate = checked_fraction("drop_rate", drop_rate)
+        self.threshold = checked_fraction("threshold", threshold)
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply (N, C, H, W) with the map drawn."""
@@ -66,11 +68,18 @@ class ADL(Method):
     """
 
     name = "adl"
+    published: ClassVar = {
+        "vgg16": "ADL; wsolevaluation",
+        "resnet50": "wsolevaluation",
+        "resnet50-se": "ADL",
+        "googlenet": "ADL; wsolevaluation, InceptionV3",
+    }
+    elsewhere: ClassVar = (True, "no publication gives positions; those of ResNet50's counterparts (adl_positions)")
 
     def __init__(self, drop_rate: float = 0.75, threshold: float = 0.9) -> None:
         super().__init__()
-        self.drop_rate = self._fraction("drop_rate", drop_rate)
-        self.threshold = self._fraction("threshold", threshold)
+        self.drop_rate = checked_fraction("drop_rate", drop_rate)
+        self.threshold = checked_fraction("threshold", threshold)
         self.layers = nn.ModuleList()
 
     def attach(self, model: Classifier) -> None:

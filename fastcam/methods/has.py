@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fastcam.methods.fraction import checked_fraction
+from fastcam.methods.method import Method, Outcome
 from fastcam.models.classifier import Classifier
-from fastcam.training.methods.method import Method, Outcome
 
 __all__ = ["HaS", "hide_patches"]
 
@@ -53,7 +54,7 @@ class HaS(Method):
         if isinstance(patch, bool) or not isinstance(patch, int) or patch < 1:
             raise ValueError(f"patch must be a whole number of pixels, at least 1, got {patch!r}")
         self.patch = patch
-        self.drop_rate = self._fraction("drop_rate", drop_rate)
+        self.drop_rate = checked_fraction("drop_rate", drop_rate)
 
     def forward(self, model: Classifier, images: Tensor, labels: Tensor) -> Outcome:
         """Return the cross-entropy on images with patches hidden."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fastcam.localization import Localization
+from fastcam.activation import Index
+from fastcam.extractors import Extraction
 from fastcam.models.classifier import Classifier
-from fastcam.protocol import PAPER, Protocol
 
 __all__ = ["Method", "Outcome"]
 
@@ -29,9 +30,16 @@ class Method(nn.Module):
     The loop calls ``attach`` once, before the optimizer is made, and then ``method(model, images, labels)`` for every
     batch. What a method draws at random it draws from PyTorch's generator of the CPU, so that a seed settles it on
     any device.
+
+    Attributes:
+        name: in :data:`fastcam.methods.METHODS` and on the command line.
+        published: the networks that the literature defines the method for, and where.
+        elsewhere: whether it is defined for any other network, and why, or why not.
     """
 
     name: ClassVar[str]
+    published: ClassVar[Mapping[str, str]] = {}
+    elsewhere: ClassVar[tuple[bool, str]] = (True, "acts on images and labels alone: any classifier")
 
     def attach(self, model: Classifier) -> None:
         """Prepare a model: insert layers, or build branches from the sizes that it tells.
@@ -54,24 +62,20 @@ class Method(nn.Module):
         logits: Tensor = model(images)
         return Outcome(F.cross_entropy(logits, labels), logits)
 
-    def localize(
-        self, model: Classifier, images: Tensor, labels: Tensor, *, protocol: Protocol = PAPER
-    ) -> tuple[Tensor, Localization]:
-        """Find the boxes of classes as the method defines it; by the class activation map where it says nothing.
+    def extract(
+        self, model: Classifier, images: Tensor, index: Index | None = None, *, top_k: int | None = None
+    ) -> Extraction:
+        """Run the network once for the maps that the method defines; the class activation maps where it says nothing.
 
         Args:
             model: the one attached to, in eval mode.
             images: (N, 3, H, W), normalized.
-            labels: (N,) int64, the classes to find.
-            protocol: how a map becomes a box.
-
-        Returns:
-            The logits (N, K), and the boxes at the images' size.
+            index: see :meth:`fastcam.extractors.Extractor.extract`.
+            top_k: likewise.
         """
-        return model.localize(images, labels, protocol=protocol)
+        return model.extract(images, index, top_k=top_k)
 
-    @staticmethod
-    def _fraction(name: str, value: float) -> float:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-            raise ValueError(f"{name} must lie in [0, 1], got {value!r}")
-        return float(value)
+    @classmethod
+    def defined_for(cls, network: str) -> tuple[bool, str]:
+        """Whether the literature defines the method for one of fastcam's networks, and where, or why not."""
+        return (True, cls.published[network]) if network in cls.published else cls.elsewhere

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fastcam.activation import cam
-from fastcam.localization import Localization, boxes_from_maps
+from fastcam.activation import Index, cam
+from fastcam.extractors.extraction import Extraction, check_choice, chosen_classes
+from fastcam.extractors.extractor import checked_images
+from fastcam.methods.fraction import checked_fraction
+from fastcam.methods.method import Method, Outcome
+from fastcam.methods.spread import spread
 from fastcam.models.classifier import Classifier
-from fastcam.protocol import PAPER, Protocol
-from fastcam.training.methods.method import Method, Outcome
 
-__all__ = ["ACoL", "erase", "spread"]
-
-
-def spread(maps: Tensor) -> Tensor:
-    """Bring each map (..., h, w) to [0, 1] by its minimum and maximum; a constant map becomes 0.
-
-    Example:
-        >>> spread(torch.tensor([[[1.0, 3.0], [2.0, 1.0]]]))
-        tensor([[[0.0000, 1.0000],
-                 [0.5000, 0.0000]]])
-    """
-    low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
-    return (maps - low) / torch.where(high > low, high - low, 1)
+__all__ = ["ACoL", "erase"]
 
 
 def erase(features: Tensor, attention: Tensor, threshold: float) -> Tensor:
@@ -45,10 +38,19 @@ class ACoL(Method):
     """
 
     name = "acol"
+    published: ClassVar = {
+        "vgg16": "ACoL; wsolevaluation",
+        "resnet50": "wsolevaluation",
+        "googlenet": "ACoL, GoogLeNet; wsolevaluation, InceptionV3",
+    }
+    elsewhere: ClassVar = (
+        False,
+        "ACoL and wsolevaluation define its two classifiers for VGG16, GoogLeNet/InceptionV3 and ResNet50 only",
+    )
 
     def __init__(self, threshold: float = 0.7) -> None:
         super().__init__()
-        self.threshold = self._fraction("threshold", threshold)
+        self.threshold = checked_fraction("threshold", threshold)
 
     def attach(self, model: Classifier) -> None:
         """Build classifier B."""
@@ -77,24 +79,64 @@ class ACoL(Method):
         other = self.classifier(model.pool(second))
         return Outcome(F.cross_entropy(logits, labels) + F.cross_entropy(other, labels), logits)
 
-    def localize(
-        self, model: Classifier, images: Tensor, labels: Tensor, *, protocol: Protocol = PAPER
-    ) -> tuple[Tensor, Localization]:
-        """Find the boxes in the larger of both classifiers' maps."""
+    def extract(
+        self, model: Classifier, images: Tensor, index: Index | None = None, *, top_k: int | None = None
+    ) -> Extraction:
+        """Run both classifiers; the map is the larger of theirs."""
+        check_choice(index, top_k)
+        checked_images(images)
         with torch.no_grad():
             backbone = model.forward_backbone(images)
             first = model.forward_neck(backbone)
-            second = self._second(model, backbone, first, labels)
-            clamp = protocol.clamp_negative
-            maps = torch.maximum(
-                spread(cam(first, model.classifier.weight, labels, clamp_negative=clamp)),
-                spread(cam(second, self.classifier.weight, labels, clamp_negative=clamp)),
-            )
-            found = boxes_from_maps(maps, size=(images.shape[2], images.shape[3]), protocol=protocol)
-            return model.forward_head(first), found
+            logits = model.forward_head(first)
+            labels = chosen_classes(logits, index, top_k)
+            # What B sees depends on the class, whose attention is erased.
+            seconds = tuple(self._second(model, backbone, first, column) for column in _columns(labels))
+        return _LargerOfTwo(
+            logits,
+            labels,
+            (images.shape[2], images.shape[3]),
+            first,
+            model.classifier.weight,
+            seconds,
+            self.classifier.weight,
+        )
 
     def _second(self, model: Classifier, backbone: Tensor, first: Tensor, labels: Tensor) -> Tensor:
         # Nothing is learned through the mask: it only says where A looks.
         attention = spread(cam(first.detach(), model.classifier.weight.detach(), labels, clamp_negative=False))
         features: Tensor = self.neck(erase(backbone, attention, self.threshold))
         return features
+
+
+@dataclass(frozen=True)
+class _LargerOfTwo(Extraction):
+    """The larger of both classifiers' maps, each spread over [0, 1].
+
+    Attributes:
+        first: (N, C, h, w), the features of classifier A.
+        first_weight: (K, C) of A.
+        seconds: for each of the T classes of an image the features of classifier B, (N, D, h, w).
+        second_weight: (K, D) of B.
+    """
+
+    first: Tensor
+    first_weight: Tensor
+    seconds: tuple[Tensor, ...]
+    second_weight: Tensor
+
+    def maps(self, *, clamp_negative: bool = True) -> Tensor:
+        """Return the larger maps, (N, h, w) or (N, T, h, w)."""
+        larger = [
+            torch.maximum(
+                spread(cam(self.first, self.first_weight, column, clamp_negative=clamp_negative)),
+                spread(cam(second, self.second_weight, column, clamp_negative=clamp_negative)),
+            )
+            for column, second in zip(_columns(self.labels), self.seconds, strict=True)
+        ]
+        return torch.stack(larger, dim=1).reshape(*self.labels.shape, *self.first.shape[2:])
+
+
+def _columns(labels: Tensor) -> tuple[Tensor, ...]:
+    """The classes (N,) or (N, T) as one (N,) after the other."""
+    return (labels,) if labels.dim() == 1 else labels.unbind(1)

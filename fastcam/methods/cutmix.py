@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fastcam.methods.fraction import checked_fraction
+from fastcam.methods.method import Method, Outcome
 from fastcam.models.classifier import Classifier
-from fastcam.training.methods.method import Method, Outcome
 
 __all__ = ["CutMix", "Mixed", "mix"]
 
@@ -85,7 +86,7 @@ class CutMix(Method):
         if not beta > 0:
             raise ValueError(f"beta must be above 0, got {beta!r}")
         self.beta = float(beta)
-        self.probability = self._fraction("probability", probability)
+        self.probability = checked_fraction("probability", probability)
 
     def forward(self, model: Classifier, images: Tensor, labels: Tensor) -> Outcome:
         """Return the cross-entropies of both labels, weighted by area; the logits are those of the mixed images."""
