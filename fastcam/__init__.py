@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastcam.activation import cam
 from fastcam.boxes import box_iou, crop_boxes, resize_boxes
-from fastcam.localization import Localization, boxes_from_maps, localize
 from fastcam.extractors import Localizer
+from fastcam.localization import Localization, boxes_from_maps, localize
 from fastcam.masks import MaskBoxes, PackedMasks, boxes_from_masks
 from fastcam.pooling import TAP, tap
 from fastcam.protocol import AUTHORS, PAPER, VANILLA, WSOLEVAL, Protocol

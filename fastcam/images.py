@@ -1,4 +1,4 @@
-"""Pictures: finding files, reading them and what else people have as RGB. Needs Pillow (``pip install "fastcam[cli]"``)."""
+"""Pictures as RGB, from files or memory, and where files are. Needs Pillow (``pip install "fastcam[cli]"``)."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -206,10 +207,10 @@ class Network:
         shape = (1, 3, *self.inputs.size)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(self.device)
         try:
-            # Whether the map is the classifier's is said once, of the first real batch.
+            # A copy: whether the map is the classifier's is said once, and that is to be of the first real batch.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                self.extractor.localize(noise)
+                copy.copy(self.extractor).localize(noise)
         except Exception as error:
             raise RuntimeError(
                 f"the model does not run on an input of {shape}: {type(error).__name__}: {error}"

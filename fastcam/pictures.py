@@ -70,7 +70,7 @@ def localize_files(
     network: Network,
     paths: Sequence[Path],
     out: Path,
-    settings: FileSettings = FileSettings(),  # noqa: B008 (frozen)
+    settings: FileSettings = FileSettings(),
     *,
     results: Results | None = None,
     on_skipped: Callable[[PictureError], object] = lambda _: None,

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from fastcam.checkpoint import TrainedFile, is_checkpoint, read_trained
 from fastcam.extractors import Extractor, Localizer
-from fastcam.inputs import Inputs
+from fastcam.inputs import RESIZE, Inputs
 from fastcam.methods import MethodExtractor, Recipe
 from fastcam.models import NETWORKS, Classifier, create, imagenet_classes, load_weights, read_classes, read_state_dict
 from fastcam.network import Network
@@ -45,7 +45,7 @@ class _Loaded:
 
     model: nn.Module
     extractor: Extractor | None = None
-    inputs: Inputs = Inputs()
+    inputs: Inputs = RESIZE
     classes: tuple[str, ...] = ()
 
 

@@ -33,7 +33,9 @@ __all__ = ["localize"]
     help="Folder for boxes.csv, boxes.json, dataset.json and overlays/; made if it is not there.",
 )
 @network_options(
-    weights="--weights", weights_help="Weights for the model: of fastcam train, or a state dict.", default_model=DEFAULT_MODEL
+    weights="--weights",
+    weights_help="Weights for the model: of fastcam train, or a state dict.",
+    default_model=DEFAULT_MODEL,
 )
 @click.option(
     "--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Classes per picture, best first."
@@ -101,9 +103,7 @@ def _run(network: Network, paths: list[Path], out: Path, settings: FileSettings)
     # disable=None: shown on a terminal alone.
     with tqdm(total=len(paths), unit="picture", disable=None, file=sys.stderr, leave=False) as progress:
         try:
-            localize_files(
-                network, paths, out, settings, results=results, on_skipped=skip, on_progress=progress.update
-            )
+            localize_files(network, paths, out, settings, results=results, on_skipped=skip, on_progress=progress.update)
         finally:
             if not results.complete:
                 say(f"stopped; the results of {_counted(results)} are in {out}", error=True)

@@ -14,7 +14,15 @@ from fastcam.network import Network
 from fastcam.protocol import NAMED, Protocol
 from fastcam.sources import LoadError, load
 
-__all__ = ["DEFAULT_MODEL", "FILE", "FOLDER", "chosen_network", "chosen_protocol", "network_options", "protocol_options"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "FILE",
+    "FOLDER",
+    "chosen_network",
+    "chosen_protocol",
+    "network_options",
+    "protocol_options",
+]
 
 DEFAULT_MODEL = "efficientnet-lite0"
 
@@ -52,12 +60,14 @@ def network_options(*, weights: str, weights_help: str, default_model: str | Non
             default=default_model,
             show_default=default_model is not None,
             metavar="NAME",
-            help=f"A file of fastcam train, a built-in model ({', '.join(NETWORKS)}), or package.module:factory, called "
-            "without arguments.",
+            help=f"A file of fastcam train, a built-in model ({', '.join(NETWORKS)}), or package.module:factory, "
+            "called without arguments.",
         ),
         click.option(weights, "weights", type=FILE, help=weights_help),
         click.option(
-            "--features", metavar="MODULE[:input]", help="Module that gives the features. [default: the model's, or layer4]"
+            "--features",
+            metavar="MODULE[:input]",
+            help="Module that gives the features. [default: the model's, or layer4]",
         ),
         click.option("--classifier", metavar="MODULE", help="The last, linear layer. [default: the model's, or fc]"),
         click.option("--classes", type=FILE, help="Class names, one a line. [default: the model's]"),

@@ -24,10 +24,10 @@ class WeightNames:
     added: tuple[str, ...] = ()
 
     def renamed(self, name: str) -> str:
-        """Return the network's own name of what a file calls ``name``.
+        r"""Return the network's own name of what a file calls ``name``.
 
         Example:
-            >>> WeightNames(renames=((r"^fc\\.", "classifier."),)).renamed("fc.weight")
+            >>> WeightNames(renames=((r"^fc\.", "classifier."),)).renamed("fc.weight")
             'classifier.weight'
         """
         for pattern, replacement in self.renames:

@@ -138,9 +138,7 @@ def load_weights(model: Loadable, weights: str | os.PathLike[str], *, new_classi
         type(model).__name__,
         missing=tuple(name for name in fresh if not _may_be_missing(model.weight_names, name, given, new_classifier)),
         unexpected=tuple(
-            theirs
-            for theirs, ours in places.items()
-            if ours not in own and not model.weight_names.has_place(ours)
+            theirs for theirs, ours in places.items() if ours not in own and not model.weight_names.has_place(ours)
         ),
         shapes={
             name: (tuple(own[name].shape), tuple(value.shape))

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from fastcam.data import read_cub
-from fastcam.training import DivergedError, final_pass, read_checkpoint, start_engine, train
 from fastcam.methods import CAM, Outcome
+from fastcam.training import DivergedError, final_pass, read_checkpoint, start_engine, train
 
 _COMMAND = [sys.executable, "-c", "from fastcam.cli.main import main; main(prog_name='fastcam')", "train"]
 

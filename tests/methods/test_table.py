@@ -1,8 +1,8 @@
 import pytest
 
-from fastcam.models import NETWORKS
 from fastcam.methods import COMPATIBILITY, METHODS, create_method, why_not
 from fastcam.methods.method import Method
+from fastcam.models import NETWORKS
 
 
 def test_every_pair_is_decided_with_a_reason():

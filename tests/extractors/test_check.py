@@ -6,7 +6,8 @@ from classifiers import C, K, N, Net, Variant
 from torch import nn
 
 import fastcam
-from fastcam.head import HeadMismatchWarning, head_weight, mismatch
+from fastcam.extractors import HeadMismatchWarning
+from fastcam.extractors.check import head_weight, mismatch
 from fastcam.pooling import LSE, lse
 
 

@@ -91,7 +91,7 @@ class TestModels:
             (["--threshold", "2"], 2, "threshold must lie in [0, 1]"),
             (["--protocol", "best"], 2, "paper"),
             (["--input-size", "big"], 2, "'big' is not a size"),
-            (["--input-size", "0"], 2, "size must be (H, W), at least 1 each"),
+            (["--input-size", "0"], 2, "resize must be (H, W), each at least 1"),
             (["--std", "1", "0", "1"], 2, "std must be positive"),
             (["--device", "abacus"], 2, "--device"),
             (["--batch-size", "0"], 2, "--batch-size"),

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from fastcam.models import create
 from fastcam.methods import ADL
 from fastcam.methods.adl import AttentionDropout
+from fastcam.models import create
 
 
 def test_drop_mask_by_hand():

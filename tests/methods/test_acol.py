@@ -2,9 +2,10 @@ import torch
 from torch.nn import functional as F
 
 import fastcam
-from fastcam.models import create
 from fastcam.methods import ACoL
-from fastcam.methods.acol import erase, spread
+from fastcam.methods.acol import erase
+from fastcam.methods.spread import spread
+from fastcam.models import create
 
 
 def attached(threshold=0.7):
@@ -62,7 +63,21 @@ def test_the_map_is_the_larger_of_both():
         second = method.neck(backbone * (a < 0.7)[:, None])
         positive = [layer.weight.clamp(min=0) for layer in (model.classifier, method.classifier)]
         maps = [spread(torch.einsum("nchw,kc->nkhw", f, w)[at]) for f, w in zip((first, second), positive, strict=True)]
-    logits, found = method.localize(model, images, labels)
+    extraction = method.extract(model, images, labels)
+    logits, found = extraction.logits, extraction.localize()
     wanted = fastcam.boxes_from_maps(torch.maximum(*maps), size=(64, 64))
     torch.testing.assert_close(found.boxes, wanted.boxes, atol=1, rtol=0)
     torch.testing.assert_close(logits, model(images))
+
+
+def test_several_classes_are_those_one_by_one():
+    model, method = attached()
+    model.eval()
+    images, labels = torch.rand(2, 3, 64, 64), torch.tensor([[0, 2], [1, 0]])
+    both = method.extract(model, images, labels)
+    for column in range(2):
+        one = method.extract(model, images, labels[:, column])
+        assert torch.equal(both.maps()[:, column], one.maps())
+        assert torch.equal(both.localize().boxes[:, column], one.localize().boxes)
+        assert torch.equal(both.localize().scores[:, column], one.localize().scores)
+    assert not torch.equal(both.maps(clamp_negative=False), both.maps())
