@@ -255,4 +255,5 @@ def _levels(values: NDArray[Any]) -> NDArray[np.uint8]:
     low, high = float(values.min()), float(values.max())
     if not (low >= 0 and high <= 1):
         raise PictureError(f"a floating-point picture must lie in [0, 1], got {low:g} to {high:g}; normalized already?")
-    return np.rint(values * 255).astype(np.uint8)
+    levels: NDArray[np.uint8] = np.rint(values * 255).astype(np.uint8)
+    return levels

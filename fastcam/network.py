@@ -85,7 +85,7 @@ class Network:
         return 4 if self.device.type == "cpu" else 16
 
     @overload
-    def __call__(
+    def __call__(  # type: ignore[overload-overlap]  # a path is a sequence of texts
         self,
         pictures: Picture,
         index: Index | None = None,
@@ -125,7 +125,7 @@ class Network:
             top_k: instead of ``index``: each picture's ``top_k`` classes, best first.
             at: find boxes at the network's input size and scale them, or at each picture's own size.
             batch_size: pictures that go through the network together; by default :attr:`batch_size`.
-            **options: see :class:`fastcam.extractors.LocalizeOptions`; ``size`` is said by ``at``.
+            **options: see :class:`fastcam.extractors.LocalizeOptions`; ``at`` stands for ``size``.
 
         Returns:
             :class:`Found` for a picture, a list of them for a list.
@@ -136,7 +136,7 @@ class Network:
             ValueError: an argument out of range; the message says which.
         """
         several = isinstance(pictures, Sequence) and not isinstance(pictures, str)
-        given: Sequence[Any] = pictures if several else [pictures]  # type: ignore[assignment]
+        given: Sequence[Any] = pictures if several else [pictures]
         rows = None if index is None else _by_picture(index, len(given))
         step = self.batch_size if batch_size is None else batch_size
         found: list[Found] = []
@@ -180,7 +180,7 @@ class Network:
         if at == "original" and self.inputs.crop is not None:
             raise ValueError(f"at='original' needs inputs that show the whole picture, got crop={self.inputs.crop}")
         if "size" in options:
-            raise TypeError("size is said by at: 'input' or 'original'")
+            raise TypeError("size is not an option here: at='input' or at='original' says it")
         if at == "original":
             options["size"] = list(sizes)
         _, found = self.extractor.localize(images, index, top_k=top_k, **options)
@@ -207,7 +207,7 @@ class Network:
         shape = (1, 3, *self.inputs.size)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(self.device)
         try:
-            # A copy: whether the map is the classifier's is said once, and that is to be of the first real batch.
+            # Of a copy: an extractor warns once of maps that are not the classifier's, and then of the first real batch.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 copy.copy(self.extractor).localize(noise)

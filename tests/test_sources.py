@@ -202,7 +202,7 @@ class TestNetwork:
             network(picture)
 
     def test_sizes_are_said_by_at(self, network, pixels):
-        with pytest.raises(TypeError, match="size is said by at"):
+        with pytest.raises(TypeError, match="size is not an option here"):
             network(pixels, size=(3, 3))
         with pytest.raises(ValueError, match="at must be 'input' or 'original', got 'both'"):
             network(pixels, at="both")

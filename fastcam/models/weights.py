@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 from urllib.parse import urlparse
 
 import torch
@@ -71,7 +71,7 @@ class WeightsMismatchError(ValueError):
 class Loadable(Protocol):
     """What a network has to say to be loaded into; :class:`fastcam.models.Classifier` does."""
 
-    weight_names: WeightNames
+    weight_names: ClassVar[WeightNames]
     weights_report: WeightsReport | None
     classifier: nn.Linear
 
