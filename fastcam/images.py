@@ -26,6 +26,7 @@ __all__ = [
     "Picture",
     "PictureError",
     "as_pixels",
+    "check_pixels",
     "find_pictures",
     "picture_size",
     "read_picture",
@@ -204,6 +205,19 @@ def picture_size(path: str | os.PathLike[str]) -> tuple[int, int]:
         return picture.height, picture.width
 
 
+def check_pixels(size: tuple[int, int], most_pixels: int = MOST_PIXELS) -> None:
+    """Refuse a picture of a size (H, W) by its header, before anything of it is decoded.
+
+    Raises:
+        PictureError: it has more pixels than are allowed.
+    """
+    height, width = size
+    if height * width > most_pixels:
+        raise PictureError(
+            f"has {width}x{height} pixels (width x height), more than the {most_pixels} allowed (most_pixels)"
+        )
+
+
 @contextlib.contextmanager
 def _opened(path: str | os.PathLike[str], most_pixels: int | None) -> Iterator[Image.Image]:
     """Open a picture of a size that is allowed; what goes wrong in the block is a PictureError that names the file."""
@@ -212,11 +226,8 @@ def _opened(path: str | os.PathLike[str], most_pixels: int | None) -> Iterator[I
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with _open(path) as picture:
-                if most_pixels is not None and picture.width * picture.height > most_pixels:
-                    raise PictureError(
-                        f"has {picture.width}x{picture.height} pixels (width x height), more than the {most_pixels} "
-                        "allowed (most_pixels)"
-                    )
+                if most_pixels is not None:
+                    check_pixels((picture.height, picture.width), most_pixels)
                 yield picture
     except PictureError as error:
         raise PictureError(f"{os.fspath(path)}: {error}") from None
