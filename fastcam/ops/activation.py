@@ -37,7 +37,6 @@ def call_on_features(
     features: Tensor,
     weight: Tensor,
     index: Tensor | None,
-    clamp_negative: bool,
     *further: Any,  # noqa: ANN401
 ) -> None:
     """Call a function of the core that takes features and classes first."""
@@ -60,7 +59,6 @@ def call_on_features(
         chosen.data_ptr() if chosen is not None else 0,
         maps.numel(),
         maps[1] if len(maps) == 2 else 1,
-        clamp_negative,
         *further,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Final, NamedTuple
 
 import torch
@@ -14,8 +15,6 @@ from fastcam.ops.regions import largest, unpack
 from fastcam.protocol import Interpolation, Normalization
 
 __all__ = ["localize", "locate"]
-
-_NORMALIZE: Final = {"none": 0, "minmax": 1, "max": 2, "percentile": 3}
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
 _OPTIONS: Final = (
@@ -78,13 +77,20 @@ def _any_device(maps: Tensor, height: int, width: int, *options: Any) -> _Found:
     return boxes, areas, thresholds, full, masks
 
 
-def _places(found: _Found) -> tuple[int, int, int, int, int]:
-    boxes, areas, thresholds, full, masks = (part.data_ptr() for part in found)
-    return boxes, areas, thresholds, full, masks
-
-
-def _for_core(chosen: _Options) -> tuple[Any, ...]:
-    return (chosen.interpolation == "bicubic", _NORMALIZE[chosen.normalize], *chosen[2:9])
+@functools.lru_cache
+def _for_core(chosen: _Options, clamp_negative: bool = False) -> Any:  # noqa: ANN401
+    return core.Protocol(
+        clamp_negative=clamp_negative,
+        interpolation=chosen.interpolation,
+        normalize=chosen.normalize,
+        quantize=chosen.quantize,
+        percentile=chosen.percentile,
+        threshold=chosen.threshold,
+        area="polygon" if chosen.polygon else "pixels",
+        connectivity=chosen.connectivity,
+        box_end="clipped" if chosen.clipped else "exclusive",
+        empty="image" if chosen.whole_image else "zeros",
+    )
 
 
 def _cpu(maps: Tensor, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
@@ -97,7 +103,7 @@ def _cpu(maps: Tensor, height: int, width: int, *options: Any) -> _Found:  # noq
         (small.shape[1], small.shape[2]),
         (height, width),
         _for_core(chosen),
-        _places(found),
+        *(part.data_ptr() for part in found),
         torch.get_num_threads(),
     )
     return found
@@ -145,10 +151,9 @@ def _localize_cpu(
         features,
         weight,
         index,
-        clamp_negative,
         (height, width),
-        _for_core(chosen),
-        _places(found),
+        _for_core(chosen, clamp_negative),
+        *(part.data_ptr() for part in found),
         torch.get_num_threads(),
     )
     return found

@@ -35,7 +35,7 @@ def _cpu(masks: Tensor, width: int, polygon: bool, connectivity: int) -> tuple[T
     images = masks.shape[0]
     boxes = torch.empty_strided((images, 4), (4, 1), dtype=torch.float32)
     areas = torch.empty_strided((images,), (1,), dtype=_area_dtype(polygon))
-    core.largest_regions(
+    core.largest(
         *_batch(masks, width, polygon, connectivity), boxes.data_ptr(), areas.data_ptr(), torch.get_num_threads()
     )
     return boxes, areas
@@ -94,7 +94,7 @@ def all_regions(masks: Tensor, width: int, polygon: bool, connectivity: int) -> 
     """Boxes (M, 4), areas (M,) and image numbers (M,) of every component, image by image in raster order."""
     host = masks.cpu().contiguous()
     if core is not None:
-        boxes, areas, image = core.all_regions(*_batch(host, width, polygon, connectivity), torch.get_num_threads())
+        boxes, areas, image = core.all_components(*_batch(host, width, polygon, connectivity), torch.get_num_threads())
     else:
         found = [
             (i, c) for i, mask in enumerate(_unpacked(host, width)) for c in reference.components(mask, connectivity)
@@ -106,9 +106,9 @@ def all_regions(masks: Tensor, width: int, polygon: bool, connectivity: int) -> 
     return tensors[0].to(masks.device), tensors[1].to(masks.device), tensors[2].to(masks.device)
 
 
-def _batch(masks: Tensor, width: int, polygon: bool, connectivity: int) -> tuple[int, bool, int, int, int, bool, int]:
-    packed = masks.dtype == torch.int64
-    return masks.data_ptr(), packed, masks.shape[0], masks.shape[1], width, polygon, connectivity
+def _batch(masks: Tensor, width: int, polygon: bool, connectivity: int) -> tuple[int, bool, int, int, int, str, int]:
+    packed, area = masks.dtype == torch.int64, "polygon" if polygon else "pixels"
+    return masks.data_ptr(), packed, masks.shape[0], masks.shape[1], width, area, connectivity
 
 
 def _unpacked(masks: Tensor, width: int) -> list[np.ndarray[tuple[int, int], np.dtype[np.bool_]]]:
