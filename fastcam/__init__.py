@@ -6,15 +6,19 @@ Implements Bae, Noh, Kim, "Rethinking Class Activation Mapping for Weakly Superv
 from __future__ import annotations
 
 import importlib
-from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from fastcam.activation import cam
 from fastcam.boxes import box_iou, crop_boxes, resize_boxes
-from fastcam.localization import Localization, boxes_from_maps, localize
 from fastcam.extractors import Localizer
+from fastcam.localization import Localization, boxes_from_maps, localize
 from fastcam.masks import MaskBoxes, PackedMasks, boxes_from_masks
 from fastcam.pooling import TAP, tap
 from fastcam.protocol import AUTHORS, PAPER, VANILLA, WSOLEVAL, Protocol
+
+if TYPE_CHECKING:
+    from fastcam.network import Network
+    from fastcam.sources import load
 
 __all__ = [
     "AUTHORS",
@@ -25,6 +29,7 @@ __all__ = [
     "Localization",
     "Localizer",
     "MaskBoxes",
+    "Network",
     "PackedMasks",
     "Protocol",
     "box_iou",
@@ -32,15 +37,20 @@ __all__ = [
     "boxes_from_masks",
     "cam",
     "crop_boxes",
+    "load",
     "localize",
     "resize_boxes",
     "tap",
 ]
 
-_ON_FIRST_USE = ("data", "evaluation", "metrics", "models", "training")
+# What needs more than torch and numpy, or takes a while to import, is loaded when it is first asked for.
+_PACKAGES = ("data", "evaluation", "methods", "metrics", "models", "reproduce", "training")
+_NAMES = {"Network": "fastcam.network", "load": "fastcam.sources"}
 
 
-def __getattr__(name: str) -> ModuleType:
-    if name in _ON_FIRST_USE:
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    if name in _PACKAGES:
         return importlib.import_module(f"fastcam.{name}")
+    if name in _NAMES:
+        return getattr(importlib.import_module(_NAMES[name]), name)
     raise AttributeError(f"module 'fastcam' has no attribute {name!r}")

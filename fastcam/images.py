@@ -1,23 +1,38 @@
-"""Picture files: finding them and reading them as RGB. Needs Pillow (``pip install "fastcam[cli]"``)."""
+"""Pictures as RGB, from files or memory, and where files are. Needs Pillow (``pip install "fastcam[cli]"``)."""
 
 from __future__ import annotations
 
 import contextlib
 import glob
 import os
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 try:
     from PIL import Image, ImageOps, UnidentifiedImageError
 except ImportError as error:
     raise ImportError('fastcam.images needs Pillow: pip install "fastcam[cli]"') from error
 
-__all__ = ["SUFFIXES", "PictureError", "find_pictures", "picture_size", "read_picture"]
+__all__ = [
+    "MOST_PIXELS",
+    "SUFFIXES",
+    "Picture",
+    "PictureError",
+    "as_pixels",
+    "find_pictures",
+    "picture_size",
+    "read_picture",
+]
+
+MOST_PIXELS = 1 << 27
+"""How many pixels a picture may have, by its header, where nothing else is asked for: 134 million, 400 MB decoded."""
 
 SUFFIXES = frozenset(
     {
@@ -39,6 +54,12 @@ SUFFIXES = frozenset(
     }
 )
 """What counts as a picture in a folder or a glob. A file named outright is read whatever it is called."""
+
+
+_LIFTING = threading.Lock()
+
+Picture = str | os.PathLike[str] | Image.Image | NDArray[Any] | Tensor
+"""What :func:`as_pixels` takes: a file, or a picture in memory."""
 
 
 class PictureError(ValueError):
@@ -84,7 +105,9 @@ def find_pictures(
     return list(found.values())
 
 
-def read_picture(path: str | os.PathLike[str], *, upright: bool = True) -> NDArray[np.uint8]:
+def read_picture(
+    path: str | os.PathLike[str], *, upright: bool = True, most_pixels: int = MOST_PIXELS
+) -> NDArray[np.uint8]:
     """Read a picture as the viewer shows it: upright (EXIF orientation applied) and in RGB.
 
     Grey becomes RGB, CMYK is converted, transparency is laid over white, and of an animation the first frame counts.
@@ -94,13 +117,14 @@ def read_picture(path: str | os.PathLike[str], *, upright: bool = True) -> NDArr
         path: a file in any format that Pillow reads.
         upright: apply the EXIF orientation; otherwise rows and columns are those stored, which the annotations of data
             sets refer to.
+        most_pixels: a picture with more is refused by its header, before anything of it is decoded.
 
     Returns:
         (H, W, 3) uint8, RGB, C-contiguous.
 
     Raises:
-        PictureError: missing, not a picture, cut short or otherwise corrupt, or in a pixel format without a fixed
-            range (floating point, 32-bit integers).
+        PictureError: missing, not a picture, cut short or otherwise corrupt, too large, or in a pixel format without a
+            fixed range (floating point, 32-bit integers).
 
     Example:
         >>> import os, tempfile
@@ -112,9 +136,48 @@ def read_picture(path: str | os.PathLike[str], *, upright: bool = True) -> NDArr
         >>> pixels.shape, pixels.max()
         ((2, 4, 3), np.uint8(7))
     """
-    with _opened(path) as picture:
+    with _opened(path, most_pixels) as picture:
         picture.load()
         return _rgb(ImageOps.exif_transpose(picture) if upright else picture, picture.format)
+
+
+def as_pixels(picture: Picture, *, most_pixels: int = MOST_PIXELS) -> NDArray[np.uint8]:
+    """Bring a picture, however it is held, to (H, W, 3) uint8, RGB.
+
+    Args:
+        picture: a file (see :func:`read_picture`); a PIL image; an array (H, W, 3) or (H, W); or a tensor (3, H, W),
+            (1, H, W) or (H, W). Arrays and tensors are RGB or grey, uint8 or floating point in [0, 1].
+        most_pixels: of a file.
+
+    Raises:
+        PictureError: a file or an image that cannot be read, a shape that is none of these, or values outside [0, 1]
+            (normalized already?).
+        TypeError: something else.
+
+    Example:
+        >>> as_pixels(np.full((2, 4), 0.5)).tolist()[0][0]
+        [128, 128, 128]
+    """
+    if isinstance(picture, (str, os.PathLike)):
+        return read_picture(picture, most_pixels=most_pixels)
+    if isinstance(picture, Image.Image):
+        return _rgb(ImageOps.exif_transpose(picture), picture.format)
+    if isinstance(picture, Tensor):
+        planes = picture.detach().cpu()
+        # NumPy has no bfloat16.
+        pixels = (planes.float() if planes.is_floating_point() else planes).numpy()
+        pixels = np.moveaxis(pixels, 0, -1) if pixels.ndim == 3 else pixels
+    elif isinstance(picture, np.ndarray):
+        pixels = picture
+    else:
+        raise TypeError(f"a picture must be a path, a PIL image, an array or a tensor, got {type(picture).__name__}")
+    shape = tuple(picture.shape)
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or 0 in pixels.shape:
+        wanted = "(3, H, W), (1, H, W) or (H, W)" if isinstance(picture, Tensor) else "(H, W, 3) or (H, W)"
+        raise PictureError(f"a picture as {type(picture).__name__} must be {wanted}, got shape {shape}")
+    return np.ascontiguousarray(np.broadcast_to(_levels(pixels), (*pixels.shape[:2], 3)))
 
 
 def picture_size(path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -137,18 +200,23 @@ def picture_size(path: str | os.PathLike[str]) -> tuple[int, int]:
         ...     picture_size(path)
         (2, 4)
     """
-    with _opened(path) as picture:
+    with _opened(path, None) as picture:
         return picture.height, picture.width
 
 
 @contextlib.contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
-    """Open a picture; whatever goes wrong in the block is a PictureError that names the file."""
+def _opened(path: str | os.PathLike[str], most_pixels: int | None) -> Iterator[Image.Image]:
+    """Open a picture of a size that is allowed; what goes wrong in the block is a PictureError that names the file."""
     try:
         # Pillow warns about oddities it copes with (sizes, palettes, EXIF); what it cannot cope with is an exception.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path) as picture:
+            with _open(path) as picture:
+                if most_pixels is not None and picture.width * picture.height > most_pixels:
+                    raise PictureError(
+                        f"has {picture.width}x{picture.height} pixels (width x height), more than the {most_pixels} "
+                        "allowed (most_pixels)"
+                    )
                 yield picture
     except PictureError as error:
         raise PictureError(f"{os.fspath(path)}: {error}") from None
@@ -159,6 +227,16 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
     # Broken bytes lead decoders into all sorts of exceptions: OSError, SyntaxError, struct.error, IndexError, ...
     except Exception as error:
         raise PictureError(f"{os.fspath(path)}: {error or type(error).__name__}") from error
+
+
+def _open(path: str | os.PathLike[str]) -> Image.Image:
+    """Open a picture of any size: Pillow's own limit is a global of the process, ours is what the caller says."""
+    with _LIFTING:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(path)
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
 
 
 def _expand(path: str, banned: Path | None) -> Iterator[Path]:
@@ -200,3 +278,16 @@ def _rgb(picture: Image.Image, format_: str | None) -> NDArray[np.uint8]:
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture.convert("RGBA"))
     return np.array(picture.convert("RGB"))
+
+
+def _levels(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Values as uint8: as they are, or those of [0, 1] times 255, rounded."""
+    if values.dtype == np.uint8:
+        return values
+    if values.dtype.kind != "f":
+        raise PictureError(f"a picture must be uint8, or floating point in [0, 1], got {values.dtype}")
+    low, high = float(values.min()), float(values.max())
+    if not (low >= 0 and high <= 1):
+        raise PictureError(f"a floating-point picture must lie in [0, 1], got {low:g} to {high:g}; normalized already?")
+    levels: NDArray[np.uint8] = np.rint(values * 255).astype(np.uint8)
+    return levels

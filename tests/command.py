@@ -68,8 +68,8 @@ def overlap(row, expected):
 
 def direct(path, size, **kwargs):
     """The box of red by fastcam.localize itself."""
-    pixels = torch.from_numpy(np.array(Image.open(path))).permute(2, 0, 1)[None]
-    small = torch.nn.functional.interpolate(pixels, (64, 64), mode="bicubic", antialias=True) / 255
+    small = Image.open(path).convert("RGB").resize((64, 64), Image.Resampling.BILINEAR)
+    small = torch.from_numpy(np.array(small)).permute(2, 0, 1)[None] / 255
     features = torch.nn.functional.avg_pool2d(small, 4)
     return fastcam.localize(features, torch.eye(3), [0], size=size, **kwargs).boxes[0].tolist()
 

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import click
 from tqdm import tqdm
 
-from fastcam.cli.batches import Located, Settings, locate
-from fastcam.cli.network import Network, NetworkOptions, load_network
-from fastcam.cli.overlays import short_names, unique_names
-from fastcam.cli.sizes import parsed_size
+from fastcam.cli.options import DEFAULT_MODEL, chosen_network, chosen_protocol, network_options, protocol_options
 from fastcam.cli.terminal import say, table
-from fastcam.draw import overlay
-from fastcam.export import Detection, Picture, coco_dataset, coco_results, write_csv, write_json, write_picture
 from fastcam.images import PictureError, find_pictures
-from fastcam.models import BUILTIN
-from fastcam.protocol import NAMED, Protocol
+from fastcam.lock import LockedError, locked
+from fastcam.network import At, Network
+from fastcam.pictures import FileSettings, Results, localize_files, short_names
 
 __all__ = ["localize"]
 
@@ -37,39 +30,15 @@ __all__ = ["localize"]
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for boxes.csv, boxes.json, dataset.json and overlays/; made if it is not there.",
 )
-@click.option(
-    "--model",
-    default="efficientnet-lite0",
-    show_default=True,
-    metavar="NAME",
-    help=f"A built-in model ({', '.join(BUILTIN)}), or package.module:factory, called without arguments.",
+@network_options(
+    weights="--weights",
+    weights_help="Weights for the model: of fastcam train, or a state dict.",
+    default_model=DEFAULT_MODEL,
 )
-@click.option(
-    "--weights", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A state dict for the model."
-)
-@click.option(
-    "--features", metavar="MODULE[:input]", help="Module that gives the features. [default: the model's, or layer4]"
-)
-@click.option("--classifier", metavar="MODULE", help="The last, linear layer. [default: the model's, or fc]")
-@click.option(
-    "--classes", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Class names, one a line."
-)
-@click.option(
-    "--input-size",
-    callback=parsed_size,
-    metavar="H[xW]",
-    help="Input of the network in pixels. [default: the model's, or 224]",
-)
-@click.option(
-    "--mean", type=float, nargs=3, help="Mean of R, G and B, white being 1. [default: the model's, or ImageNet's]"
-)
-@click.option("--std", type=float, nargs=3, help="Their standard deviation. [default: the model's, or ImageNet's]")
 @click.option(
     "--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Classes per picture, best first."
 )
-@click.option("--protocol", type=click.Choice(list(NAMED)), default="paper", show_default=True, help="From map to box.")
-@click.option("--percentile", type=float, help="Overrides the protocol's, in [0, 100].")
-@click.option("--threshold", type=float, help="Overrides the protocol's, in [0, 1].")
+@protocol_options("From map to box.")
 @click.option(
     "--at",
     type=click.Choice(["input", "original"]),
@@ -82,7 +51,6 @@ __all__ = ["localize"]
     type=click.IntRange(min=1),
     help="Pictures at a time. [default: 4, on a GPU 16]",
 )
-@click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, ... [default: cuda where there is one]")
 @click.option("--no-overlay", is_flag=True, help="Write no pictures.")
 def localize(
     paths: tuple[str, ...],
@@ -104,7 +72,7 @@ def localize(
 
     A picture that cannot be read is named and skipped, and the exit status is then 1.
     """
-    chosen = _protocol(protocol, percentile, threshold)
+    chosen = chosen_protocol(protocol, percentile, threshold)
     try:
         pictures = find_pictures(paths, exclude=out)
         out.mkdir(parents=True, exist_ok=True)
@@ -112,97 +80,49 @@ def localize(
         raise click.UsageError(str(error)) from error
     except OSError as error:
         raise click.BadParameter(str(error), param_hint="--out") from error
-    network = load_network(NetworkOptions(**network_options))
-    if top_k > network.localizer.num_classes:
-        raise click.BadParameter(f"{top_k} of {network.localizer.num_classes} classes", param_hint="--top-k")
-    # On a CPU larger batches overflow the cache and are slower.
-    batch_size = batch_size or (4 if network.device.type == "cpu" else 16)
-    settings = Settings(batch_size, top_k, chosen, at_original=at == "original", keep_pictures=not no_overlay)
-    with _spoken_warnings(), _gentle_termination():
-        skipped = _run(network, pictures, settings, out)
+    network = chosen_network(**network_options)
+    count = network.extractor.num_classes
+    if top_k > count:
+        raise click.BadParameter(f"{top_k} of {count} classes", param_hint="--top-k")
+    settings = FileSettings(top_k, chosen, cast("At", at), batch_size, overlays=not no_overlay)
+    try:
+        with locked(out), _short_warnings():
+            skipped = _run(network, pictures, out, settings)
+    except (LockedError, OSError) as error:
+        raise click.ClickException(str(error)) from error
     if skipped:
         sys.exit(1)
 
 
-def _run(network: Network, paths: list[Path], settings: Settings, out: Path) -> int:
-    """Localize, write and tell; return how many pictures were skipped."""
-    short = short_names(paths)
-    places = unique_names(short)
-    pictures: list[Picture] = []
-    detections: list[Detection] = []
-    unreadable: list[PictureError] = []
+def _run(network: Network, paths: list[Path], out: Path, settings: FileSettings) -> int:
+    """Localize and print; return how many pictures were skipped."""
+    results = Results()
+
+    def skip(error: PictureError) -> None:
+        say(f"skipped {error}", error=True)
 
     # disable=None: shown on a terminal alone.
     with tqdm(total=len(paths), unit="picture", disable=None, file=sys.stderr, leave=False) as progress:
-
-        def skip(error: PictureError) -> None:
-            unreadable.append(error)
-            say(f"skipped {error}", error=True)
-            progress.update()
-
-        # Whatever ends the run, what it has found so far is written.
-        complete = False
         try:
-            for located in locate(network, paths, settings, skip):
-                if settings.keep_pictures:
-                    _write_overlay(out / "overlays" / places[located.picture.file], located)
-                pictures.append(located.picture)
-                detections += located.detections
-                progress.update()
-            complete = True
+            localize_files(network, paths, out, settings, results=results, on_skipped=skip, on_progress=progress.update)
         finally:
-            write_csv(out / "boxes.csv", detections)
-            write_json(out / "dataset.json", coco_dataset(pictures, network.classes))
-            write_json(out / "boxes.json", coco_results(detections))
-            if not complete:
-                say(f"stopped; the results of {_counted(len(pictures))} are in {out}", error=True)
-    if detections:
-        say(table(detections, short))
-    skipped = f"; {len(unreadable)} skipped" if unreadable else ""
-    say(f"{_counted(len(pictures))} localized, results in {out}{skipped}", error=True)
-    return len(unreadable)
+            if not results.complete:
+                say(f"stopped; the results of {_counted(results)} are in {out}", error=True)
+    if results.detections:
+        say(table(results.detections, short_names(paths)))
+    skipped = f"; {len(results.skipped)} skipped" if results.skipped else ""
+    say(f"{_counted(results)} localized, results in {out}{skipped}", error=True)
+    return len(results.skipped)
 
 
-def _counted(pictures: int) -> str:
-    return f"{pictures} picture{'' if pictures == 1 else 's'}"
-
-
-def _write_overlay(path: Path, located: Located) -> None:
-    assert located.pixels is not None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    captions = [f"{found.class_name} {found.score:.2f}" for found in located.detections]
-    boxes = [found.box for found in located.detections]
-    write_picture(path, overlay(located.pixels, located.heat, boxes, captions))
-
-
-def _protocol(name: str, percentile: float | None, threshold: float | None) -> Protocol:
-    given = {"percentile": percentile, "threshold": threshold}
-    try:
-        return NAMED[name].replace(**{field: value for field, value in given.items() if value is not None})
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
+def _counted(results: Results) -> str:
+    count = len(results.pictures)
+    return f"{count} picture{'' if count == 1 else 's'}"
 
 
 @contextmanager
-def _spoken_warnings() -> Iterator[None]:
+def _short_warnings() -> Iterator[None]:
     """Print warnings as one line, without the place in the source that Python adds."""
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: say(f"warning: {message}", error=True)
         yield
-
-
-@contextmanager
-def _gentle_termination() -> Iterator[None]:
-    """Let SIGTERM, as batch systems send it, end the run like Ctrl-C: by an exception, so that results are written."""
-
-    def stop(number: int, _: FrameType | None) -> None:
-        sys.exit(128 + number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import click
 
+from fastcam.cli.errors import click_errors
 from fastcam.cli.settings import settings_from, settings_options
 from fastcam.cli.terminal import say
 from fastcam.export import write_json
+from fastcam.lock import locked
 from fastcam.protocol import NAMED
 
-__all__ = ["said_errors", "train"]
+__all__ = ["train"]
 
 
 @click.command()
@@ -46,7 +47,7 @@ def train(
     with --resume. The accuracy of each epoch is that of training images held out. Several processes, on one machine
     or many: torchrun --nproc-per-node 2 --no-python fastcam train ...; the batch size is that of all together.
     """
-    with said_errors(out):
+    with ExitStack() as held_open, click_errors(out):
         # Not at the top: they bring the engine, which the other commands can do without.
         from fastcam.training.data import read_part
         from fastcam.training.engine import start_engine
@@ -55,6 +56,8 @@ def train(
 
         config = settings_from(file, settings)
         engine = start_engine(config.precision, device)
+        if engine.is_global_zero:
+            held_open.enter_context(locked(out))
         trained = run(config, out, engine, resume=resume, tensorboard=tensorboard)
         last = trained.history[trained.epoch - 1]
         results: dict[str, Any] = {"checkpoint": trained.checkpoint.name, **last}
@@ -79,23 +82,3 @@ def train(
             if test:
                 names = {"top1_cls": "Top-1 Cls", "gt_loc": "GT Loc", "top1_loc": "Top-1 Loc"}
                 say("test: " + ", ".join(f"{names[name]} {100 * value:.1f}%" for name, value in judged.items()))
-
-
-@contextmanager
-def said_errors(out: Path) -> Iterator[None]:
-    """Turn the errors of a training into a message and an exit status."""
-    from fastcam.data import DataError
-    from fastcam.images import PictureError
-    from fastcam.training.errors import TrainingError
-
-    try:
-        yield
-    # ValueError: of settings and checkpoints, and of data sets without boxes.
-    except (ValueError, DataError, PictureError, TrainingError, ImportError, OSError) as error:
-        raise click.ClickException(str(error)) from error
-    except KeyboardInterrupt:
-        kept = (
-            f"{out} keeps the finished epochs; go on with --resume" if (out / "last.pt").exists() else "nothing is kept"
-        )
-        say(f"stopped; {kept}", error=True)
-        raise

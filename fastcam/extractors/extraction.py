@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fastcam.activation import Index, cam, checked_index
 from fastcam.localization import Localization, localize, localize_maps
-from fastcam.protocol import Protocol
+from fastcam.protocol import PAPER, Protocol
 from fastcam.sizes import Size
 
 if TYPE_CHECKING:
@@ -65,9 +65,10 @@ class Extraction(ABC):
             clamp_negative: use max(w, 0) for the weights, where the maps have weights (Eq. 5).
         """
 
-    @abstractmethod
     def _located(self, options: LocalizeOptions) -> Localization:
-        """Find the boxes; scores are added by the caller, and ``size`` is among the options."""
+        """Find the boxes in the maps; scores are added by the caller, and ``size`` is among the options."""
+        maps = self.maps(clamp_negative=options.get("protocol", PAPER).clamp_negative)
+        return localize_maps(maps, self.labels, **options)
 
     def localize(self, **options: Unpack[LocalizeOptions]) -> Localization:
         """Find the boxes of the classes.
@@ -114,6 +115,7 @@ class LinearExtraction(Extraction):
         return cam(self.features, self.weight, self.labels, clamp_negative=clamp_negative)
 
     def _located(self, options: LocalizeOptions) -> Localization:
+        # At once, without keeping a map.
         return localize(self.features, self.weight, self.labels, **options)
 
 
@@ -130,9 +132,6 @@ class MapExtraction(Extraction):
     def maps(self, *, clamp_negative: bool = True) -> Tensor:  # noqa: ARG002
         """Return the finished maps."""
         return self.finished
-
-    def _located(self, options: LocalizeOptions) -> Localization:
-        return localize_maps(self.finished, self.labels, **options)
 
 
 def chosen_classes(logits: Tensor, index: Index | None = None, top_k: int | None = None) -> Tensor:

@@ -29,8 +29,8 @@ class Localizer(Extractor):
     The map is the classifier's own (Eq. 1) where the model is features, a pooling over space, and one linear layer.
     The first batch is checked for that: the pooled features times the layer's weight plus its bias must give the
     logits, with the mean, any :class:`fastcam.TAP` or :class:`fastcam.pooling.LSE` in the model, or the maximum as the
-    pooling. Where they do not, one :class:`fastcam.extractors.HeadMismatchWarning` says so. With the model in training mode
-    a failed check proves nothing (dropout sits between the two); it is then put off, with a warning, to the first
+    pooling. Where they do not, one :class:`fastcam.extractors.HeadMismatchWarning` says so. With the model in training
+    mode a failed check proves nothing (dropout sits between the two); it is then put off, with a warning, to the first
     batch in eval mode.
 
     The hooks exist only while a call runs: in between the model carries none, can be pickled, copied and compiled,

@@ -1,29 +1,26 @@
 """Classifiers to localize with, and what their use needs."""
 
-from fastcam.models.card import ModelCard
 from fastcam.models.classes import imagenet_classes, read_classes
 from fastcam.models.classifier import Classifier
 from fastcam.models.efficientnet import EfficientNetLite0
 from fastcam.models.inception import InceptionV3
 from fastcam.models.mobilenet import MobileNetV1
-from fastcam.models.preprocessing import Preprocessing
-from fastcam.models.registry import BUILTIN, NETWORKS, create
+from fastcam.models.names import WeightNames
+from fastcam.models.registry import NETWORKS, create
 from fastcam.models.resnet import ResNet50, ResNet50SE
 from fastcam.models.vgg import VGG16
 from fastcam.models.weights import WeightsMismatchError, WeightsReport, load_weights, read_state_dict
 
 __all__ = [
-    "BUILTIN",
     "NETWORKS",
     "VGG16",
     "Classifier",
     "EfficientNetLite0",
     "InceptionV3",
     "MobileNetV1",
-    "ModelCard",
-    "Preprocessing",
     "ResNet50",
     "ResNet50SE",
+    "WeightNames",
     "WeightsMismatchError",
     "WeightsReport",
     "create",

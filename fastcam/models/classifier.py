@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -10,13 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.activation import Index
-from fastcam.localization import Localization
-from fastcam.logits import check_choice, localize_classes
-from fastcam.models.preprocessing import Preprocessing
+from fastcam.extractors.extraction import LinearExtraction, check_choice, chosen_classes
+from fastcam.extractors.extractor import Extractor, checked_images
+from fastcam.inputs import Inputs
+from fastcam.models.names import WeightNames
 from fastcam.models.weights import WeightsReport
 from fastcam.pooling import GAP, GMP, LSE, TAP
-from fastcam.protocol import PAPER, Protocol
-from fastcam.sizes import Size
 
 __all__ = ["POOLINGS", "Classifier", "Pooling", "scaled"]
 
@@ -26,7 +25,7 @@ POOLINGS: Mapping[str, Callable[[], nn.Module]] = {"gap": GAP, "gmp": GMP, "lse"
 """The poolings without a threshold, by name; ``"tap"`` is the one with."""
 
 
-class Classifier(nn.Module):
+class Classifier(nn.Module, Extractor):
     """A convolutional network whose logits are one linear layer of its pooled feature maps.
 
     ``forward(images)`` is ``forward_head(forward_features(images))``. The features are those of a pretrained backbone,
@@ -41,12 +40,14 @@ class Classifier(nn.Module):
         adl_positions: the modules behind which an attention-based dropout layer stands.
         spg_positions: the modules whose outputs SPG's branches B1 and B2 take, in this order, with their channels;
             None where the literature defines no such branches.
-        preprocessing: what the inputs of the ImageNet weights went through.
+        inputs: what the ImageNet weights were trained to see of a picture.
         tap_threshold: the paper's threshold for this network.
+        weight_names: how other libraries' files name its weights.
         weights_report: what :func:`fastcam.models.load_weights` last did; None where it was not called.
     """
 
-    preprocessing: ClassVar[Preprocessing] = Preprocessing()
+    inputs: ClassVar[Inputs] = Inputs()
+    weight_names: ClassVar[WeightNames] = WeightNames()
     tap_threshold: ClassVar[float] = 0.0
     backbone_channels: int
     adl_positions: tuple[str, ...]
@@ -54,12 +55,6 @@ class Classifier(nn.Module):
     weights_report: WeightsReport | None = None
     pool: nn.Module
     classifier: nn.Linear
-
-    # What fastcam.models.weights needs to know: names in other libraries' files as (pattern, replacement), those of
-    # them that have no place here, and modules that no pretrained network has.
-    renames: ClassVar[Sequence[tuple[str, str]]] = ()
-    left_out: ClassVar[Sequence[str]] = ()
-    added: ClassVar[Sequence[str]] = ()
 
     @classmethod
     def imagenet_file(cls) -> Path:
@@ -87,71 +82,20 @@ class Classifier(nn.Module):
         """Return the logits (N, K) from images (N, 3, H, W)."""
         return self.forward_head(self.forward_features(images))
 
-    def localize(
-        self,
-        images: Tensor,
-        index: Index | None = None,
-        *,
-        top_k: int | None = None,
-        size: Size | Sequence[Size] | None = None,
-        protocol: Protocol = PAPER,
-        percentile: float | None = None,
-        threshold: float | None = None,
-        return_maps: bool = False,
-        return_masks: bool = False,
-    ) -> tuple[Tensor, Localization]:
-        """Run the network once and localize one class, or several, in every image.
+    @property
+    def num_classes(self) -> int:
+        """K, the number of classes."""
+        return self.classifier.out_features
 
-        Arguments, results and errors are those of :meth:`fastcam.Localizer.__call__`; the mode (train or eval) is left
-        as it is, and nothing is recorded for autograd.
-
-        Args:
-            images: (N, 3, H, W), preprocessed, on the network's device.
-            index: the classes; None: each image's top-1.
-            top_k: instead of ``index``: each image's ``top_k`` classes, best first.
-            size: (H, W) that the boxes refer to, or one per image; None: that of ``images``.
-            protocol: how a map becomes a box.
-            percentile: in place of the protocol's.
-            threshold: in place of the protocol's.
-            return_maps: keep the maps.
-            return_masks: keep the thresholded maps.
-
-        Returns:
-            The logits (N, K), and the :class:`fastcam.Localization`.
-
-        Raises:
-            TypeError: an argument of the wrong type.
-            ValueError: shapes or ranges that do not fit; the message says which.
-
-        Example:
-            >>> from fastcam.models import VGG16
-            >>> model = VGG16(num_classes=5, width=1 / 16).eval()
-            >>> logits, found = model.localize(torch.rand(2, 3, 64, 64), top_k=2)
-            >>> logits.shape, found.boxes.shape
-            (torch.Size([2, 5]), torch.Size([2, 2, 4]))
-        """
-        if not isinstance(images, Tensor):
-            raise TypeError(f"images must be a tensor (N, 3, H, W), got {type(images).__name__}")
-        if images.dim() != 4:
-            raise ValueError(f"images must be (N, 3, H, W), got shape {tuple(images.shape)}")
+    def extract(self, images: Tensor, index: Index | None = None, *, top_k: int | None = None) -> LinearExtraction:
+        """Run the network once; see :meth:`fastcam.extractors.Extractor.extract`."""
         check_choice(index, top_k)
+        checked_images(images)
         with torch.no_grad():
             features = self.forward_features(images)
             logits = self.forward_head(features)
-            found = localize_classes(
-                features,
-                self.classifier.weight,
-                logits,
-                index,
-                top_k=top_k,
-                size=(images.shape[2], images.shape[3]) if size is None else size,
-                protocol=protocol,
-                percentile=percentile,
-                threshold=threshold,
-                return_maps=return_maps,
-                return_masks=return_masks,
-            )
-        return logits, found
+        labels = chosen_classes(logits, index, top_k)
+        return LinearExtraction(logits, labels, (images.shape[2], images.shape[3]), features, self.classifier.weight)
 
     def _finish(self, channels: int, num_classes: int, pooling: Pooling, tap_threshold: float | None) -> None:
         """Add the head, and initialize everything: He et al.'s normal distribution, N(0, 0.01) for the classifier."""

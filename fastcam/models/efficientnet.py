@@ -8,13 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fastcam.models.card import ModelCard
-from fastcam.models.classes import imagenet_classes
+from fastcam.inputs import Inputs
 from fastcam.models.classifier import Classifier, Pooling, scaled
-from fastcam.models.preprocessing import Preprocessing
-from fastcam.models.weights import load_weights
+from fastcam.models.names import WeightNames
 
-__all__ = ["EFFICIENTNET_LITE0", "EfficientNetLite0"]
+__all__ = ["EfficientNetLite0"]
 
 # Blocks, kernel, stride and channels of each stage behind the first block.
 _STAGES = ((2, 3, 2, 24), (2, 5, 2, 40), (3, 3, 2, 80), (3, 5, 1, 112), (4, 5, 2, 192), (1, 3, 1, 320))
@@ -74,10 +72,10 @@ class EfficientNetLite0(Classifier):
 
     # The Lite family was trained on (x - 127) / 128, not on the mean and deviation of ImageNet (MEAN_RGB and
     # STDDEV_RGB in efficientnet_lite_builder.py of tensorflow/tpu).
-    preprocessing = Preprocessing(size=(224, 224), mean=(127 / 255,) * 3, std=(128 / 255,) * 3)
+    inputs = Inputs(mean=(127 / 255,) * 3, std=(128 / 255,) * 3)
     # The counterparts of ResNet50's: the first block of stride 16, the first of the last stride, the last.
     adl_positions = ("blocks.3.0", "blocks.5.0", "blocks.6.0")
-    renames = _pypi_names()
+    weight_names = WeightNames(renames=_pypi_names())
 
     def __init__(
         self,
@@ -173,23 +171,3 @@ class _InvertedBlock(nn.Module):
         out = self.act(self.bn2(self.conv_dw(out)))
         out = self.bn3(self.conv_pwl(out))
         return torch.as_tensor(out + x if self.adds else out)
-
-
-def _build(pretrained: bool, size: tuple[int, int]) -> nn.Module:  # noqa: ARG001
-    model = EfficientNetLite0()
-    if pretrained:
-        load_weights(model, "imagenet")
-    # On a CPU the depthwise convolutions run twice as fast in this layout, and the weights' layout is what decides.
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model.eval()
-
-
-EFFICIENTNET_LITE0 = ModelCard(
-    name="efficientnet-lite0",
-    build=_build,
-    preprocessing=EfficientNetLite0.preprocessing,
-    features="pool:input",
-    classifier="classifier",
-    classes=imagenet_classes,
-)
-"""EfficientNet-Lite0 and what its use needs."""

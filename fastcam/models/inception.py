@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fastcam.inputs import Inputs
 from fastcam.models.classifier import Classifier, Pooling, scaled
-from fastcam.models.preprocessing import Preprocessing
+from fastcam.models.names import WeightNames
 from fastcam.models.weights import downloaded
 
 __all__ = ["InceptionV3"]
@@ -47,11 +48,12 @@ class InceptionV3(Classifier):
         torch.Size([1, 10])
     """
 
-    preprocessing = Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3)
+    inputs = Inputs(mean=(0.5,) * 3, std=(0.5,) * 3)
     # As wsolevaluation has it.
     adl_positions = ("Mixed_5d", "Mixed_6e", "SPG_A3_2b")
-    left_out = (r"fc\.", r"AuxLogits\.", r"Mixed_7[abc]\.")
-    added = ("SPG_A3_1b.", "SPG_A3_2b.")
+    weight_names = WeightNames(
+        left_out=(r"fc\.", r"AuxLogits\.", r"Mixed_7[abc]\."), added=("SPG_A3_1b.", "SPG_A3_2b.")
+    )
 
     def __init__(
         self,

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from fastcam.inputs import Inputs
 from fastcam.models.classifier import Classifier, Pooling, scaled
-from fastcam.models.preprocessing import Preprocessing
 from fastcam.models.weights import downloaded
 
 __all__ = ["MobileNetV1"]
@@ -44,7 +44,7 @@ class MobileNetV1(Classifier):
         torch.Size([1, 10])
     """
 
-    preprocessing = Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3)
+    inputs = Inputs(mean=(0.5,) * 3, std=(0.5,) * 3)
     tap_threshold = 0.1
     # ADL gives none for this network. The counterparts of ResNet50's: the first block of stride 16, the first of the
     # last stage, the last.

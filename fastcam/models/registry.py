@@ -9,19 +9,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from fastcam.models.card import ModelCard
 from fastcam.models.classifier import Classifier, Pooling
-from fastcam.models.efficientnet import EFFICIENTNET_LITE0, EfficientNetLite0
+from fastcam.models.efficientnet import EfficientNetLite0
 from fastcam.models.inception import InceptionV3
 from fastcam.models.mobilenet import MobileNetV1
 from fastcam.models.resnet import ResNet50, ResNet50SE
 from fastcam.models.vgg import VGG16
 from fastcam.models.weights import load_weights
 
-__all__ = ["BUILTIN", "NETWORKS", "create"]
-
-BUILTIN: Mapping[str, ModelCard] = MappingProxyType({card.name: card for card in (EFFICIENTNET_LITE0,)})
-"""Every built-in model's :class:`~fastcam.models.card.ModelCard` by its name."""
+__all__ = ["NETWORKS", "create"]
 
 NETWORKS: Mapping[str, type[Classifier]] = MappingProxyType(
     {

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.models.classifier import Classifier, Pooling, scaled
+from fastcam.models.names import WeightNames
 from fastcam.models.weights import downloaded
 
 __all__ = ["ResNet50", "ResNet50SE"]
@@ -45,7 +46,7 @@ class ResNet50(Classifier):
 
     # Where ADL's own code (31, 41, 5) and wsolevaluation put it.
     adl_positions = ("layer3.0", "layer4.0", "layer4.2")
-    renames = ((r"^fc\.", "classifier."),)
+    weight_names = WeightNames(renames=((r"^fc\.", "classifier."),))
     squeezed: ClassVar[bool] = False
 
     def __init__(

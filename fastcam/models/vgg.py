@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.models.classifier import Classifier, Pooling, scaled
+from fastcam.models.names import WeightNames
 from fastcam.models.weights import downloaded
 
 __all__ = ["VGG16"]
@@ -49,8 +50,7 @@ class VGG16(Classifier):
     # pool3, conv4_3 and conv5_3, as wsolevaluation has it; ADL's own code puts the second behind pool4.
     adl_positions = ("features.16", "features.22", "features.29")
     # timm names the fully connected layers pre_logits.* and head.fc.*.
-    left_out = (r"classifier\.\d+\.", r"pre_logits\.", r"head\.fc\.")
-    added = ("conv6.",)
+    weight_names = WeightNames(left_out=(r"classifier\.\d+\.", r"pre_logits\.", r"head\.fc\."), added=("conv6.",))
 
     def __init__(
         self,

@@ -8,14 +8,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, ClassVar, Protocol
 from urllib.parse import urlparse
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from fastcam.models.classifier import Classifier
+from fastcam.models.names import WeightNames
 
 __all__ = ["WeightsMismatchError", "WeightsReport", "downloaded", "load_weights", "read_state_dict"]
 
@@ -69,7 +68,25 @@ class WeightsMismatchError(ValueError):
         return f"{self.path} does not fit {self.network}: {listed}{self.hint and f'. {self.hint}'}"
 
 
-def load_weights(model: Classifier, weights: str | os.PathLike[str], *, new_classifier: bool = False) -> WeightsReport:
+class Loadable(Protocol):
+    """What a network has to say to be loaded into; :class:`fastcam.models.Classifier` does."""
+
+    weight_names: ClassVar[WeightNames]
+    weights_report: WeightsReport | None
+    classifier: nn.Linear
+
+    @classmethod
+    def imagenet_file(cls) -> Path:
+        """Return the file with the ImageNet weights, downloaded if need be."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Of ``nn.Module``."""
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *, strict: bool) -> object:
+        """Of ``nn.Module``."""
+
+
+def load_weights(model: Loadable, weights: str | os.PathLike[str], *, new_classifier: bool = False) -> WeightsReport:
     """Load weights into a network, all or none.
 
     Names of torchvision's, timm's and fastcam's files are understood, also inside a checkpoint (under
@@ -108,7 +125,9 @@ def load_weights(model: Classifier, weights: str | os.PathLike[str], *, new_clas
         new_classifier = new_classifier or model.classifier.out_features != 1000
     else:
         path = Path(weights)
-    given, places = _matched(model, read_state_dict(path))
+    state = read_state_dict(path)
+    places = {theirs: model.weight_names.renamed(theirs) for theirs in state}
+    given = {ours: state[theirs] for theirs, ours in places.items()}
     if new_classifier:
         given = {name: value for name, value in given.items() if not name.startswith("classifier.")}
     fitting = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
@@ -117,11 +136,9 @@ def load_weights(model: Classifier, weights: str | os.PathLike[str], *, new_clas
     problem = WeightsMismatchError(
         path,
         type(model).__name__,
-        missing=tuple(name for name in fresh if not _may_be_missing(model, name, given, new_classifier)),
+        missing=tuple(name for name in fresh if not _may_be_missing(model.weight_names, name, given, new_classifier)),
         unexpected=tuple(
-            theirs
-            for theirs, ours in places.items()
-            if ours not in own and not any(re.match(pattern, ours) for pattern in model.left_out)
+            theirs for theirs, ours in places.items() if ours not in own and not model.weight_names.has_place(ours)
         ),
         shapes={
             name: (tuple(own[name].shape), tuple(value.shape))
@@ -211,25 +228,12 @@ def downloaded(url: str, name: str | None = None) -> Path:
     return path
 
 
-def _matched(model: Classifier, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return the values by the network's names, and each name of the file with the network's."""
-    places = {}
-    for theirs in state:
-        ours = theirs
-        for pattern, replacement in model.renames:
-            ours = re.sub(pattern, replacement, ours)
-        places[theirs] = ours
-    return {ours: state[theirs] for theirs, ours in places.items()}, places
-
-
-def _may_be_missing(model: Classifier, name: str, given: Mapping[str, Tensor], new_classifier: bool) -> bool:
+def _may_be_missing(names: WeightNames, name: str, given: Mapping[str, Tensor], new_classifier: bool) -> bool:
     if name.endswith("num_batches_tracked"):  # older than PyTorch 0.4.1, or converted
         return True
     if new_classifier and name.startswith("classifier."):
         return True
-    # A pretrained network has nothing of what was added, and its classifier belongs to what was left out.
-    added = tuple(model.added)
-    return bool(added) and name.startswith((*added, "classifier.")) and not any(one.startswith(added) for one in given)
+    return names.may_be_missing(name, given)
 
 
 def _hint(problem: WeightsMismatchError, imagenet: bool) -> str:

@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastcam.training.checkpoint import CheckpointError, read_checkpoint
+    from fastcam.checkpoint import CheckpointError, read_checkpoint
     from fastcam.training.config import ConfigError, TrainingConfig, read_config
     from fastcam.training.engine import start_engine
     from fastcam.training.errors import DivergedError, TrainingError
@@ -29,17 +29,17 @@ __all__ = [
 
 # The command line reads the configuration for its options; the engine loads when something is trained.
 _PLACES = {
-    "checkpoint": ("CheckpointError", "read_checkpoint"),
-    "config": ("ConfigError", "TrainingConfig", "read_config"),
-    "engine": ("start_engine",),
-    "errors": ("DivergedError", "TrainingError"),
-    "final": ("final_pass",),
-    "loop": ("Trained", "train"),
+    "fastcam.checkpoint": ("CheckpointError", "read_checkpoint"),
+    "fastcam.training.config": ("ConfigError", "TrainingConfig", "read_config"),
+    "fastcam.training.engine": ("start_engine",),
+    "fastcam.training.errors": ("DivergedError", "TrainingError"),
+    "fastcam.training.final": ("final_pass",),
+    "fastcam.training.loop": ("Trained", "train"),
 }
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
     for module, names in _PLACES.items():
         if name in names:
-            return getattr(importlib.import_module(f"fastcam.training.{module}"), name)
+            return getattr(importlib.import_module(module), name)
     raise AttributeError(f"module 'fastcam.training' has no attribute {name!r}")

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from fastcam.data import Geometry, Record
-from fastcam.models import Preprocessing
+from fastcam.data import Record
+from fastcam.inputs import Inputs
 
-__all__ = ["Augmentation", "Order", "Pictures", "mixed_seed", "normalized", "usable_workers"]
+__all__ = ["Augmentation", "Order", "Pictures", "mixed_seed", "usable_workers"]
 
 
 def mixed_seed(*numbers: int) -> int:
@@ -38,21 +38,21 @@ class Pictures(Dataset[tuple[Tensor, int]]):
 
     Args:
         records: which.
-        geometry: the size they come to.
+        inputs: the size they come to, and the filter.
 
     An item is (3, h, w) uint8, RGB, and the label.
     """
 
-    def __init__(self, records: Sequence[Record], geometry: Geometry) -> None:
+    def __init__(self, records: Sequence[Record], inputs: Inputs) -> None:
         self._records = records
-        self._geometry = geometry
+        self._inputs = inputs
 
     def __len__(self) -> int:
         return len(self._records)
 
     def __getitem__(self, number: int) -> tuple[Tensor, int]:
         record = self._records[number]
-        return torch.from_numpy(self._geometry.picture(record.read()).copy()).permute(2, 0, 1), record.label
+        return self._inputs.tensor(record.read()), record.label
 
 
 class Order(Sampler[list[int]]):
@@ -115,16 +115,16 @@ class Augmentation:
     Args:
         crop: side of the crop in pixels.
         flip: mirror half of the images.
-        preprocessing: mean and deviation to normalize with.
+        inputs: whose mean and deviation normalize.
 
     Example:
         >>> order = Order(4, 2, parts=1, rank=0, processes=1, seed=0)
-        >>> Augmentation(8, True, Preprocessing())(torch.zeros(2, 3, 10, 10, dtype=torch.uint8), order, 0).shape
+        >>> Augmentation(8, True, Inputs())(torch.zeros(2, 3, 10, 10, dtype=torch.uint8), order, 0).shape
         torch.Size([2, 3, 8, 8])
     """
 
-    def __init__(self, crop: int, flip: bool, preprocessing: Preprocessing) -> None:
-        self._crop, self._flip, self._preprocessing = crop, flip, preprocessing
+    def __init__(self, crop: int, flip: bool, inputs: Inputs) -> None:
+        self._crop, self._flip, self._inputs = crop, flip, inputs
 
     def __call__(self, images: Tensor, order: Order, number: int) -> Tensor:
         """Turn the process's part ``number``, (N, 3, h, w) uint8, into (N, 3, crop, crop) float32, normalized."""
@@ -140,12 +140,4 @@ class Augmentation:
         row = torch.arange(len(images), device=images.device)
         # Indexing (N, h, w, 3) keeps a pixel's channels together: the result is channels last, as convolutions like it.
         cropped = images.permute(0, 2, 3, 1)[row[:, None, None], y[:, :, None], x[:, None, :]]
-        return normalized(cropped.permute(0, 3, 1, 2), self._preprocessing)
-
-
-def normalized(images: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """Turn (N, 3, h, w) uint8 into float32 with the mean at 0."""
-    mean, std = (
-        torch.tensor(values, device=images.device)[:, None, None] for values in (preprocessing.mean, preprocessing.std)
-    )
-    return (images / 255 - mean) / std
+        return self._inputs.normalized(cropped.permute(0, 3, 1, 2))

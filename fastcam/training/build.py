@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fastcam.models import Classifier, WeightsMismatchError, create
+from fastcam.methods import Method, Recipe
+from fastcam.models import Classifier, WeightsMismatchError
 from fastcam.training.config import ConfigError, TrainingConfig
-from fastcam.training.methods import Method, create_method, why_not
 
 __all__ = ["build"]
 
@@ -16,21 +16,10 @@ def build(config: TrainingConfig, num_classes: int) -> tuple[Classifier, Method]
         ConfigError: an unknown name or option, a pair that is not defined, or weights that do not fit; the message
             says which.
     """
-    reason = why_not(config.method, config.model)
-    if reason:
-        raise ConfigError(f"method {config.method!r} is not defined for model {config.model!r}: {reason}")
     try:
-        model = create(
-            config.model,
-            num_classes=num_classes,
-            pooling=config.pooling,
-            weights=config.weights,
-            new_classifier=config.new_classifier,
-            **({} if config.tap_threshold is None else {"tap_threshold": config.tap_threshold}),
-            **config.model_options,
+        return Recipe.of(config.to_mapping()).build(
+            num_classes, weights=config.weights, new_classifier=config.new_classifier
         )
-        method = create_method(config.method, **config.method_options)
-        method.attach(model)
     except WeightsMismatchError as error:
         theirs = error.shapes.get("classifier.weight")
         if theirs is None:
@@ -41,4 +30,3 @@ def build(config: TrainingConfig, num_classes: int) -> tuple[Classifier, Method]
         ) from error
     except (TypeError, ValueError, OSError) as error:
         raise ConfigError(str(error)) from error
-    return model, method

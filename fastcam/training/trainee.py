@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from fastcam.methods import Method
 from fastcam.models import Classifier
 from fastcam.training.config import TrainingConfig
-from fastcam.training.methods import Method
 
 __all__ = ["Trainee", "make_optimizer"]
 

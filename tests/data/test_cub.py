@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from datasets import cub, picture
 
-from fastcam.data import CROP, RESIZE, DataError, read_cub
+from fastcam.data import DataError, read_cub
 from fastcam.images import PictureError
+from fastcam.inputs import CROP, RESIZE
 
 
 def edit(root, name, old, new):
@@ -26,7 +27,7 @@ class TestRecords:
         assert test[0].size == (48, 64)
         assert test[0].path == root / "images" / "001.Auk" / "2.png"
         assert test[0].read().shape == (48, 64, 3)
-        assert (test.has_boxes, test.has_masks, test.box_end) == (True, False, "exclusive")
+        assert (test.has_boxes, test.has_masks, test.ends) == (True, False, "exclusive")
 
     def test_ids_need_not_be_consecutive_nor_sorted(self, tmp_path):
         root = cub(tmp_path)
@@ -36,7 +37,7 @@ class TestRecords:
             (root / name).write_text("\n".join(lines if name == "images.txt" else lines[::-1]))
         assert [record.boxes[0, 0] for record in read_cub(root)] == [6.0, 9.0]
 
-    def test_a_box_ends_at_the_last_pixel_as_the_evaluators_have_it(self, tmp_path):
+    def test_a_endss_at_the_last_pixel_as_the_evaluators_have_it(self, tmp_path):
         root = cub(tmp_path, 3, boxes=["1 1 5 5", "1 1 5 5", "10.2 0 54.6 48.9"])
         assert read_cub(root)[0].boxes.tolist() == [[10.2, 0.0, 63.0, 47.0]]
 
@@ -44,8 +45,8 @@ class TestRecords:
         root = cub(tmp_path, 3, size=(335, 500), boxes=["1 1 5 5", "1 1 5 5", "60.0 27.0 325.0 304.0"])
         split = read_cub(root)
         (record,) = split
-        assert RESIZE.boxes(record.boxes, record.size, box_end=split.box_end).tolist() == [[26, 18, 172, 221]]
-        assert CROP.boxes(record.boxes, record.size, box_end=split.box_end).tolist() == [[14, 4, 180, 223]]
+        assert RESIZE.boxes(record.boxes, record.size, ends=split.ends).tolist() == [[26, 18, 172, 221]]
+        assert CROP.boxes(record.boxes, record.size, ends=split.ends).tolist() == [[14, 4, 180, 223]]
 
     def test_slices_are_splits(self, tmp_path):
         split = read_cub(cub(tmp_path), "train")

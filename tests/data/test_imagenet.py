@@ -41,7 +41,7 @@ def test_validation_pictures_take_class_and_boxes_from_the_xml(root):
     assert split[1].boxes.tolist() == [[5, 5, 20, 20], [30, 5, 63, 47]]
     assert split[0].id == "val/ILSVRC2012_val_00000001.JPEG"
     assert split[0].size == (48, 64)
-    assert split.box_end == "inclusive"
+    assert split.ends == "inclusive"
 
 
 def test_validation_pictures_in_class_folders(root):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from datasets import mask, metadata, picture
 
-from fastcam.data import RESIZE, DataError, read_mask, read_metadata
+from fastcam.data import DataError, read_mask, read_metadata
 from fastcam.images import PictureError
+from fastcam.inputs import RESIZE
 
 IMAGES = {
     "auk/1.jpg": (0, (500, 335), ["60,27,385,331"]),
@@ -34,7 +35,7 @@ class TestBoxes:
 
     @pytest.mark.parametrize(("dataset", "end"), [("CUB", "exclusive"), ("ILSVRC", "inclusive"), ("", "inclusive")])
     def test_what_the_far_corner_means(self, tmp_path, dataset, end):
-        assert read_metadata(metadata(tmp_path, IMAGES), dataset=dataset).box_end == end
+        assert read_metadata(metadata(tmp_path, IMAGES), dataset=dataset).ends == end
 
     def test_a_proxy_list_is_a_part(self, tmp_path):
         root = metadata(tmp_path, IMAGES)

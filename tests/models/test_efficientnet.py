@@ -13,7 +13,7 @@ pytest.importorskip("PIL")
 skimage = pytest.importorskip("skimage")
 
 from fastcam.images import read_picture  # noqa: E402
-from fastcam.models import BUILTIN, EfficientNetLite0, create, imagenet_classes  # noqa: E402
+from fastcam.models import EfficientNetLite0, create, imagenet_classes  # noqa: E402
 
 PHOTOS = Path(skimage.__file__).parent / "data"
 
@@ -30,23 +30,16 @@ ANNOTATED = {
 
 @pytest.fixture(scope="module")
 def network():
-    card = BUILTIN["efficientnet-lite0"]
-    model = card.build(True, card.preprocessing.size)
-    return card, fastcam.Localizer(model, card.features, card.classifier)
+    return fastcam.load("efficientnet-lite0", device="cpu")
 
 
 @pytest.fixture(scope="module")
 def found(network):
     """Class id and IoU with the hand-drawn box, by photograph, for PAPER."""
-    card, localizer = network
-    pictures = {name: read_picture(PHOTOS / name) for name in ANNOTATED}
-    _, found = localizer(torch.stack([card.preprocessing(pixels) for pixels in pictures.values()]))
     results = {}
-    for (name, pixels), label, box in zip(pictures.items(), found.labels.tolist(), found.boxes, strict=True):
-        height, width = pixels.shape[:2]
-        scaled = box * torch.tensor([width / 224, height / 224] * 2)
-        overlap = fastcam.box_iou(scaled[None], torch.tensor([ANNOTATED[name]]))
-        results[name] = (label, float(overlap))
+    for name, one in zip(ANNOTATED, network([PHOTOS / name for name in ANNOTATED]), strict=True):
+        overlap = fastcam.box_iou(torch.from_numpy(one.boxes), torch.tensor([ANNOTATED[name]]))
+        results[name] = (int(one.labels[0]), float(overlap))
     return results
 
 
@@ -83,7 +76,8 @@ def test_the_rocket_is_not_found(found):
 
 def test_the_head_is_pooling_and_one_linear_layer(network):
     # Were it not, the first batch would warn, and warnings are errors here.
-    network[1](torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0)))
+    images = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    fastcam.Localizer(network.model, "pool:input", "classifier")(images)
 
 
 @pytest.mark.parametrize("size", [(224, 224), (225, 199), (208, 256)])
@@ -98,9 +92,8 @@ def test_it_is_the_network_of_the_package_that_the_weights_were_made_for(size):
 
 
 def test_stride_1_doubles_the_map_and_keeps_the_answer(network):
-    card, _ = network
     wide = create("efficientnet-lite0", weights="imagenet", last_stride=1).eval()
-    cat = card.preprocessing(read_picture(PHOTOS / "chelsea.png"))[None]
+    cat = network.inputs(read_picture(PHOTOS / "chelsea.png"))[None]
     with torch.no_grad():
         assert wide.forward_features(cat).shape == (1, 1280, 14, 14)
         assert imagenet_classes()[int(wide(cat).argmax())] == "Egyptian cat"
@@ -111,7 +104,7 @@ def test_it_is_silent_in_eval_mode_and_offline(capsys, monkeypatch):
         raise AssertionError("the network was used")
 
     monkeypatch.setattr(socket, "socket", refuse)
-    model = BUILTIN["efficientnet-lite0"].build(True, (224, 224))
+    model = fastcam.load("efficientnet-lite0").model
     assert not any(part.training for part in model.modules())
     assert capsys.readouterr().out == ""
 

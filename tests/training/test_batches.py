@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fastcam.models import Preprocessing
+from fastcam.inputs import Inputs
 from fastcam.training.batches import Augmentation, Order
 
 
@@ -35,7 +35,7 @@ def test_processes_and_parts_slice_the_same_batches(processes, parts):
 
 @pytest.mark.parametrize(("processes", "parts"), [(2, 1), (1, 4), (2, 2)])
 def test_processes_and_parts_see_the_same_augmentation(processes, parts):
-    augment = Augmentation(6, True, Preprocessing())
+    augment = Augmentation(6, True, Inputs())
     images = torch.randint(0, 256, (8, 3, 10, 11), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     whole = augment(images, order(), 3)
     pieces = []
@@ -49,7 +49,7 @@ def test_processes_and_parts_see_the_same_augmentation(processes, parts):
 
 def test_crops_and_mirrors_are_pixels_of_the_image():
     images = torch.arange(8 * 3 * 10 * 12).reshape(8, 3, 10, 12).remainder(251).to(torch.uint8)
-    flat = Preprocessing(mean=(0, 0, 0), std=(1 / 255,) * 3)
+    flat = Inputs(mean=(0, 0, 0), std=(1 / 255,) * 3)
     seen = set()
     for step in range(30):
         own = order(count=8 * 30)
@@ -74,7 +74,7 @@ def test_crops_and_mirrors_are_pixels_of_the_image():
 
 def test_no_flip_keeps_the_crops():
     images = torch.randint(0, 256, (8, 3, 10, 10), dtype=torch.uint8)
-    plain, mirrored = (Augmentation(6, flip, Preprocessing())(images, order(), 0) for flip in (False, True))
+    plain, mirrored = (Augmentation(6, flip, Inputs())(images, order(), 0) for flip in (False, True))
     for one, other in zip(plain, mirrored, strict=True):
         assert torch.equal(one, other) or torch.equal(one.flip(2), other)
 

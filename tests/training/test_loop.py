@@ -9,9 +9,9 @@ from lightning_fabric.plugins import MixedPrecision
 
 from fastcam.data import DataError
 from fastcam.images import PictureError
+from fastcam.methods import CAM, COMPATIBILITY, METHODS, Outcome
 from fastcam.models import NETWORKS
 from fastcam.training import CheckpointError, ConfigError, DivergedError, TrainingError, read_checkpoint, train
-from fastcam.training.methods import CAM, COMPATIBILITY, METHODS, Outcome
 
 
 def weights(path):
@@ -160,15 +160,18 @@ def test_a_resumed_training_goes_on_with_its_loss_scale(config, tmp_path):
     assert equal(weights(tmp_path / "whole" / "last.pt"), weights(tmp_path / "cut" / "last.pt"))
 
 
-def test_a_checkpoint_from_before_the_loss_scale_was_kept(config, engine, tmp_path):
+def test_checkpoints_of_older_formats_and_of_newer_ones(config, engine, tmp_path):
     train(config(epochs=1), tmp_path, engine)
     content = torch.load(tmp_path / "last.pt")
+    inputs = content.pop("inputs")
+    torch.save({**content, "fastcam": 2}, tmp_path / "last.pt")
+    assert read_checkpoint(tmp_path / "last.pt")["inputs"] == inputs
     del content["precision"]
     torch.save({**content, "fastcam": 1}, tmp_path / "last.pt")
     assert read_checkpoint(tmp_path / "last.pt")["precision"] == {}
     assert train(config(epochs=2), tmp_path, engine, resume=True).epoch == 2
-    torch.save({**content, "fastcam": 3}, tmp_path / "last.pt")
-    with pytest.raises(CheckpointError, match="checkpoint format 3, expected 2"):
+    torch.save({**content, "fastcam": 4}, tmp_path / "last.pt")
+    with pytest.raises(CheckpointError, match="checkpoint format 4, expected 3"):
         train(config(epochs=3), tmp_path, engine, resume=True)
 
 
@@ -232,7 +235,7 @@ class _Breaking(CAM):
 
 
 def test_a_loss_that_is_no_number(config, engine, tmp_path, monkeypatch):
-    monkeypatch.setattr("fastcam.training.methods.table.METHODS", {**METHODS, "cam": _Breaking})
+    monkeypatch.setattr("fastcam.methods.table.METHODS", {**METHODS, "cam": _Breaking})
     monkeypatch.setattr(_Breaking, "batches", 0)
     with pytest.raises(DivergedError, match=r"the loss is nan in epoch 2, step 1 of 2; .*last.pt holds epoch 1"):
         train(config(epochs=3), tmp_path, engine)

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from fastcam.data import read_cub
+from fastcam.methods import CAM, Outcome
 from fastcam.training import DivergedError, final_pass, read_checkpoint, start_engine, train
-from fastcam.training.methods import CAM, Outcome
 
 _COMMAND = [sys.executable, "-c", "from fastcam.cli.main import main; main(prog_name='fastcam')", "train"]
 

@@ -1,0 +1,138 @@
+"""Checkpoints of ``fastcam train``: all that a training needs to go on, and what the network needs to be used."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastcam.export import replacing
+from fastcam.inputs import Inputs
+from fastcam.methods import Recipe
+from fastcam.models import NETWORKS
+
+__all__ = ["CheckpointError", "TrainedFile", "is_checkpoint", "read_checkpoint", "read_trained", "write_checkpoint"]
+
+_FORMAT = 3
+_KEYS = ("state_dict", "method_state", "optimizer", "precision", "epoch", "history", "config", "inputs", "classes")
+
+
+class CheckpointError(ValueError):
+    """A file that is no checkpoint of this library, or one that does not fit; the message says why."""
+
+
+@dataclass(frozen=True)
+class TrainedFile:
+    """What a checkpoint says of its network.
+
+    Attributes:
+        path: the file.
+        recipe: which network, with which head, by which method.
+        inputs: what it was trained to see.
+        classes: their names, by label.
+        state_dict: the model's weights.
+        method_state: those of the method's own branches.
+    """
+
+    path: Path
+    recipe: Recipe
+    inputs: Inputs
+    classes: tuple[str, ...]
+    state_dict: Mapping[str, Tensor]
+    method_state: Mapping[str, Tensor]
+
+
+def write_checkpoint(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
+    """Write a checkpoint in place of the one that may be there.
+
+    Args:
+        path: the file; its folder must exist.
+        content: state_dict (the model's), method_state, optimizer, precision (the loss scaler's state), epoch,
+            history, config, inputs (:meth:`fastcam.inputs.Inputs.to_mapping`) and classes. Other libraries find the
+            model's weights under ``state_dict``.
+
+    Raises:
+        OSError: it cannot be written; the former file is then still there, whole.
+    """
+    # Serialized first: an error of the disk comes as it is, not wrapped by the archive's writer.
+    buffer = io.BytesIO()
+    torch.save({"fastcam": _FORMAT, **{key: content[key] for key in _KEYS}}, buffer)
+    with replacing(path) as file:
+        file.write(buffer.getbuffer())
+
+
+def is_checkpoint(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a checkpoint of ``fastcam train``, whatever state it is in; its weights are not read."""
+    try:
+        # Mapped: only what is looked at is read.
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    # Whatever it is instead of a checkpoint, reading it as that will say so.
+    except Exception:
+        return False
+    return isinstance(content, Mapping) and "fastcam" in content
+
+
+def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a checkpoint to the CPU; nothing in the file is executed.
+
+    Raises:
+        CheckpointError: not a checkpoint that :func:`write_checkpoint` wrote.
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as file:
+        try:
+            content = torch.load(file, map_location="cpu", weights_only=True)
+        # A file that is no checkpoint fails wherever its bytes first make no sense.
+        except Exception as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise CheckpointError(f"{Path(path)}: not a checkpoint that can be loaded safely: {reason}") from error
+    if not isinstance(content, dict) or "fastcam" not in content:
+        raise CheckpointError(f"{Path(path)}: not a checkpoint of fastcam train")
+    content = _upgraded(content)
+    if content["fastcam"] != _FORMAT:
+        raise CheckpointError(f"{Path(path)}: checkpoint format {content['fastcam']!r}, expected {_FORMAT}")
+    if not content.keys() >= set(_KEYS):
+        raise CheckpointError(f"{Path(path)}: not a checkpoint of fastcam train")
+    return content
+
+
+def read_trained(path: str | os.PathLike[str]) -> TrainedFile:
+    """Read what a checkpoint says of its network, checked before any of it is used.
+
+    Raises:
+        CheckpointError: not a checkpoint, or one that says what no training would.
+        OSError: it cannot be read.
+    """
+    content = read_checkpoint(path)
+    try:
+        return TrainedFile(
+            Path(path),
+            Recipe.of(content["config"]),
+            Inputs.from_mapping(content["inputs"]),
+            tuple(content["classes"]),
+            content["state_dict"],
+            content["method_state"],
+        )
+    except (AttributeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{Path(path)}: {error}") from error
+
+
+def _upgraded(content: dict[str, Any]) -> dict[str, Any]:
+    """Bring an older format to the present one."""
+    if content["fastcam"] == 1:
+        # It lacked the state of the precision: whatever scaled the loss starts afresh.
+        content = {**content, "fastcam": 2, "precision": {}}
+    if content["fastcam"] == 2 and isinstance(content.get("config"), Mapping):
+        # It lacked the inputs: they were the whole picture at the size of the crop, in the network's own colours.
+        config = content["config"]
+        network, crop = NETWORKS.get(config.get("model")), config.get("crop")
+        if network is not None and isinstance(crop, int):
+            inputs = {**network.inputs.to_mapping(), "resize": [crop, crop], "filter": "bilinear"}
+            content = {**content, "fastcam": 3, "inputs": inputs}
+    return content

@@ -1,0 +1,163 @@
+"""The options that commands share, and what they ask for: a network, a protocol, a size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from fastcam.checkpoint import is_checkpoint
+from fastcam.models import NETWORKS
+from fastcam.network import Network
+from fastcam.protocol import NAMED, Protocol
+from fastcam.sources import LoadError, load
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "FILE",
+    "FOLDER",
+    "chosen_network",
+    "chosen_protocol",
+    "network_options",
+    "protocol_options",
+]
+
+DEFAULT_MODEL = "efficientnet-lite0"
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+# Which option says each argument of fastcam.load; the weights' flag differs between commands.
+_FLAGS = {"source": "--model", "size": "--input-size", "mean": "--mean, --std"}
+
+
+def parsed_size(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """Read an option's value, such as 224 or 224x320, as (H, W)."""
+    if value is None:
+        return None
+    try:
+        height, _, width = value.partition("x")
+        return int(height), int(width or height)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is not a size: expected 224, or height x width such as 224x320") from error
+
+
+def network_options(*, weights: str, weights_help: str, default_model: str | None) -> Callable[[_Command], _Command]:
+    """Give a command the options that :func:`chosen_network` takes.
+
+    Args:
+        weights: the flag of the file of weights: ``--weights`` or ``--checkpoint``.
+        weights_help: its help.
+        default_model: the network where none is named; None where the file may say it.
+    """
+    options = (
+        click.option(
+            "--model",
+            default=default_model,
+            show_default=default_model is not None,
+            metavar="NAME",
+            help=f"A file of fastcam train, a built-in model ({', '.join(NETWORKS)}), or package.module:factory, "
+            "called without arguments.",
+        ),
+        click.option(weights, "weights", type=FILE, help=weights_help),
+        click.option(
+            "--features",
+            metavar="MODULE[:input]",
+            help="Module that gives the features. [default: the model's, or layer4]",
+        ),
+        click.option("--classifier", metavar="MODULE", help="The last, linear layer. [default: the model's, or fc]"),
+        click.option("--classes", type=FILE, help="Class names, one a line. [default: the model's]"),
+        click.option(
+            "--input-size",
+            callback=parsed_size,
+            metavar="H[xW]",
+            help="Input of the network in pixels. [default: the model's, or 224]",
+        ),
+        click.option(
+            "--mean",
+            type=float,
+            nargs=3,
+            help="Mean of R, G and B, white being 1. [default: the model's, or ImageNet's]",
+        ),
+        click.option(
+            "--std", type=float, nargs=3, help="Their standard deviation. [default: the model's, or ImageNet's]"
+        ),
+        click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, ... [default: cuda where there is one]"),
+    )
+    return _all(options)
+
+
+def protocol_options(text: str) -> Callable[[_Command], _Command]:
+    """Give a command the options that :func:`chosen_protocol` takes; ``text`` is the help of ``--protocol``."""
+    options = (
+        click.option("--protocol", type=click.Choice(list(NAMED)), default="paper", show_default=True, help=text),
+        click.option("--percentile", type=float, help="Overrides the protocol's, in [0, 100]."),
+        click.option("--threshold", type=float, help="Overrides the protocol's, in [0, 1]."),
+    )
+    return _all(options)
+
+
+def chosen_network(
+    *,
+    model: str | None,
+    weights: Path | None,
+    pooling: str | None = None,
+    input_size: tuple[int, int] | None,
+    weights_flag: str = "--weights",
+    **options: Any,  # noqa: ANN401
+) -> Network:
+    """Load the network that the options ask for, and run it once on noise.
+
+    Args:
+        model: what :func:`fastcam.load` takes as its source; None: what the weights say, where they are a checkpoint of
+            ``fastcam train``, or :data:`DEFAULT_MODEL`.
+        weights: a file.
+        pooling: of the network.
+        input_size: (H, W).
+        weights_flag: what errors call the file.
+        **options: features, classifier, classes, mean, std and device.
+
+    Raises:
+        click.ClickException: an option that cannot be met; the message names it.
+    """
+    source: Any = model
+    flags = {**_FLAGS, "weights": weights_flag}
+    if model is None and weights is not None and is_checkpoint(weights):
+        source, weights, flags["source"] = weights, None, weights_flag
+    try:
+        network = load(source or DEFAULT_MODEL, weights=weights, pooling=pooling, size=input_size, **options)
+        network.try_out()
+    except LoadError as error:
+        if error.argument == "features":
+            raise click.UsageError(f"{error} (see --features and --classifier)") from error
+        flag = flags.get(error.argument, f"--{error.argument}")
+        raise click.BadParameter(str(error), param_hint=flag) from error
+    except (ImportError, RuntimeError) as error:
+        raise click.ClickException(str(error)) from error
+    return network
+
+
+def chosen_protocol(name: str, percentile: float | None, threshold: float | None) -> Protocol:
+    """Return a named protocol with what overrides it.
+
+    Raises:
+        click.UsageError: a number out of range.
+    """
+    given = {"percentile": percentile, "threshold": threshold}
+    try:
+        return NAMED[name].replace(**{field: value for field, value in given.items() if value is not None})
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _all(options: tuple[Callable[[Any], Any], ...]) -> Callable[[_Command], _Command]:
+    def add(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add

@@ -1,0 +1,85 @@
+"""Which network, with which head, trained by which method: :class:`Recipe`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from fastcam.methods.method import Method
+from fastcam.methods.table import create_method, why_not
+from fastcam.models import Classifier, create
+
+__all__ = ["Recipe"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a training's settings, and the checkpoint that it leaves, say of the network.
+
+    All names are those that fastcam registers; nothing that a recipe holds is imported or called.
+
+    Attributes:
+        model: one of :data:`fastcam.models.NETWORKS`.
+        pooling: ``"gap"``, ``"tap"``, ``"gmp"`` or ``"lse"``.
+        tap_threshold: of ``"tap"``; None: the model's own.
+        model_options: further arguments of the model.
+        method: one of :data:`fastcam.methods.METHODS`.
+        method_options: its arguments.
+    """
+
+    model: str
+    pooling: str = "gap"
+    tap_threshold: float | None = None
+    model_options: Mapping[str, Any] = field(default_factory=dict)
+    method: str = "cam"
+    method_options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Recipe:
+        """Take the recipe out of a training's settings, of which it is a part."""
+        known = {one.name for one in fields(cls)}
+        return cls(**{name: value for name, value in settings.items() if name in known})
+
+    def build(
+        self,
+        num_classes: int,
+        *,
+        weights: str | os.PathLike[str] | None = None,
+        new_classifier: bool = False,
+    ) -> tuple[Classifier, Method]:
+        """Build network and method for a number of classes, the method attached to the network.
+
+        Args:
+            num_classes: K.
+            weights: see :func:`fastcam.models.create`.
+            new_classifier: likewise.
+
+        Raises:
+            OSError: the weights cannot be read.
+            TypeError: an option that the network or the method does not have.
+            ValueError: an unknown name, an option out of range, a method that is not defined for the network, or
+                weights that do not fit.
+
+        Example:
+            >>> model, method = Recipe("vgg16", "tap", model_options={"width": 1 / 16}, method="has").build(5)
+            >>> model.pool, method
+            (TAP(threshold=0.1, keepdim=False), HaS(patch=32, drop_rate=0.5))
+        """
+        reason = why_not(self.method, self.model)
+        if reason:
+            raise ValueError(f"method {self.method!r} is not defined for model {self.model!r}: {reason}")
+        threshold = {} if self.tap_threshold is None else {"tap_threshold": self.tap_threshold}
+        model = create(
+            self.model,
+            num_classes=num_classes,
+            pooling=self.pooling,  # type: ignore[arg-type]
+            weights=weights,
+            new_classifier=new_classifier,
+            **threshold,
+            **self.model_options,
+        )
+        method = create_method(self.method, **self.method_options)
+        method.attach(model)
+        return model, method

@@ -1,0 +1,114 @@
+"""From pictures to inputs, and boxes back."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fastcam.inputs import CROP, GEOMETRIES, RESIZE, Inputs
+
+
+@pytest.mark.parametrize(
+    ("inputs", "box", "size", "end", "wanted"),
+    [
+        (RESIZE, (60, 27, 385, 331), (335, 500), "exclusive", (26, 18, 172, 221)),
+        (RESIZE, (111, 108, 441, 193), (375, 500), "inclusive", (49, 64, 197, 115)),
+        (CROP, (60, 27, 385, 331), (335, 500), "exclusive", (14, 4, 180, 223)),
+        (CROP, (60, 27, 384, 330), (335, 500), "inclusive", (14, 4, 180, 223)),
+        (Inputs((10, 35)), (1, 2, 4, 3), (20, 10), "inclusive", (3, 1, 14, 1)),
+    ],
+)
+def test_boxes_are_truncated_as_the_references_do(inputs, box, size, end, wanted):
+    assert inputs.boxes(np.array([box], float), size, ends=end).tolist() == [list(wanted)]
+
+
+def test_no_boxes():
+    assert RESIZE.boxes(np.zeros((0, 4)), (8, 8)).shape == (0, 4)
+
+
+def test_pictures_are_resized_as_pillow_does_and_cropped_at_the_centre():
+    pixels = np.random.default_rng(0).integers(0, 256, (333, 500, 3), dtype=np.uint8)
+    whole = np.asarray(Image.fromarray(pixels).resize((256, 256), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(CROP.picture(pixels), whole[16:240, 16:240])
+    direct = np.asarray(Image.fromarray(pixels).resize((224, 224), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(RESIZE.picture(pixels), direct)
+
+
+def test_pictures_masks_and_boxes_stay_together():
+    pixels, inside = np.zeros((100, 200, 3), np.uint8), np.zeros((100, 200), np.uint8)
+    pixels[40:60, 100:140] = inside[40:60, 100:140] = 255
+    for inputs in (*GEOMETRIES.values(), Inputs((50, 400), (40, 300))):
+        ((x0, y0, x1, y1),) = inputs.boxes(np.array([[100, 40, 140, 60]]), (100, 200), ends="exclusive")
+        for moved in (inputs.picture(pixels)[..., 0] > 127, inputs.mask(inside) > 127):
+            rows, columns = np.flatnonzero(moved.any(1)), np.flatnonzero(moved.any(0))
+            found = [columns[0], rows[0], columns[-1], rows[-1]]
+            assert np.abs(np.subtract(found, [x0, y0, x1, y1])).max() <= 2
+            assert moved.shape == inputs.size
+
+
+def test_back_to_the_picture():
+    assert RESIZE.to_picture([[0, 0, 224, 224]], (335, 500)).tolist() == [[0, 0, 500, 335]]
+    assert CROP.to_picture([[0, 0, 224, 112]], (512, 1024)).tolist() == [[64, 32, 960, 256]]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [((0, 224),), ((224,),), ((224.5, 224),), (("224", 224),), ((224, 224), (0, 3)), ((224, 224), (225, 224))],
+)
+def test_sizes_that_are_none(arguments):
+    with pytest.raises(ValueError, match=r"resize must be|crop must"):
+        Inputs(*arguments)
+
+
+def test_normalization():
+    inputs = Inputs((2, 3), mean=(0.5, 0.25, 0.0), std=(0.5, 0.25, 2.0))(np.full((2, 3, 3), 255, np.uint8))
+    assert inputs.dtype == torch.float32
+    assert torch.equal(inputs, torch.tensor([1.0, 3.0, 0.5])[:, None, None].expand(3, 2, 3))
+
+
+def test_the_whole_picture_is_kept():
+    picture = np.zeros((100, 300, 3), np.uint8)
+    picture[:, :30], picture[:, -30:] = 255, 255
+    small = Inputs((20, 20), mean=(0, 0, 0), std=(1, 1, 1))(picture)
+    assert (small[:, :, [0, -1]] > 0.95).all()
+    assert (small[:, :, 4:-4] < 0.05).all()
+
+
+@pytest.mark.parametrize("how", ["bilinear", "bicubic"])
+def test_shrinking_is_antialiased(how):
+    checkerboard = (np.indices((200, 200)).sum(0) % 2 * 255).astype(np.uint8)[..., None].repeat(3, axis=2)
+    small = Inputs((50, 50), filter=how, mean=(0, 0, 0), std=(1, 1, 1))(checkerboard)
+    assert (small - 0.5).abs().max() < 0.05
+
+
+def test_the_filter_is_pillows():
+    pixels = np.random.default_rng(0).integers(0, 256, (33, 50, 3), dtype=np.uint8)
+    wanted = np.asarray(Image.fromarray(pixels).resize((20, 10), Image.Resampling.BICUBIC))
+    np.testing.assert_array_equal(Inputs((10, 20), filter="bicubic").picture(pixels), wanted)
+
+
+def test_one_picture_and_a_batch_are_the_same_bits():
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 33, 50, 3), dtype=np.uint8)
+    inputs = Inputs((20, 24))
+    batch = inputs.normalized(torch.stack([inputs.tensor(one) for one in pixels]))
+    assert torch.equal(batch, torch.stack([inputs(one) for one in pixels]))
+
+
+def test_what_a_checkpoint_records_comes_back():
+    inputs = Inputs((40, 30), (20, 10), "bicubic", (0.1, 0.2, 0.3), (1, 2, 3))
+    assert Inputs.from_mapping(inputs.to_mapping()) == inputs
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"mean": (0.5, 0.5)}, "mean must have three finite values"),
+        ({"mean": (0.5, 0.5, "0")}, "mean must have three finite values"),
+        ({"std": (1.0, 1.0, 0.0)}, "std must be positive"),
+        ({"std": (1.0, 1.0, float("nan"))}, "std must have three finite values"),
+        ({"filter": "nearest"}, "filter must be one of 'bilinear', 'bicubic', got 'nearest'"),
+    ],
+)
+def test_bad_fields(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Inputs(**fields)
