@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from fastcam.cli.options import DEFAULT_MODEL, chosen_network, chosen_protocol, network_options, protocol_options
 from fastcam.cli.terminal import say, table
-from fastcam.images import PictureError, find_pictures
+from fastcam.folders import find_pictures
+from fastcam.images import PictureError
 from fastcam.lock import LockedError, locked
 from fastcam.network import At, Network
 from fastcam.pictures import FileSettings, Results, localize_files, short_names

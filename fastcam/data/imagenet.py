@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from fastcam.data.lines import DataError, Line, checked_box
 from fastcam.data.record import NO_BOXES, OnBad, Record, Split, raising
-from fastcam.images import SUFFIXES, PictureError, picture_size
+from fastcam.folders import SUFFIXES
+from fastcam.images import PictureError, picture_size
 
 __all__ = ["is_imagenet", "read_imagenet"]
 
