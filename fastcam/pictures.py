@@ -20,8 +20,8 @@ from fastcam.protocol import PAPER, Protocol
 
 __all__ = ["FileSettings", "Results", "localize_files", "overlay_names", "short_names"]
 
-# Photographs stay in their own format; every other picture becomes a PNG.
-_KEPT = (".jpg", ".jpeg", ".png", ".webp")
+# Photographs stay in their own format, up to its longest side; every other picture becomes a PNG.
+_LONGEST = {".jpg": 65_535, ".jpeg": 65_535, ".png": 2**31 - 1, ".webp": 16_383}
 
 
 @dataclass(frozen=True)
@@ -163,6 +163,8 @@ def _write_overlay(
     path: Path, pixels: NDArray[np.uint8], heat: NDArray[Any] | None, detections: Sequence[Detection]
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    if max(pixels.shape) > _LONGEST[path.suffix.lower()]:
+        path = path.with_name(f"{path.name}.png")
     captions = [f"{found.class_name} {found.score:.2f}" for found in detections]
     write_picture(path, overlay(pixels, heat, [found.box for found in detections], captions))
 
@@ -201,7 +203,7 @@ def overlay_names(names: dict[str, Path]) -> dict[str, Path]:
     taken: set[str] = set()
     chosen = {}
     for path, name in names.items():
-        wanted = name if name.suffix.lower() in _KEPT else name.with_name(f"{name.name}.png")
+        wanted = name if name.suffix.lower() in _LONGEST else name.with_name(f"{name.name}.png")
         candidate, number = wanted, 1
         while str(candidate) in taken:
             number += 1
