@@ -135,7 +135,7 @@ def crop_boxes(
         >>> fastcam.crop_boxes(torch.tensor([[60, 27, 384, 330]]), (335, 500)).tolist()
         [[14, 4, 180, 223]]
     """
-    resize, crop = checked_size(resize, "resize must be (H, W)"), checked_size(crop, "crop must be (H, W)")
+    resize, crop = _checked_size("resize", resize), _checked_size("crop", crop)
     if crop[0] > resize[0] or crop[1] > resize[1]:
         raise ValueError(f"crop must fit in resize={resize}, got {crop}")
     checked = _checked("boxes", boxes)
@@ -155,7 +155,13 @@ def _checked(name: str, boxes: Tensor) -> Tensor:
     return boxes.to(torch.float64)
 
 
+def _checked_size(name: str, size: tuple[int, int]) -> tuple[int, int]:
+    if len(size) != 2 or min(size) < 1:
+        raise ValueError(f"{name} must be (H, W), each at least 1, got {size}")
+    return checked_size(size, f"{name} must be (H, W)")
+
+
 def _edges(name: str, size: tuple[int, int]) -> Tensor:
     """Return (W, H, W, H) of a size (H, W)."""
-    height, width = checked_size(size, f"{name} must be (H, W)")
+    height, width = _checked_size(name, size)
     return torch.tensor([width, height] * 2, dtype=torch.float64)

@@ -39,8 +39,6 @@ def checked_size(size: Any, wanted: str = "size must be (H, W)") -> tuple[int, i
         raise TypeError(f"{wanted}, in whole pixels, got {size!r}") from error
     except ValueError as error:
         raise ValueError(f"{wanted}, each at least 1, got {size!r}") from error
-    if height < 1 or width < 1:
-        raise ValueError(f"{wanted}, each at least 1, got {(height, width)}")
-    if height * width > _MOST_PIXELS:
-        raise ValueError(f"{wanted}, at most 2^30 pixels in all, got {(height, width)}")
+    if height < 1 or width < 1 or height * width > _MOST_PIXELS:
+        raise ValueError(f"{wanted}, each at least 1 and at most 2^30 pixels in all, got {(height, width)}")
     return height, width
