@@ -174,7 +174,7 @@ def _told(option: str, path: Path) -> str:
 
 def tap_cases(n: int = 256, channels: int = 1024) -> dict[str, Callable[[], object]]:
     """Pooling forward, forward that saves, and backward, over sizes, layouts and widths."""
-    from fastcam.kernels import tap
+    from fastcam.kernels import pooling
 
     from fastcam.reference.pooling import shape_of_kept
 
@@ -186,11 +186,11 @@ def tap_cases(n: int = 256, channels: int = 1024) -> dict[str, Callable[[], obje
             divisor = x.new_empty((n, channels), dtype=torch.float32)
             kept = x.new_empty(shape_of_kept(x), dtype=torch.uint8)
             if way == "forward":
-                tap.forward(x, 0.1, pooled)
+                pooling.forward(x, 0.1, pooled)
             elif way == "forward, saving":
-                tap.forward(x, 0.1, pooled, divisor, kept)
+                pooling.forward(x, 0.1, pooled, divisor, kept)
             else:
-                tap.backward(pooled, divisor, kept, x)
+                pooling.backward(pooled, divisor, kept, x)
 
         return run
 
@@ -237,14 +237,9 @@ def mask_cases(n: int = 256) -> dict[str, Callable[[], object]]:
             masks.binarize(
                 small,
                 size,
-                interpolation=protocol.interpolation,
-                normalize=protocol.normalize,
-                quantize=protocol.quantize,
-                q=protocol.percentile,
-                threshold=protocol.threshold,
+                protocol,
                 packed=small.new_empty((n, size[0], -(-size[1] // 64)), dtype=torch.int64),
                 thresholds=small.new_empty(n),
-                extents=small.new_empty((n, 5), dtype=torch.int32),
                 maps=small.new_empty((n, *size), dtype=torch.uint8 if protocol.quantize else torch.float32)
                 if with_maps
                 else None,

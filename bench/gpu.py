@@ -35,11 +35,12 @@ if find_spec("fastcam.kernels") is None:  # a source tree, in which they lie bes
     fastcam.__path__.append(str(ROOT))
 
 from fastcam.ops.activation import cam  # noqa: E402
+from fastcam.ops.components import largest  # noqa: E402
 from fastcam.ops.core import core  # noqa: E402
 from fastcam.ops.masks import binarize  # noqa: E402
-from fastcam.ops.regions import largest  # noqa: E402
 
-PAPER = ("bilinear", "none", False, 90.0, 0.35, False)
+PAPER = (*fastcam.PAPER.values, False)
+"""What ``binarize`` takes after the size: the paper's protocol, without the maps."""
 RESULTS = ROOT / "bench" / "results"
 
 
@@ -213,7 +214,7 @@ def box_row(n: int) -> dict[str, Any]:
 
     def boxes(i: int) -> torch.Tensor:
         packed = binarize(cam(xs[i], weight, index, True), 224, 224, *PAPER)[0]
-        return largest(packed, 224, False, 8)[0].cpu()
+        return largest(packed, 224, "pixels", 8)[0].cpu()
 
     boxes(0)
     seconds = []

@@ -8,7 +8,7 @@ __all__ = ["PASSES", "predict"]
 
 H200 = 4.3e12  # bytes a second: the copy bandwidth measured on one
 ISSUED = 132 * 4 * 1.75e9  # instructions of warps a second: what all its schedulers can start
-# Of 14x14 maps resized to 224x224; tests/kernels/test_masks.py counts them.
+# Of 14x14 maps resized to 224x224; tests/kernels/test_percentile.py counts them.
 PASSES = {"smooth": 7, "noise": 13}
 
 
@@ -42,7 +42,7 @@ def predict() -> str:
 def turns(one: Launch, passes: int = PASSES["smooth"]) -> list[float]:
     """How often each loop of a launch is run through."""
     tiles = one.arguments.get("tiles", 0)
-    if one.kernel == "select":  # extremes; passes, and tiles in each; what comes next; the bits of a raw cutoff
+    if one.kernel == "find_threshold":  # extremes; passes, and tiles in each; what comes next; the bits of a raw cutoff
         maximum = "VANILLA" in one.case or "WSOLEVAL" in one.case  # which the first loop finds
         return [tiles, 0 if maximum else passes, tiles, tiles, 32][: len(one.loops)]
     if one.kernel == "_mask":
@@ -97,7 +97,7 @@ def bytes_of(case: str, kernel: str, n: int = 256, channels: int = 1024) -> floa
         rows = n * 14 * 256 * 4
         full = n * 224 * 224 * (4 if "PAPER" in case or "VANILLA" in case else 1) if "with maps" in case else 0
         mask = rows + n * 224 * 4 * 8 + full
-        return {"widen": n * 196 * 4 + rows, "select": rows, "_mask": mask, "_join": n * 5 * 4 * 5}[kernel]
+        return {"widen": n * 196 * 4 + rows, "find_threshold": rows, "_mask": mask}[kernel]
     side = int(case.split(", ")[-1].split("x")[0])
     item = 2 if "bfloat16" in case else 4
     planes, elements = n * channels, n * channels * side * side

@@ -3,11 +3,10 @@
 
 #include <cstdint>
 
+#include "core/protocol.hpp"
 #include "dtype.hpp"
 
 namespace fastcam {
-
-enum class Area { pixels, polygon };
 
 struct Region {
   std::int32_t x0 = 0, y0 = 0, x1 = 0, y1 = 0;  // half-open; all 0 where the mask is empty
@@ -70,21 +69,6 @@ struct Pooled {
   void* values;
   void* cutoffs;
   std::int32_t* counts;
-};
-
-enum class Normalize { none, minmax, max, percentile };
-
-// fastcam.Protocol, as far as a map's way to its box goes.
-struct Protocol {
-  bool bicubic;
-  Normalize normalize;
-  bool quantize;
-  double percentile;
-  double threshold;
-  Area area;
-  int connectivity;
-  bool clipped;
-  bool whole_image;
 };
 
 // Maps (N, h, w) float, and the size (height, width) that boxes refer to.

@@ -92,9 +92,10 @@ class Locator {
 
   // Finds the box of map i.
   void run(std::int64_t i, const float* map, const Found& found) {
-    rows_.start(map, maps_.h, maps_.w, maps_.height, maps_.width, protocol_.bicubic);
+    const bool bicubic = protocol_.interpolation == Interpolation::bicubic;
+    rows_.start(map, maps_.h, maps_.w, maps_.height, maps_.width, bicubic);
     const bool tame = is_tame(map), nan = !tame && has_nan();
-    statistics_.start(rows_, map, maps_.height, maps_.width, tame && Cells::worthwhile(maps_, protocol_.bicubic));
+    statistics_.start(rows_, map, maps_.height, maps_.width, tame && Cells::worthwhile(maps_, bicubic));
     const Normalization normalization = nan ? of_nan() : normalize();
     const float threshold = nan ? threshold_of_nan() : threshold_of(normalization);
     statistics_.binarize(nan ? infinity : cutoff(normalization, threshold), bits_.data(), words_);
@@ -162,11 +163,11 @@ class Locator {
     const auto width = static_cast<float>(maps_.width), height = static_cast<float>(maps_.height);
     Box box{static_cast<float>(region.x0), static_cast<float>(region.y0), static_cast<float>(region.x1),
             static_cast<float>(region.y1)};
-    if (protocol_.clipped) {
+    if (protocol_.box_end == BoxEnd::clipped) {
       box.x1 = std::min(box.x1, width - 1);
       box.y1 = std::min(box.y1, height - 1);
     }
-    if (region.x1 == 0 && protocol_.whole_image) box = {0, 0, width, height};
+    if (region.x1 == 0 && protocol_.empty == Empty::image) box = {0, 0, width, height};
     found.boxes[i] = box;
     if (protocol_.area == Area::polygon)
       static_cast<double*>(found.areas)[i] = region.area;

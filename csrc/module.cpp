@@ -23,8 +23,78 @@ T* at(std::uintptr_t address) {
   return reinterpret_cast<T*>(address);  // NOLINT: that is what an address is for
 }
 
-MaskBatch mask_batch(std::uintptr_t data, bool packed, int height, int width, bool polygon, int connectivity) {
-  return {at<const void>(data), packed, height, width, polygon ? Area::polygon : Area::pixels, connectivity};
+// Reads the fields of a Protocol from keywords.
+struct FieldReader {
+  const py::kwargs& given;
+
+  py::object value(const char* name) const {
+    if (!given.contains(name)) throw py::type_error(std::string("Protocol needs the field ") + name);
+    return given[name];
+  }
+
+  void operator()(const char* name, bool& field) const {
+    const py::object value = this->value(name);
+    if (!py::isinstance<py::bool_>(value)) refuse<py::type_error>(name, value, "a bool");
+    field = value.cast<bool>();
+  }
+  void operator()(const char* name, double& field) const {
+    const py::object value = this->value(name);
+    if (!py::isinstance<py::float_>(value) && !py::isinstance<py::int_>(value))
+      refuse<py::type_error>(name, value, "a number");
+    field = value.cast<double>();
+  }
+  template <class T, std::size_t N>
+  void operator()(const char* name, T& field, const Word<T> (&words)[N]) const {
+    field = word(name, value(name), words);
+  }
+  template <std::size_t N>
+  void operator()(const char* name, int& field, const int (&choices)[N]) const {
+    const py::object value = this->value(name);
+    std::string expected;
+    for (const int choice : choices) {
+      if (py::isinstance<py::int_>(value) && value.equal(py::int_(choice))) {
+        field = choice;
+        return;
+      }
+      expected += (expected.empty() ? "" : ", ") + std::to_string(choice);
+    }
+    refuse<py::value_error>(name, value, "one of " + expected);
+  }
+
+  template <class T, std::size_t N>
+  static T word(const char* name, const py::handle& value, const Word<T> (&words)[N]) {
+    std::string expected;
+    for (const Word<T>& choice : words) {
+      if (value.equal(py::str(choice.word))) return choice.value;
+      expected += std::string(expected.empty() ? "'" : ", '") + choice.word + "'";
+    }
+    refuse<py::value_error>(name, value, "one of " + expected);
+  }
+
+  template <class Error>
+  [[noreturn]] static void refuse(const char* name, const py::handle& value, const std::string& expected) {
+    throw Error(std::string(name) + " must be " + expected + ", got " + py::repr(value).cast<std::string>());
+  }
+};
+
+py::tuple protocol_fields() {
+  py::list names;
+  Protocol protocol{};
+  Protocol::visit(protocol, [&](const char* name, const auto&...) { names.append(name); });
+  return py::tuple(names);
+}
+
+Protocol protocol_of(const py::kwargs& given) {
+  Protocol protocol{};
+  Protocol::visit(protocol, FieldReader{given});
+  const py::tuple fields = protocol_fields();
+  for (const auto& [name, value] : given)
+    if (!fields.contains(name)) throw py::type_error("Protocol has no field " + name.cast<std::string>());
+  return protocol;
+}
+
+Area area_of(const py::str& word) {
+  return FieldReader::word("area", word, area_words);
 }
 
 void write_box(const Region& region, float* box) {
@@ -34,11 +104,11 @@ void write_box(const Region& region, float* box) {
   box[3] = static_cast<float>(region.y1);
 }
 
-void write_area(double area, bool polygon, std::uintptr_t areas, std::int64_t i) {
-  if (polygon)
-    at<double>(areas)[i] = area;
+void write_area(double value, Area area, std::uintptr_t areas, std::int64_t i) {
+  if (area == Area::polygon)
+    at<double>(areas)[i] = value;
   else
-    at<std::int64_t>(areas)[i] = static_cast<std::int64_t>(area);
+    at<std::int64_t>(areas)[i] = static_cast<std::int64_t>(value);
 }
 
 // About what one mask takes, in nanoseconds: what a row costs, and what a word costs.
@@ -63,10 +133,10 @@ Runner on_threads(int& threads) {
           &threads};
 }
 
-void largest_regions(std::uintptr_t data, bool packed, std::int64_t count, int height, int width, bool polygon,
-                     int connectivity, std::uintptr_t boxes, std::uintptr_t areas, int threads) {
+void largest(std::uintptr_t data, bool packed, std::int64_t count, int height, int width, const py::str& area,
+             int connectivity, std::uintptr_t boxes, std::uintptr_t areas, int threads) {
+  const MaskBatch masks{at<const void>(data), packed, height, width, area_of(area), connectivity};
   const py::gil_scoped_release released;
-  const MaskBatch masks = mask_batch(data, packed, height, width, polygon, connectivity);
   std::vector<Region> regions(static_cast<std::size_t>(count));
   const int strips = strips_of(count, height, width, threads);
   if (strips == 1)
@@ -78,17 +148,17 @@ void largest_regions(std::uintptr_t data, bool packed, std::int64_t count, int h
   for (std::int64_t i = 0; i < count; ++i) {
     const Region& region = regions[static_cast<std::size_t>(i)];
     write_box(region, at<float>(boxes) + 4 * i);
-    write_area(region.area, polygon, areas, i);
+    write_area(region.area, masks.area, areas, i);
   }
 }
 
-py::tuple all_regions(std::uintptr_t data, bool packed, std::int64_t count, int height, int width, bool polygon,
-                      int connectivity, int threads) {
+py::tuple all_components(std::uintptr_t data, bool packed, std::int64_t count, int height, int width,
+                         const py::str& area, int connectivity, int threads) {
+  const MaskBatch masks{at<const void>(data), packed, height, width, area_of(area), connectivity};
   std::vector<std::vector<Region>> found(static_cast<std::size_t>(count));
   std::size_t total = 0;
   {
     const py::gil_scoped_release released;
-    const MaskBatch masks = mask_batch(data, packed, height, width, polygon, connectivity);
     const auto emit = [](void* to, const Region& region) { static_cast<std::vector<Region>*>(to)->push_back(region); };
     const int strips = strips_of(count, height, width, threads);
     if (strips == 1)
@@ -155,50 +225,38 @@ void weighted_sums(std::uintptr_t data, int dtype, const Shape& shape, const Str
   });
 }
 
-// What locate and localize take after their maps, in its order.
-using Options = std::tuple<bool, int, bool, double, double, bool, int, bool, bool>;
-
-Protocol protocol_of(const Options& options) {
-  const auto [bicubic, normalize, quantize, percentile, threshold, polygon, connectivity, clipped, whole] = options;
-  return {bicubic,   static_cast<Normalize>(normalize),      quantize,     percentile,
-          threshold, polygon ? Area::polygon : Area::pixels, connectivity, clipped,
-          whole};
-}
-
-// Boxes, areas, thresholds, full-size maps, masks.
-using Places = std::tuple<std::uintptr_t, std::uintptr_t, std::uintptr_t, std::uintptr_t, std::uintptr_t>;
-
-Found found_at(const Places& places) {
-  const auto [boxes, areas, thresholds, maps, masks] = places;
-  return {at<Box>(boxes), at<void>(areas), at<float>(thresholds), at<void>(maps), at<std::uint8_t>(masks)};
-}
-
 double locating_cost(const Maps& maps) {
   return 0.4 * maps.height * maps.width + 100;
 }
 
-void locate(std::uintptr_t data, std::int64_t count, const Size& shape, const Size& size, const Options& options,
-            const Places& places, int threads) {
+Found found_at(std::uintptr_t boxes, std::uintptr_t areas, std::uintptr_t thresholds, std::uintptr_t maps,
+               std::uintptr_t masks) {
+  return {at<Box>(boxes), at<void>(areas), at<float>(thresholds), at<void>(maps), at<std::uint8_t>(masks)};
+}
+
+void locate(std::uintptr_t data, std::int64_t count, const Size& shape, const Size& size, const Protocol& protocol,
+            std::uintptr_t boxes, std::uintptr_t areas, std::uintptr_t thresholds, std::uintptr_t full,
+            std::uintptr_t masks, int threads) {
   const py::gil_scoped_release released;
   const auto [h, w] = shape;
   const auto [height, width] = size;
   const Maps maps{at<const float>(data), h, w, height, width};
-  const Protocol protocol = protocol_of(options);
-  const Found found = found_at(places);
+  const Found found = found_at(boxes, areas, thresholds, full, masks);
   parallel_for(count, locating_cost(maps), threads,
                [&](std::int64_t begin, std::int64_t end) { core().locate(maps, protocol, begin, end, found); });
 }
 
 void localize(std::uintptr_t data, int dtype, const Shape& shape, const Strides& strides, std::uintptr_t weight,
-              std::int64_t rows, std::uintptr_t index, std::int64_t count, std::int64_t per_image, bool clamp_negative,
-              const Size& size, const Options& options, const Places& places, int threads) {
+              std::int64_t rows, std::uintptr_t index, std::int64_t count, std::int64_t per_image, const Size& size,
+              const Protocol& protocol, std::uintptr_t boxes, std::uintptr_t areas, std::uintptr_t thresholds,
+              std::uintptr_t full, std::uintptr_t masks, int threads) {
   const py::gil_scoped_release released;
   const Features features = features_of(data, dtype, shape, strides);
-  const Classes classes{at<const void>(weight), rows, at<const std::int64_t>(index), per_image, clamp_negative};
+  const Classes classes{at<const void>(weight), rows, at<const std::int64_t>(index), per_image,
+                        protocol.clamp_negative};
   const auto [height, width] = size;
   const Maps maps{nullptr, features.height, features.width, height, width};
-  const Protocol protocol = protocol_of(options);
-  const Found found = found_at(places);
+  const Found found = found_at(boxes, areas, thresholds, full, masks);
   const double cost = reading_cost(features) + locating_cost(maps);
   parallel_for_images(count, cost, threads, [&](std::int64_t begin, std::int64_t end) {
     core().localize(features, classes, maps, protocol, begin, end, found);
@@ -293,8 +351,11 @@ std::vector<std::string> cores() {
 
 PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
   m.doc() = "The compiled core of fastcam.";
-  m.def("largest_regions", &largest_regions);
-  m.def("all_regions", &all_regions);
+  py::class_<Protocol> protocol(m, "Protocol", "fastcam.Protocol as far as the core reads it.");
+  protocol.def(py::init(&protocol_of));
+  protocol.attr("fields") = protocol_fields();
+  m.def("largest", &largest);
+  m.def("all_components", &all_components);
   m.def("weighted_sums", &weighted_sums);
   m.def("locate", &locate);
   m.def("localize", &localize);

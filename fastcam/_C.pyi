@@ -1,31 +1,32 @@
+from typing import ClassVar, final
+
 import numpy as np
 import numpy.typing as npt
 
-def largest_regions(
+@final
+class Protocol:
+    fields: ClassVar[tuple[str, ...]]
+    def __init__(self, **fields: bool | float | str) -> None: ...
+
+def largest(
     data: int,
     packed: bool,
     count: int,
     height: int,
     width: int,
-    polygon: bool,
+    area: str,
     connectivity: int,
     boxes: int,
     areas: int,
     threads: int,
     /,
 ) -> None: ...
-def all_regions(
-    data: int, packed: bool, count: int, height: int, width: int, polygon: bool, connectivity: int, threads: int, /
+def all_components(
+    data: int, packed: bool, count: int, height: int, width: int, area: str, connectivity: int, threads: int, /
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64], npt.NDArray[np.int64]]: ...
 def cores() -> list[str]: ...
 def core() -> str: ...
 def choose_core(name: str, /) -> None: ...
-
-# Bicubic, normalization, quantized, percentile, threshold, polygon, connectivity, clipped, the whole image if empty.
-_Options = tuple[bool, int, bool, float, float, bool, int, bool, bool]
-# Where boxes, areas, thresholds, full-size maps and masks go.
-_Places = tuple[int, int, int, int, int]
-
 def weighted_sums(
     features: int,
     dtype: int,
@@ -46,8 +47,12 @@ def locate(
     count: int,
     shape: tuple[int, int],
     size: tuple[int, int],
-    options: _Options,
-    places: _Places,
+    protocol: Protocol,
+    boxes: int,
+    areas: int,
+    thresholds: int,
+    maps: int,
+    masks: int,
     threads: int,
     /,
 ) -> None: ...
@@ -61,10 +66,13 @@ def localize(
     index: int,
     count: int,
     per_image: int,
-    clamp_negative: bool,
     size: tuple[int, int],
-    options: _Options,
-    places: _Places,
+    protocol: Protocol,
+    boxes: int,
+    areas: int,
+    thresholds: int,
+    maps: int,
+    masks: int,
     threads: int,
     /,
 ) -> None: ...

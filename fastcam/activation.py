@@ -30,7 +30,7 @@ def cam(features: Tensor, weight: Tensor, index: Index | None = None, *, clamp_n
         features: (N, C, h, w), any floating-point dtype, any strides.
         weight: (K, C), the classifier's weights, with ``index``; or (N, C), one row an image, without.
         index: the classes wanted, (N,) or (N, T) integers in [0, K); one integer stands for all images. On CUDA the
-            range is not checked, which would stop the stream: an index outside it gives a map of NaN.
+            range is not checked, as that would wait for the device: an index outside it gives a map of NaN.
         clamp_negative: use max(w, 0).
 
     Returns:
@@ -76,6 +76,7 @@ def checked_rows(features: Tensor, weight: Tensor, index: Index | None) -> Tenso
 
 
 def checked_index(index: Index, images: int, device: torch.device, *, classes: int) -> Tensor:
+    """Check an index as :func:`cam` documents it; return it as int64 (N,) or (N, T) on the device."""
     try:
         # torch takes no array with negative strides; a copy has none.
         rows = torch.as_tensor(index.copy() if isinstance(index, np.ndarray) else index)

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-__all__ = ["BoxEnds", "box_iou", "crop_boxes", "resize_boxes"]
+__all__ = ["BoxEnds", "box_iou", "crop_boxes", "paired_iou", "resize_boxes"]
 
 BoxEnds = Literal["exclusive", "inclusive"]
 """What x1 and y1 of a data set's boxes are: the first pixels outside, or the last inside."""
@@ -35,13 +35,47 @@ def box_iou(a: Tensor, b: Tensor, *, inclusive: bool = False) -> Tensor:
         >>> fastcam.box_iou(a, b, inclusive=True)  # 25 / 175
         tensor([[0.1429]], dtype=torch.float64)
     """
-    a, b = _checked("a", a), _checked("b", b)
+    return _iou(_checked("a", a)[:, None], _checked("b", b)[None], inclusive)
+
+
+def paired_iou(a: Tensor, b: Tensor, *, inclusive: bool = False) -> Tensor:
+    """Intersection over union of each image's box with that image's own boxes.
+
+    Args:
+        a: (N, 4), x0, y0, x1, y1 in pixels, one box an image; or (1, 4), the same box for all of them.
+        b: (N, G, 4), G boxes an image.
+        inclusive: x1 and y1 are the last pixels inside; see :func:`box_iou`.
+
+    Returns:
+        (N, G) float64, by the formula of :func:`box_iou`.
+
+    Raises:
+        TypeError: not a tensor.
+        ValueError: shapes other than these.
+
+    Example:
+        >>> import torch
+        >>> a, b = torch.tensor([[0, 0, 10, 10]]), torch.tensor([[[0, 0, 10, 5], [50, 50, 60, 60]]])
+        >>> paired_iou(a, b)
+        tensor([[0.5000, 0.0000]], dtype=torch.float64)
+    """
+    a = _checked("a", a)
+    if not isinstance(b, Tensor):
+        raise TypeError(f"b must be a tensor (N, G, 4), got {type(b).__name__}")
+    if b.ndim != 3 or b.shape[2] != 4:
+        raise ValueError(f"b must be (N, G, 4), got shape {tuple(b.shape)}")
+    if len(a) not in (1, len(b)):
+        raise ValueError(f"a must be ({len(b)}, 4) or (1, 4) for the {len(b)} images of b, got shape {tuple(a.shape)}")
+    return _iou(a[:, None], b.to(torch.float64), inclusive)
+
+
+def _iou(a: Tensor, b: Tensor, inclusive: bool) -> Tensor:
+    """IoU of float64 boxes (..., 4) that broadcast against each other."""
     end = 1 if inclusive else 0
-    low = torch.maximum(a[:, None, :2], b[None, :, :2])
-    high = torch.minimum(a[:, None, 2:], b[None, :, 2:])
-    both = (high - low + end).clamp(min=0).prod(dim=2)
-    areas = [(boxes[:, 2:] - boxes[:, :2] + end).prod(dim=1) for boxes in (a, b)]
-    union = areas[0][:, None] + areas[1][None] - both
+    low, high = torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])
+    both = (high - low + end).clamp(min=0).prod(dim=-1)
+    area_a, area_b = ((boxes[..., 2:] - boxes[..., :2] + end).prod(dim=-1) for boxes in (a, b))
+    union = area_a + area_b - both
     return torch.where(union > 0, both / union, 0)
 
 

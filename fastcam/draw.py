@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 __all__ = ["overlay"]
 
+_STRIP = 64  # rows that are blended together
 # Distinct on dark and bright ground and for most colour-blind readers (Okabe and Ito's palette), as RGB.
 _COLOURS = ((240, 228, 66), (0, 158, 115), (86, 180, 233), (213, 94, 0), (204, 121, 167), (0, 114, 178))
 
@@ -103,14 +104,27 @@ def _check(
 def _blend(cv2: Any, image: NDArray[np.uint8], heat: NDArray[Any], opacity: float) -> NDArray[np.uint8]:  # noqa: ANN401
     height, width = image.shape[:2]
     level = np.nan_to_num(np.asarray(heat, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    top = float(level.max())
-    level = np.clip(level / top, 0, 1) if top > 0 else np.zeros_like(level)
-    level = cv2.resize(level, (width, height), interpolation=cv2.INTER_LINEAR)
-    colours = cv2.applyColorMap((level * 255).astype(np.uint8), cv2.COLORMAP_TURBO)
-    colours = cv2.cvtColor(colours, cv2.COLOR_BGR2RGB)
-    share = (opacity * level)[..., None]
-    blended: NDArray[np.uint8] = np.rint(image * (1 - share) + colours * share).astype(np.uint8)
+    highest = float(level.max())
+    level = np.clip(level / highest, 0, 1) if highest > 0 else np.zeros_like(level)
+    level = cv2.resize(level, (width, len(level)), interpolation=cv2.INTER_LINEAR)
+    above, below, fraction = _rows_between(len(level), height)
+    blended = np.empty_like(image)
+    # A strip of rows at a time: in floating point the whole would take ten times the picture's memory.
+    for top in range(0, height, _STRIP):
+        rows = slice(top, top + _STRIP)
+        part = level[above[rows]] + (level[below[rows]] - level[above[rows]]) * fraction[rows, None]
+        colours = cv2.applyColorMap((part * 255).astype(np.uint8), cv2.COLORMAP_TURBO)
+        colours = cv2.cvtColor(colours, cv2.COLOR_BGR2RGB)
+        share = (opacity * part)[..., None]
+        blended[rows] = np.rint(image[rows] * (1 - share) + colours * share)
     return blended
+
+
+def _rows_between(count: int, height: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """For each of the picture's rows the two rows of a map that it lies between, and how far from the first."""
+    source = ((np.arange(height) + 0.5) * count / height - 0.5).clip(0, count - 1)
+    above = np.floor(source).astype(np.int64)
+    return above, np.minimum(above + 1, count - 1), (source - above).astype(np.float32)
 
 
 def _caption(

@@ -24,9 +24,11 @@ __all__ = [
     "coco_dataset",
     "coco_results",
     "replacing",
+    "table_bytes",
     "write_csv",
     "write_json",
     "write_picture",
+    "write_table",
 ]
 
 CSV_COLUMNS = ("file", "class_id", "class", "score", "x0", "y0", "x1", "y1", "ms")
@@ -122,14 +124,39 @@ def write_csv(path: str | os.PathLike[str], detections: Iterable[Detection]) -> 
         ...     print(pathlib.Path(folder, "boxes.csv").read_text().splitlines()[1])
         cat.png,285,Egyptian cat,0.770000,46.00,0.00,397.50,300.00,9.50
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    for found in detections:
-        corners = (f"{value:.2f}" for value in found.box)
-        names = (found.picture.file, found.class_id, found.class_name)
-        writer.writerow((*names, f"{found.score:.6f}", *corners, f"{found.milliseconds:.2f}"))
-    _write_text(path, text.getvalue())
+    write_table(path, CSV_COLUMNS, map(_fields, detections))
+
+
+def write_table(path: str | os.PathLike[str], columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
+    r"""Write CSV (UTF-8, one header line, lines that end in a line feed), whole or not at all.
+
+    What has a carriage return or a line feed in it, as names of files may, is quoted and is read back as it was.
+
+    Args:
+        path: the file. Its folder must exist.
+        columns: the header.
+        rows: the lines; None is left empty.
+
+    Example:
+        >>> import tempfile, pathlib
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_table(pathlib.Path(folder, "a.csv"), ["file", "n"], [["a\rb.png", 1]])
+        ...     pathlib.Path(folder, "a.csv").read_bytes()
+        b'file,n\n"a\rb.png",1\n'
+    """
+    with replacing(path) as file:
+        file.write(table_bytes(columns, rows))
+
+
+def table_bytes(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> bytes:
+    """Return the content of the file that :func:`write_table` writes."""
+    lines = []
+    for row in (columns, *rows):
+        line = io.StringIO()
+        # The writer quotes what holds a sign of its own line end.
+        csv.writer(line, lineterminator="\r\n").writerow(row)
+        lines.append(line.getvalue().removesuffix("\r\n"))
+    return _encoded("\n".join([*lines, ""]))
 
 
 def write_json(path: str | os.PathLike[str], content: Sequence[Any] | Mapping[str, Any]) -> None:
@@ -212,11 +239,21 @@ def coco_dataset(pictures: Iterable[Picture], classes: Iterable[str]) -> dict[st
     return {"info": {}, "licenses": [], "images": images, "categories": categories, "annotations": []}
 
 
+def _fields(found: Detection) -> tuple[object, ...]:
+    corners = (f"{value:.2f}" for value in found.box)
+    names = (found.picture.file, found.class_id, found.class_name)
+    return (*names, f"{found.score:.6f}", *corners, f"{found.milliseconds:.2f}")
+
+
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def _write_text(path: str | os.PathLike[str], text: str) -> None:
-    # A file name that is not UTF-8 reaches Python as lone surrogates; escaped, they are readable and valid JSON.
     with replacing(path) as file:
-        file.write(text.encode("utf-8", errors="backslashreplace"))
+        file.write(_encoded(text))
+
+
+def _encoded(text: str) -> bytes:
+    # A file name that is not UTF-8 reaches Python as lone surrogates; escaped, they are readable and valid JSON.
+    return text.encode("utf-8", errors="backslashreplace")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,7 +20,19 @@ try:
 except ImportError as error:
     raise ImportError('fastcam.images needs Pillow: pip install "fastcam[cli]"') from error
 
-__all__ = ["SUFFIXES", "Picture", "PictureError", "as_pixels", "find_pictures", "picture_size", "read_picture"]
+__all__ = [
+    "MOST_PIXELS",
+    "SUFFIXES",
+    "Picture",
+    "PictureError",
+    "as_pixels",
+    "find_pictures",
+    "picture_size",
+    "read_picture",
+]
+
+MOST_PIXELS = 1 << 27
+"""How many pixels a picture may have, by its header, where nothing else is asked for: 134 million, 400 MB decoded."""
 
 SUFFIXES = frozenset(
     {
@@ -42,6 +55,8 @@ SUFFIXES = frozenset(
 )
 """What counts as a picture in a folder or a glob. A file named outright is read whatever it is called."""
 
+
+_LIFTING = threading.Lock()
 
 Picture = str | os.PathLike[str] | Image.Image | NDArray[Any] | Tensor
 """What :func:`as_pixels` takes: a file, or a picture in memory."""
@@ -90,7 +105,9 @@ def find_pictures(
     return list(found.values())
 
 
-def read_picture(path: str | os.PathLike[str], *, upright: bool = True) -> NDArray[np.uint8]:
+def read_picture(
+    path: str | os.PathLike[str], *, upright: bool = True, most_pixels: int = MOST_PIXELS
+) -> NDArray[np.uint8]:
     """Read a picture as the viewer shows it: upright (EXIF orientation applied) and in RGB.
 
     Grey becomes RGB, CMYK is converted, transparency is laid over white, and of an animation the first frame counts.
@@ -100,13 +117,14 @@ def read_picture(path: str | os.PathLike[str], *, upright: bool = True) -> NDArr
         path: a file in any format that Pillow reads.
         upright: apply the EXIF orientation; otherwise rows and columns are those stored, which the annotations of data
             sets refer to.
+        most_pixels: a picture with more is refused by its header, before anything of it is decoded.
 
     Returns:
         (H, W, 3) uint8, RGB, C-contiguous.
 
     Raises:
-        PictureError: missing, not a picture, cut short or otherwise corrupt, or in a pixel format without a fixed
-            range (floating point, 32-bit integers).
+        PictureError: missing, not a picture, cut short or otherwise corrupt, too large, or in a pixel format without a
+            fixed range (floating point, 32-bit integers).
 
     Example:
         >>> import os, tempfile
@@ -118,17 +136,18 @@ def read_picture(path: str | os.PathLike[str], *, upright: bool = True) -> NDArr
         >>> pixels.shape, pixels.max()
         ((2, 4, 3), np.uint8(7))
     """
-    with _opened(path) as picture:
+    with _opened(path, most_pixels) as picture:
         picture.load()
         return _rgb(ImageOps.exif_transpose(picture) if upright else picture, picture.format)
 
 
-def as_pixels(picture: Picture) -> NDArray[np.uint8]:
+def as_pixels(picture: Picture, *, most_pixels: int = MOST_PIXELS) -> NDArray[np.uint8]:
     """Bring a picture, however it is held, to (H, W, 3) uint8, RGB.
 
     Args:
         picture: a file (see :func:`read_picture`); a PIL image; an array (H, W, 3) or (H, W); or a tensor (3, H, W),
             (1, H, W) or (H, W). Arrays and tensors are RGB or grey, uint8 or floating point in [0, 1].
+        most_pixels: of a file.
 
     Raises:
         PictureError: a file or an image that cannot be read, a shape that is none of these, or values outside [0, 1]
@@ -140,7 +159,7 @@ def as_pixels(picture: Picture) -> NDArray[np.uint8]:
         [128, 128, 128]
     """
     if isinstance(picture, (str, os.PathLike)):
-        return read_picture(picture)
+        return read_picture(picture, most_pixels=most_pixels)
     if isinstance(picture, Image.Image):
         return _rgb(ImageOps.exif_transpose(picture), picture.format)
     if isinstance(picture, Tensor):
@@ -181,18 +200,23 @@ def picture_size(path: str | os.PathLike[str]) -> tuple[int, int]:
         ...     picture_size(path)
         (2, 4)
     """
-    with _opened(path) as picture:
+    with _opened(path, None) as picture:
         return picture.height, picture.width
 
 
 @contextlib.contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
-    """Open a picture; whatever goes wrong in the block is a PictureError that names the file."""
+def _opened(path: str | os.PathLike[str], most_pixels: int | None) -> Iterator[Image.Image]:
+    """Open a picture of a size that is allowed; what goes wrong in the block is a PictureError that names the file."""
     try:
         # Pillow warns about oddities it copes with (sizes, palettes, EXIF); what it cannot cope with is an exception.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path) as picture:
+            with _open(path) as picture:
+                if most_pixels is not None and picture.width * picture.height > most_pixels:
+                    raise PictureError(
+                        f"has {picture.width}x{picture.height} pixels (width x height), more than the {most_pixels} "
+                        "allowed (most_pixels)"
+                    )
                 yield picture
     except PictureError as error:
         raise PictureError(f"{os.fspath(path)}: {error}") from None
@@ -203,6 +227,16 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
     # Broken bytes lead decoders into all sorts of exceptions: OSError, SyntaxError, struct.error, IndexError, ...
     except Exception as error:
         raise PictureError(f"{os.fspath(path)}: {error or type(error).__name__}") from error
+
+
+def _open(path: str | os.PathLike[str]) -> Image.Image:
+    """Open a picture of any size: Pillow's own limit is a global of the process, ours is what the caller says."""
+    with _LIFTING:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(path)
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
 
 
 def _expand(path: str, banned: Path | None) -> Iterator[Path]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fastcam.ops import regions
+from fastcam.ops import components
+from fastcam.ops.masks import pack, unpack
+from fastcam.protocol import Area
 from fastcam.sizes import checked_size
 
 __all__ = ["MaskBoxes", "PackedMasks", "boxes_from_masks"]
+
+_AREAS = get_args(Area)
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,11 @@ class PackedMasks:
     def pack(cls, masks: Tensor | npt.NDArray[Any]) -> PackedMasks:
         """Pack masks (N, H, W) or (H, W), bool or uint8, set where not zero."""
         plain = _checked_masks(masks)
-        return cls(regions.pack(plain), (plain.shape[1], plain.shape[2]))
+        return cls(pack(plain), (plain.shape[1], plain.shape[2]))
 
     def unpack(self) -> Tensor:
         """Return the masks as (N, H, W) bool."""
-        return regions.unpack(self.bits, self.size[1])
+        return unpack(self.bits, self.size[1])
 
     def __len__(self) -> int:
         """Return the number of masks, N."""
@@ -84,7 +88,7 @@ def boxes_from_masks(
     masks: Tensor | npt.NDArray[Any] | PackedMasks,
     *,
     keep: Literal["largest", "all"] = "largest",
-    area: Literal["pixels", "polygon"] = "pixels",
+    area: Area = "pixels",
     connectivity: Literal[4, 8] = 8,
 ) -> MaskBoxes:
     """Boxes and areas of the connected components of masks.
@@ -115,7 +119,7 @@ def boxes_from_masks(
     """
     for name, value, choices in (
         ("keep", keep, ("largest", "all")),
-        ("area", area, ("pixels", "polygon")),
+        ("area", area, _AREAS),
         ("connectivity", connectivity, (4, 8)),
     ):
         if type(value) is not type(choices[0]) or value not in choices:
@@ -126,8 +130,8 @@ def boxes_from_masks(
         plain = _checked_masks(masks)
         bits, width = plain.view(torch.uint8), plain.shape[2]
     if keep == "largest":
-        return MaskBoxes(*regions.largest(bits, width, area == "polygon", connectivity))
-    return MaskBoxes(*regions.all_regions(bits, width, area == "polygon", connectivity))
+        return MaskBoxes(*components.largest(bits, width, area, connectivity))
+    return MaskBoxes(*components.all_components(bits, width, area, connectivity))
 
 
 def _checked_masks(masks: Tensor | npt.NDArray[Any]) -> Tensor:

@@ -6,7 +6,7 @@ import copy
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
 import torch
@@ -136,7 +136,7 @@ class Network:
             ValueError: an argument out of range; the message says which.
         """
         several = isinstance(pictures, Sequence) and not isinstance(pictures, str)
-        given: Sequence[Any] = pictures if several else [pictures]
+        given = cast("Sequence[Any]", pictures if several else [pictures])
         rows = None if index is None else _by_picture(index, len(given))
         step = self.batch_size if batch_size is None else batch_size
         found: list[Found] = []

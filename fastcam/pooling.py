@@ -174,7 +174,7 @@ class TAP(nn.Module):
         return tap(x, self.threshold, keepdim=self.keepdim)
 
     def extra_repr(self) -> str:
-        """Return what is between the brackets of the module's repr."""
+        """Return the arguments, for the module's repr."""
         return f"threshold={self.threshold}, keepdim={self.keepdim}"
 
 
@@ -199,7 +199,7 @@ class GAP(nn.Module):
         return gap(x, keepdim=self.keepdim)
 
     def extra_repr(self) -> str:
-        """Return what is between the brackets of the module's repr."""
+        """Return the arguments, for the module's repr."""
         return f"keepdim={self.keepdim}"
 
 
@@ -224,7 +224,7 @@ class GMP(nn.Module):
         return gmp(x, keepdim=self.keepdim)
 
     def extra_repr(self) -> str:
-        """Return what is between the brackets of the module's repr."""
+        """Return the arguments, for the module's repr."""
         return f"keepdim={self.keepdim}"
 
 
@@ -255,7 +255,7 @@ class LSE(nn.Module):
         return lse(x, self.r, keepdim=self.keepdim)
 
     def extra_repr(self) -> str:
-        """Return what is between the brackets of the module's repr."""
+        """Return the arguments, for the module's repr."""
         return f"r={self.r}, keepdim={self.keepdim}"
 
 
@@ -276,7 +276,7 @@ def _checked_sharpness(r: object) -> float:
 
 
 def _checked_threshold(threshold: object) -> float:
-    if type(threshold) is float and 0 <= threshold < 1:  # the usual case, at each call
+    if type(threshold) is float and 0 <= threshold < 1:  # the common case, checked fast
         return threshold
     if isinstance(threshold, bool) or not isinstance(threshold, Real):
         raise TypeError(f"threshold must be a number in [0, 1), got {threshold!r}")

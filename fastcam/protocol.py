@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from dataclasses import dataclass, fields, replace
@@ -15,6 +16,7 @@ Normalization = Literal["none", "minmax", "max", "percentile"]
 Area = Literal["pixels", "polygon"]
 BoxEnd = Literal["exclusive", "clipped"]
 Empty = Literal["zeros", "image"]
+Iou = Literal["half-open", "inclusive"]
 
 _CHOICES: Final[dict[str, tuple[Any, ...]]] = {
     "interpolation": get_args(Interpolation),
@@ -23,6 +25,7 @@ _CHOICES: Final[dict[str, tuple[Any, ...]]] = {
     "connectivity": (4, 8),
     "box_end": get_args(BoxEnd),
     "empty": get_args(Empty),
+    "iou": get_args(Iou),
 }
 
 
@@ -48,6 +51,8 @@ class Protocol:
         connectivity: 8 or 4.
         box_end: ``"exclusive"``: half-open, ``x1 = last + 1``; ``"clipped"``: ``min(last + 1, W - 1)``.
         empty: the box where nothing is kept: ``"zeros"`` or ``"image"`` (0, 0, W, H). Its area is 0 either way.
+        iou: how the box is compared with the ground truth: ``"half-open"``, or ``"inclusive"``: x1 and y1 count as
+            pixels inside, in both. It does not change the box.
 
     Raises:
         ValueError: a field outside its range, named with what came and what was expected.
@@ -69,6 +74,7 @@ class Protocol:
     connectivity: Literal[4, 8] = 8
     box_end: BoxEnd = "exclusive"
     empty: Empty = "zeros"
+    iou: Iou = "half-open"
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -91,6 +97,11 @@ class Protocol:
                 UserWarning,
                 stacklevel=3,
             )
+
+    @functools.cached_property
+    def values(self) -> tuple[Any, ...]:
+        """The values of all fields, in their order."""
+        return tuple(getattr(self, field.name) for field in fields(self))
 
     def replace(self, **changes: Any) -> Protocol:  # noqa: ANN401
         """Return a copy with some fields changed; unknown names are a TypeError that lists the known ones."""
@@ -116,7 +127,9 @@ PAPER: Final = Protocol()
 VANILLA: Final = Protocol(clamp_negative=False, percentile=100, threshold=0.2)
 """PAPER without the paper's techniques (Eq. 2, 3); theta 0.2 is that of the authors' code."""
 
-AUTHORS: Final = Protocol(interpolation="bicubic", normalize="minmax", quantize=True, area="polygon", empty="image")
+AUTHORS: Final = Protocol(
+    interpolation="bicubic", normalize="minmax", quantize=True, area="polygon", empty="image", iou="inclusive"
+)
 """The paper's released code."""
 
 WSOLEVAL: Final = Protocol(
@@ -128,6 +141,7 @@ WSOLEVAL: Final = Protocol(
     threshold=0.2,
     area="polygon",
     box_end="clipped",
+    iou="inclusive",
 )
 """The evaluator of Choe et al. (wsolevaluation)."""
 

@@ -1,4 +1,4 @@
-"""Picture sizes as arguments: one for all images, or one an image."""
+"""Image sizes as arguments: one for all images, or one an image."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["Size", "checked_size", "checked_sizes"]
+__all__ = ["Size", "Sizes", "checked_size", "checked_sizes"]
 
 Size = tuple[int, int] | Sequence[int]
+"""(H, W) in pixels, as users give it."""
 
-_MOST_PIXELS = 1 << 30  # counts of pixels and their products stay inside 32 bits in the compiled core
+Sizes = tuple[int, int] | list[tuple[int, int]]
+"""One (H, W) for all images, or a list of one (H, W) an image."""
+
+_MOST_PIXELS = 1 << 30  # so that the compiled core can count pixels in 32 bits
 
 
-def checked_sizes(size: Any, images: int) -> tuple[int, int] | list[tuple[int, int]]:  # noqa: ANN401
+def checked_sizes(size: Any, images: int) -> Sizes:  # noqa: ANN401
     """One (H, W), or a list of one (H, W) for each of the images."""
     wanted = f"size must be (H, W), or one (H, W) for each of the {images} images"
     try:

@@ -17,7 +17,7 @@ __all__ = ["cam"]
 
 @triton.jit
 def _weights(weight, index, i, classes, channels, c, CLAMP: tl.constexpr, INDEXED: tl.constexpr):
-    """The weights of the channels c for map i; NaN where its index lies outside, which reads nothing."""
+    """The weights of the channels c for map i; NaN where its index is out of range, and nothing is read."""
     if INDEXED:
         row = tl.load(index + i).to(tl.int64)
     else:
@@ -48,7 +48,7 @@ def _partial_sums(
     INDEXED: tl.constexpr,
 ):
     """Sums of ROWS channels, (split, map, position)."""
-    # The maps of one image next to each other: the second finds its features in the cache.
+    # Maps of one image are adjacent in the grid: the second finds the features in the cache.
     pid = tl.program_id(0).to(tl.int64)
     blocks = tl.cdiv(HW, SPAN)
     splits = tl.cdiv(channels, ROWS)
@@ -62,14 +62,14 @@ def _partial_sums(
     first = (split * ROWS).to(tl.int32)
     w = _weights(weight, index, i, classes, channels, first + row, CLAMP, INDEXED)
     if LAST:
-        # Whole vectors of channels are read; what a weight of 0 stands beside is not looked at.
+        # Whole vectors of channels are loaded; values whose weight is 0 are replaced by 0.
         features += (image * HW + start) * channels + first
         inside = (at < HW - start)[:, None] & (row < channels - first)[None, :]
         v = tl.load(features + at[:, None] * channels + row[None, :], mask=inside, other=0.0).to(tl.float32)
         w = w[None, :]
         total = tl.sum(tl.where(w != 0, v * w, 0.0), 1)
     else:
-        # A channel of weight 0 is not read: with negative weights clamped, about half of the traffic.
+        # A channel of weight 0 is not read: with negative weights clamped, that saves about half of the traffic.
         features += (image * channels + first) * HW + start
         inside = (at < HW - start)[None, :] & (w != 0)[:, None]
         v = tl.load(features + row[:, None] * HW + at[None, :], mask=inside, other=0.0).to(tl.float32)

@@ -1,6 +1,6 @@
-"""How the work is cut: tiles by hand from the shape, and the device they are launched on.
+"""How work is divided among programs: tiles chosen by hand from the shape; and the device they are launched on.
 
-A table, not an autotuner: there are few shapes, a tuner's first call takes seconds, and what it picks varies.
+Not an autotuner: there are few shapes, a tuner's first call takes seconds, and what it picks varies.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ __all__ = ["CamTile", "TapTile", "cam_tile", "on_device_of", "power_of_two", "ta
 
 @dataclass(frozen=True)
 class TapTile:
-    """What one program pools in a turn: ``rows`` channels; of each eighth, ``groups`` of ``width`` positions."""
+    """What one program pools at a time: ``rows`` channels; of each eighth, ``groups`` of ``width`` positions."""
 
     bytes: int  # positions in an eighth of a channel
     rows: int
-    groups: int  # a thread holds them all
+    groups: int  # all held by one thread
     width: int
-    vector: int  # values that a thread moves at once
+    vector: int  # values a thread loads at once
     warps: int
-    last: bool  # channels lie next to each other in memory (channels_last), or positions do
+    last: bool  # channels_last: channels are adjacent in memory, not positions
 
     def programs(self, n: int, channels: int) -> int:
-        """How many programs (N, C) takes. Channels that lie next to each other are never of two images."""
+        """How many programs (N, C) takes. With channels_last, a program's channels are all of one image."""
         return n * -(-channels // self.rows) if self.last else -(-n * channels // self.rows)
 
 
@@ -37,7 +37,7 @@ def power_of_two(n: int) -> int:
 
 
 def tap_tile(positions: int, itemsize: int, last: bool) -> TapTile:
-    """Tile for pooling: a thread holds 32 to 100 values, and a channel of too many positions takes several turns."""
+    """Tile for pooling: a thread holds 32 to 100 values; a channel of too many positions takes several steps."""
     eighth = max(4, power_of_two(-(-positions // 8)))
     if last:
         width = min(eighth // 4, 32)
@@ -62,7 +62,7 @@ class CamTile:
 
 
 def cam_tile(positions: int, last: bool) -> CamTile:
-    """Tile for the weighted sum, ``rows`` channels a program: by the size of the map alone, so is the order of sums."""
+    """Tile for the weighted sum: by the size of the map alone, so that the order of the sum depends on nothing else."""
     span = min(max(power_of_two(positions), 16), 64 if last else 256)
     return CamTile(16384 // max(span, 64), span, 8)
 

@@ -1,7 +1,7 @@
 """Resizing on the fly (bilinear, bicubic): the tables of an axis, and the values of a map at any positions.
 
-The small maps' rows are resized along the width once; along the height, every pass evaluates the pixels anew from
-those. All arithmetic is that of the reference in the same order and without contraction: the same bits.
+The small maps' rows are resized along the width once; from those, every pass computes the pixels along the height
+again. All arithmetic is the reference's, in the same order and without contraction, so the bits are the same.
 """
 
 from __future__ import annotations
@@ -16,15 +16,29 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-__all__ = ["Axis", "Segments", "axis", "axis_on", "resized", "segments", "segments_on", "widen"]
+from fastcam.reference.resize import cubic_weights
+
+__all__ = [
+    "CELLS",
+    "Axis",
+    "Segments",
+    "axis",
+    "axis_on",
+    "pixel_tile",
+    "resized",
+    "segment_tile",
+    "segments",
+    "segments_on",
+    "widen",
+]
 
 _BLOCK = 64  # tables and rows are padded to a multiple of this
-CELLS = 16  # and the segments of a column to a multiple of this
+CELLS = 16  # the segments of a column are padded to a multiple of this
 
 
 @triton.jit
 def resized(p, step, other, first, factors, last, length, at, TAPS: tl.constexpr):
-    """Values ``at`` of an axis whose input positions lie ``step`` apart, at ``other`` across it."""
+    """Values at output positions ``at`` of an axis with stride ``step``, at offset ``other`` along the other axis."""
     here = tl.load(first + at)
     f = tl.load(factors + at)
     if TAPS == 1:
@@ -43,12 +57,38 @@ def resized(p, step, other, first, factors, last, length, at, TAPS: tl.constexpr
 
 @triton.jit(do_not_specialize=["w"])
 def widen(maps, first, factors, rows, w, stride, TAPS: tl.constexpr, X: tl.constexpr):
-    """Resize one row of one map along the width; beyond it, up to the stride, come NaNs, which exceed nothing."""
+    """Resize one row of one map along the width; NaN fills it up to the stride, which no comparison keeps."""
     pid = tl.program_id(0).to(tl.int64)
     blocks = tl.cdiv(stride, X)
     row = pid // blocks
     x = (pid % blocks * X).to(tl.int32) + tl.arange(0, X)
     tl.store(rows + row * stride + x, resized(maps + row * w, 1, 0, first, factors, w - 1, stride, x, TAPS))
+
+
+@triton.jit
+def _lines(tile, stride, R: tl.constexpr, Y: tl.constexpr, X: tl.constexpr):
+    """Positions of a tile's pixels: rows (R, Y, 1), of which a thread holds all R, and columns (1, 1, X)."""
+    blocks = stride // X
+    y = tl.arange(0, R)[:, None, None] * Y + tl.arange(0, Y)[None, :, None]
+    return tile // blocks * (R * Y) + y, tile % blocks * X + tl.arange(0, X)[None, None, :]
+
+
+@triton.jit
+def pixel_tile(rows, first, factors, last, length, stride, tile, TAPS: tl.constexpr, R: tl.constexpr, Y: tl.constexpr,
+            X: tl.constexpr):  # fmt: skip
+    """Tile ``tile`` of the full-size map, (R, Y, X); NaN beyond its edges."""
+    y, x = _lines(tile, stride, R, Y, X)
+    return resized(rows, stride, x, first, factors, last, length, y, TAPS)
+
+
+@triton.jit
+def segment_tile(rows, lengths, factors, last, stride, tile, STEPS: tl.constexpr, R: tl.constexpr, Y: tl.constexpr,
+              X: tl.constexpr):  # fmt: skip
+    """Tile ``tile`` of the segments, (R, Y, X): the row above, the rise to that below, factors, number of pixels."""
+    cell, x = _lines(tile, stride, R, Y, X)
+    a = tl.load(rows + tl.minimum(cell, last) * stride + x)
+    b = tl.load(rows + tl.minimum(cell + 1, last) * stride + x)
+    return a, b - a, factors + (cell << STEPS), tl.load(lengths + cell)
 
 
 class Axis(NamedTuple):
@@ -59,9 +99,9 @@ class Axis(NamedTuple):
 
 
 class Segments(NamedTuple):
-    """Output positions by the pair of inputs they lie between: how many there are, and their factors in order.
+    """Output positions grouped by the pair of inputs they lie between: how many, and their factors in order.
 
-    (cells,) int32 and (cells, 2^steps) float32, padded with infinity, which is beyond everything.
+    (cells,) int32 and (cells, 2^steps) float32, padded with infinity.
     """
 
     lengths: Tensor
@@ -69,7 +109,7 @@ class Segments(NamedTuple):
     steps: int
 
 
-# Kept for good, since a captured graph reads them again: a few kilobytes for every pair of sizes.
+# Never freed, as a captured CUDA graph reads them again: a few kilobytes for every pair of sizes.
 @functools.cache
 def axis_on(device: torch.device, n: int, length: int, taps: int) -> Axis:
     """:func:`axis` on a device."""
@@ -86,7 +126,7 @@ def segments_on(device: torch.device, n: int, length: int) -> Segments:
 
 
 def segments(n: int, length: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """Of a bilinear axis, the positions by their first input position; within it they come in the order of factors."""
+    """Output positions of a bilinear axis, grouped by their first input; within a group their factors increase."""
     first, factors = axis(n, length, 2)
     lengths = np.bincount(first[:length], minlength=-(-n // CELLS) * CELLS).astype(np.int32)
     table = np.full((len(lengths), 1 << int(lengths.max()).bit_length()), np.inf, np.float32)
@@ -95,30 +135,18 @@ def segments(n: int, length: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np
 
 
 def axis(n: int, length: int, taps: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """The first input position of each output position, and its factors (taps or 1, length); as the reference's.
+    """The first input position of each output position, and its factors (taps or 1, length), as the reference has them.
 
-    Padded to a multiple of 64 with factors of NaN, and, since what is read with them is thrown away, position 0.
+    Padded to a multiple of 64 with factors of NaN and position 0, which can be read and makes NaN.
     """
     padded = -(-length // _BLOCK) * _BLOCK
     source = (np.arange(length) + 0.5) * n / length - 0.5
     if taps == 2:
         source = source.clip(0, n - 1)
     floor = np.floor(source)
-    t = source - floor
+    fraction = source - floor
     first = np.zeros(padded, np.int32)
     factors = np.full((4 if taps == 4 else 1, padded), np.nan, np.float32)
     first[:length] = floor
-    factors[:, :length] = np.stack(_cubic_weights(t)) if taps == 4 else t if taps == 2 else 1
+    factors[:, :length] = np.stack(cubic_weights(fraction)) if taps == 4 else fraction if taps == 2 else 1
     return first, factors
-
-
-def _cubic_weights(t: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], ...]:
-    a = -0.75
-
-    def near(d: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return ((a + 2) * d - (a + 3)) * d * d + 1
-
-    def far(d: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
-
-    return far(t + 1), near(t), near(1 - t), far(2 - t)

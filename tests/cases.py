@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from fastcam import Protocol
 
 Mask = npt.NDArray[np.bool_]
 
@@ -231,6 +235,14 @@ RESIZES = [
 ]
 
 PERCENTILES = (80, 87.5, 90, 95.25, 99.9, 100)
+
+
+def varied(protocol: Protocol, **fields: Any) -> Protocol:
+    """``protocol.replace(**fields)`` without the warning of a low percentile."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return protocol.replace(**fields)
+
 
 # -------------------------------------------------------------------------------------------------------- score maps
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastcam
+from fastcam.boxes import paired_iou
 
 
 def iou(a, b, **options):
@@ -60,6 +61,21 @@ def test_every_pair_is_compared_in_float64():
         for j in range(3):
             assert found[i, j] == fastcam.box_iou(a[i : i + 1], b[j : j + 1])[0, 0]
     assert fastcam.box_iou(a[:0], b).shape == (0, 3)
+
+
+@pytest.mark.parametrize("inclusive", [False, True])
+def test_paired_boxes_are_compared_with_their_own_images_alone(inclusive):
+    a, b = torch.randint(0, 20, (3, 4)), torch.randint(0, 20, (3, 5, 4))
+    a[:, 2:] += a[:, :2]
+    b[..., 2:] += b[..., :2]
+    found = paired_iou(a, b, inclusive=inclusive)
+    assert (found.shape, found.dtype) == ((3, 5), torch.float64)
+    for i in range(3):
+        assert torch.equal(found[i], fastcam.box_iou(a[i : i + 1], b[i], inclusive=inclusive)[0])
+    shared = paired_iou(a[:1], b, inclusive=inclusive)
+    assert torch.equal(shared, paired_iou(a[:1].expand(3, 4), b, inclusive=inclusive))
+    assert paired_iou(a[:0], b[:0], inclusive=inclusive).shape == (0, 5)
+    assert paired_iou(a, b[:, :0], inclusive=inclusive).shape == (3, 0)
 
 
 corner = st.integers(0, 12)
@@ -126,6 +142,18 @@ BAD = [
         lambda: fastcam.box_iou(torch.ones(1, 4), torch.ones(4, 1)),
         ValueError,
         r"b must be \(N, 4\), got shape \(4, 1\)",
+    ),
+    (lambda: paired_iou(torch.ones(4), torch.ones(1, 1, 4)), ValueError, r"a must be \(N, 4\), got shape \(4,\)"),
+    (lambda: paired_iou(torch.ones(1, 4), np.ones((1, 1, 4))), TypeError, "b must be a tensor .*, got ndarray"),
+    (
+        lambda: paired_iou(torch.ones(1, 4), torch.ones(1, 4)),
+        ValueError,
+        r"b must be \(N, G, 4\), got shape \(1, 4\)",
+    ),
+    (
+        lambda: paired_iou(torch.ones(2, 4), torch.ones(3, 1, 4)),
+        ValueError,
+        r"a must be \(3, 4\) or \(1, 4\) for the 3 images of b, got shape \(2, 4\)",
     ),
     (lambda: fastcam.box_iou(np.ones((1, 4)), torch.ones(1, 4)), TypeError, "a must be a tensor.*, got ndarray"),
     (lambda: fastcam.box_iou(torch.ones(1, 4), [[0, 0, 1, 1]]), TypeError, "b must be a tensor.*, got list"),

@@ -13,7 +13,7 @@ ROOT = Path(fastcam.__file__).parent
 
 # From the bottom up: a file imports what stands above its own line, or on it. Folders stand for all that they hold.
 LEVELS = [
-    ["protocol", "sizes", "boxes"],
+    ["protocol", "sizes", "boxes", "lock"],
     ["reference"],
     ["kernels"],
     ["ops"],
@@ -71,11 +71,7 @@ def test_every_file_has_its_level():
 @pytest.mark.parametrize("path", [path for path in FILES if path != ROOT / "__init__.py"], ids=name_of)
 def test_imports_point_down(path):
     own = room(name_of(path))
-    up = [
-        name
-        for name in imported(path)
-        if name not in ("fastcam", "fastcam._C") and LEVEL[room(name)] > LEVEL[own]
-    ]
+    up = [name for name in imported(path) if name not in ("fastcam", "fastcam._C") and LEVEL[room(name)] > LEVEL[own]]
     assert up == []
 
 

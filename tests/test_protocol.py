@@ -24,6 +24,7 @@ TABLE = {
     "connectivity": (8, 8, 8),
     "box_end": ("exclusive", "exclusive", "clipped"),
     "empty": ("zeros", "image", "zeros"),
+    "iou": ("half-open", "inclusive", "inclusive"),
 }
 
 
@@ -54,6 +55,14 @@ def test_a_protocol_survives_pickling_and_hashing():
     assert len({PAPER, AUTHORS, WSOLEVAL, VANILLA, Protocol()}) == 4
 
 
+def test_its_values_are_those_of_its_fields_in_order():
+    assert AUTHORS.values == (
+        *(True, "bicubic", "minmax", True, 90.0, 0.35),
+        *("polygon", 8, "exclusive", "image", "inclusive"),
+    )
+    assert AUTHORS.replace(threshold=0.5).values[5] == 0.5
+
+
 def test_replace_gives_a_changed_copy():
     changed = PAPER.replace(percentile=95, area="polygon")
     assert (changed.percentile, changed.area, changed.threshold) == (95, "polygon", 0.35)
@@ -74,6 +83,7 @@ def test_replace_names_the_unknown_field_and_the_known_ones():
         ({"area": "pixel"}, ValueError, "area must be one of 'pixels', 'polygon', got 'pixel'"),
         ({"box_end": "inclusive"}, ValueError, "box_end must be one of 'exclusive', 'clipped', got 'inclusive'"),
         ({"empty": "none"}, ValueError, "empty must be one of 'zeros', 'image', got 'none'"),
+        ({"iou": "closed"}, ValueError, "iou must be one of 'half-open', 'inclusive', got 'closed'"),
         ({"connectivity": 6}, ValueError, "connectivity must be one of 4, 8, got 6"),
         ({"connectivity": 8.0}, ValueError, "connectivity must be one of 4, 8, got 8.0"),  # the operators take integers
         ({"connectivity": True}, ValueError, "connectivity must be one of 4, 8, got True"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from fastcam.cli.terminal import say
+from fastcam.lock import LockedError
 
 __all__ = ["click_errors"]
 
@@ -23,9 +24,9 @@ def click_errors(out: Path) -> Iterator[None]:
     try:
         yield
     # ValueError: of settings and checkpoints, and of data sets without boxes.
-    except (ValueError, DataError, PictureError, TrainingError, ImportError, OSError) as error:
+    except (ValueError, DataError, PictureError, TrainingError, LockedError, ImportError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         kept = (
             f"{out} keeps the finished epochs; go on with --resume" if (out / "last.pt").exists() else "nothing is kept"
         )

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any, cast
 
 import click
@@ -18,6 +15,7 @@ from tqdm import tqdm
 from fastcam.cli.options import DEFAULT_MODEL, chosen_network, chosen_protocol, network_options, protocol_options
 from fastcam.cli.terminal import say, table
 from fastcam.images import PictureError, find_pictures
+from fastcam.lock import LockedError, locked
 from fastcam.network import At, Network
 from fastcam.pictures import FileSettings, Results, localize_files, short_names
 
@@ -87,8 +85,11 @@ def localize(
     if top_k > count:
         raise click.BadParameter(f"{top_k} of {count} classes", param_hint="--top-k")
     settings = FileSettings(top_k, chosen, cast("At", at), batch_size, overlays=not no_overlay)
-    with _short_warnings(), _stopping_on_sigterm():
-        skipped = _run(network, pictures, out, settings)
+    try:
+        with locked(out), _short_warnings():
+            skipped = _run(network, pictures, out, settings)
+    except (LockedError, OSError) as error:
+        raise click.ClickException(str(error)) from error
     if skipped:
         sys.exit(1)
 
@@ -125,20 +126,3 @@ def _short_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: say(f"warning: {message}", error=True)
         yield
-
-
-@contextmanager
-def _stopping_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM, as batch systems send it, end the run like Ctrl-C: by an exception, so that results are written."""
-
-    def stop(number: int, _: FrameType | None) -> None:
-        sys.exit(128 + number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 try:
     import click
@@ -10,12 +11,17 @@ except ImportError as error:
     raise ImportError('the fastcam command needs click: pip install "fastcam[cli]"') from error
 
 from fastcam.cli.localize import localize
+from fastcam.cli.signals import stopping
 
 __all__ = ["main"]
 
 
 class _Group(click.Group):
     """Loads what needs more than ``fastcam[cli]`` when it is called, and says what to install."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
+        with stopping():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *_LATER])

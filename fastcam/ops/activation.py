@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -12,7 +9,7 @@ from fastcam import reference
 from fastcam.ops.core import DTYPES, core
 from fastcam.ops.gpu import kernels_run_on
 
-__all__ = ["call_on_features", "cam", "shape_of_maps"]
+__all__ = ["cam", "features_for_core", "rows_for_core", "shape_of_maps"]
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
 _library.define(
@@ -32,43 +29,48 @@ def _empty(features: Tensor, weight: Tensor, index: Tensor | None, clamp_negativ
     return features.new_empty((*shape_of_maps(weight, index), *features.shape[2:]), dtype=work)
 
 
-def call_on_features(
-    function: Callable[..., None],
-    features: Tensor,
-    weight: Tensor,
-    index: Tensor | None,
-    clamp_negative: bool,
-    *further: Any,  # noqa: ANN401
-) -> None:
-    """Call a function of the core that takes features and classes first."""
+def rows_for_core(features: Tensor, weight: Tensor, index: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Return the weights, contiguous and as wide as the core sums these features, and the index that fits them.
+
+    Where few rows are asked for, only those are converted.
+    """
     work = torch.float64 if features.dtype == torch.float64 else torch.float32
     if weight.dtype != work and index is not None and index.numel() < len(weight):
         inside = (index >= 0) & (index < len(weight))
-        rows = weight[torch.where(inside, index, 0).flatten()]
-        weight, index = rows, torch.where(inside.flatten(), torch.arange(len(rows)), -1).view_as(index)
-    weight = weight.to(work).contiguous()
-    _, channels, height, width = features.shape
-    chosen = index.contiguous() if index is not None else None
+        weight = weight[torch.where(inside, index, 0).flatten()]
+        index = torch.where(inside.flatten(), torch.arange(len(weight)), -1).view_as(index)
+    return weight.to(work).contiguous(), None if index is None else index.contiguous()
+
+
+ForCore = tuple[int, int, tuple[int, int, int], tuple[int, int, int, int], int, int, int, int, int]
+"""Features: address, dtype, (C, h, w), strides; weights: address, rows; index: address; maps: how many, an image."""
+
+
+def features_for_core(features: Tensor, weight: Tensor, index: Tensor | None) -> ForCore:
+    """Return what a function of the core takes of features and of what :func:`rows_for_core` gave.
+
+    These are addresses: the caller keeps the three tensors until the function returns.
+    """
     maps = shape_of_maps(weight, index)
-    function(
+    _, channels, height, width = features.shape
+    return (
         features.data_ptr(),
         DTYPES[features.dtype],
         (channels, height, width),
         (features.stride(0), features.stride(1), features.stride(2), features.stride(3)),
         weight.data_ptr(),
         len(weight),
-        chosen.data_ptr() if chosen is not None else 0,
+        0 if index is None else index.data_ptr(),
         maps.numel(),
         maps[1] if len(maps) == 2 else 1,
-        clamp_negative,
-        *further,
     )
 
 
 def _cpu(features: Tensor, weight: Tensor, index: Tensor | None, clamp_negative: bool) -> Tensor:
     maps = _empty(features, weight, index, clamp_negative)
-    threads = torch.get_num_threads()
-    call_on_features(core.weighted_sums, features, weight, index, clamp_negative, maps.data_ptr(), threads)
+    rows, chosen = rows_for_core(features, weight, index)
+    source = features_for_core(features, rows, chosen)
+    core.weighted_sums(*source, clamp_negative, maps.data_ptr(), torch.get_num_threads())
     return maps
 
 

@@ -18,7 +18,7 @@ def kernels_run_on(device: torch.device) -> bool:
     try:
         import fastcam.kernels.activation
         import fastcam.kernels.masks
-        import fastcam.kernels.tap  # noqa: F401
+        import fastcam.kernels.pooling  # noqa: F401
     except ImportError as error:
         return _no(device, f"triton cannot be imported ({error}): pip install triton")
     if device.type == "cuda" and torch.cuda.get_device_capability(device) < _OLDEST:

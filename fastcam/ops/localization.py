@@ -2,102 +2,87 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from fastcam.ops.activation import call_on_features, cam, shape_of_maps
+from fastcam.ops.activation import cam, features_for_core, rows_for_core, shape_of_maps
+from fastcam.ops.components import largest
 from fastcam.ops.core import core
-from fastcam.ops.masks import binarize
-from fastcam.ops.regions import largest, unpack
-from fastcam.protocol import Interpolation, Normalization
+from fastcam.ops.masks import binarize, unpack
+from fastcam.ops.options import SCHEMA, core_protocol, protocol_of
+from fastcam.protocol import Protocol
 
 __all__ = ["localize", "locate"]
 
-_NORMALIZE: Final = {"none": 0, "minmax": 1, "max": 2, "percentile": 3}
-
 _library = torch.library.Library("fastcam", "FRAGMENT")
-_OPTIONS: Final = (
-    "int height, int width, str interpolation, str normalize, bool quantize, float percentile, float threshold,"
-    " bool polygon, int connectivity, bool clipped, bool whole_image, bool with_maps, bool with_masks)"
-    " -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
-)
+_RESULTS = "(Tensor boxes, Tensor areas, Tensor thresholds, Tensor maps, Tensor masks)"
+_ARGUMENTS = f"int height, int width, {SCHEMA}, bool with_maps, bool with_masks"
 _tags = (torch.Tag.pt2_compliant_tag,)
-_library.define(f"locate(Tensor maps, {_OPTIONS}", tags=_tags)
+_library.define(f"locate(Tensor maps, {_ARGUMENTS}) -> {_RESULTS}", tags=_tags)
 _library.define(
-    f"localize(Tensor features, Tensor weight, Tensor? index, bool clamp_negative, {_OPTIONS}",
+    f"localize(Tensor features, Tensor weight, Tensor? index, {_ARGUMENTS}) -> {_RESULTS}",
     tags=_tags,
 )
 
 _Found = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
-class _Options(NamedTuple):
-    """What the operator takes after the size, in its order."""
-
-    interpolation: Interpolation
-    normalize: Normalization
-    quantize: bool
-    percentile: float
-    threshold: float
-    polygon: bool
-    connectivity: int
-    clipped: bool
-    whole_image: bool
-    with_maps: bool
-    with_masks: bool
-
-
-def _empty(maps: Tensor, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
-    return _room(maps, maps.shape[0], height, width, _Options(*options))
-
-
-def _room(maps: Tensor, n: int, height: int, width: int, chosen: _Options) -> _Found:
+def _results(like: Tensor, n: int, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
+    """Allocate the results of n maps."""
+    with_maps, with_masks = options[-2:]
+    protocol = protocol_of(*options[:-2])
     return (
-        maps.new_empty((n, 4), dtype=torch.float32),
-        maps.new_empty(n, dtype=torch.float64 if chosen.polygon else torch.int64),
-        maps.new_empty(n, dtype=torch.float32),
-        maps.new_empty(
-            (n if chosen.with_maps else 0, height, width), dtype=torch.uint8 if chosen.quantize else torch.float32
+        like.new_empty((n, 4), dtype=torch.float32),
+        like.new_empty(n, dtype=torch.float64 if protocol.area == "polygon" else torch.int64),
+        like.new_empty(n, dtype=torch.float32),
+        like.new_empty(
+            (n if with_maps else 0, height, width), dtype=torch.uint8 if protocol.quantize else torch.float32
         ),
-        maps.new_empty((n if chosen.with_masks else 0, height, width), dtype=torch.bool),
+        like.new_empty((n if with_masks else 0, height, width), dtype=torch.bool),
     )
 
 
-def _any_device(maps: Tensor, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
-    chosen = _Options(*options)
-    packed, thresholds, _, full = binarize(maps, height, width, *chosen[:5], chosen.with_maps)
-    boxes, areas = largest(packed, width, chosen.polygon, chosen.connectivity)
+def _addresses(found: _Found) -> tuple[int, int, int, int, int]:
+    boxes, areas, thresholds, maps, masks = (part.data_ptr() for part in found)
+    return boxes, areas, thresholds, maps, masks
+
+
+def _locate_empty(maps: Tensor, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
+    return _results(maps, maps.shape[0], height, width, *options)
+
+
+def _locate_any_device(maps: Tensor, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
+    *values, with_maps, with_masks = options
+    protocol = protocol_of(*values)
+    packed, thresholds, full = binarize(maps, height, width, *values, with_maps)
+    boxes, areas = largest(packed, width, protocol.area, protocol.connectivity)
+    boxes = _ended(boxes, height, width, protocol)
+    masks = unpack(packed if with_masks else packed[:0], width)
+    return boxes, areas, thresholds, full, masks
+
+
+def _ended(boxes: Tensor, height: int, width: int, protocol: Protocol) -> Tensor:
+    """Half-open boxes with the ends that the protocol asks for, and its box where nothing was kept."""
     empty = (boxes[:, 2] == 0)[:, None]
-    if chosen.clipped:
+    if protocol.box_end == "clipped":
         boxes = torch.minimum(boxes, boxes.new_tensor([width, height, width - 1, height - 1]))
-    if chosen.whole_image:
+    if protocol.empty == "image":
         boxes = torch.where(empty, boxes.new_tensor([0, 0, width, height]), boxes)
-    masks = unpack(packed if chosen.with_masks else packed[:0], width)
-    return boxes, areas, thresholds, full, masks
+    return boxes
 
 
-def _places(found: _Found) -> tuple[int, int, int, int, int]:
-    boxes, areas, thresholds, full, masks = (part.data_ptr() for part in found)
-    return boxes, areas, thresholds, full, masks
-
-
-def _for_core(chosen: _Options) -> tuple[Any, ...]:
-    return (chosen.interpolation == "bicubic", _NORMALIZE[chosen.normalize], *chosen[2:9])
-
-
-def _cpu(maps: Tensor, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
-    chosen = _Options(*options)
+def _locate_cpu(maps: Tensor, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
     small = maps.to(torch.float32).contiguous()
-    found = _room(maps, len(small), height, width, chosen)
+    found = _results(small, len(small), height, width, *options)
     core.locate(
         small.data_ptr(),
         len(small),
         (small.shape[1], small.shape[2]),
         (height, width),
-        _for_core(chosen),
-        _places(found),
+        core_protocol(*options[:-2]),
+        *_addresses(found),
         torch.get_num_threads(),
     )
     return found
@@ -107,24 +92,22 @@ def _localize_empty(
     features: Tensor,
     weight: Tensor,
     index: Tensor | None,
-    clamp_negative: bool,  # noqa: ARG001
     height: int,
     width: int,
     *options: Any,  # noqa: ANN401
 ) -> _Found:
-    return _room(features, shape_of_maps(weight, index).numel(), height, width, _Options(*options))
+    return _results(features, shape_of_maps(weight, index).numel(), height, width, *options)
 
 
 def _localize_any_device(
     features: Tensor,
     weight: Tensor,
     index: Tensor | None,
-    clamp_negative: bool,
     height: int,
     width: int,
     *options: Any,  # noqa: ANN401
 ) -> _Found:
-    maps = cam(features, weight, index, clamp_negative)
+    maps = cam(features, weight, index, protocol_of(*options[:-2]).clamp_negative)
     found: _Found = locate(maps.reshape(-1, *maps.shape[-2:]), height, width, *options)
     return found
 
@@ -133,35 +116,28 @@ def _localize_cpu(
     features: Tensor,
     weight: Tensor,
     index: Tensor | None,
-    clamp_negative: bool,
     height: int,
     width: int,
     *options: Any,  # noqa: ANN401
 ) -> _Found:
-    chosen = _Options(*options)
-    found = _room(features, shape_of_maps(weight, index).numel(), height, width, chosen)
-    call_on_features(
-        core.localize,
-        features,
-        weight,
-        index,
-        clamp_negative,
+    found = _localize_empty(features, weight, index, height, width, *options)
+    rows, chosen = rows_for_core(features, weight, index)
+    core.localize(
+        *features_for_core(features, rows, chosen),
         (height, width),
-        _for_core(chosen),
-        _places(found),
+        core_protocol(*options[:-2]),
+        *_addresses(found),
         torch.get_num_threads(),
     )
     return found
 
 
-torch.library.register_fake("fastcam::locate", _empty)
-_library.impl("locate", _any_device, "CompositeExplicitAutograd")
-if core is not None:
-    _library.impl("locate", _cpu, "CPU")
-locate = torch.ops.fastcam.locate.default
-
+torch.library.register_fake("fastcam::locate", _locate_empty)
+_library.impl("locate", _locate_any_device, "CompositeExplicitAutograd")
 torch.library.register_fake("fastcam::localize", _localize_empty)
 _library.impl("localize", _localize_any_device, "CompositeExplicitAutograd")
 if core is not None:
+    _library.impl("locate", _locate_cpu, "CPU")
     _library.impl("localize", _localize_cpu, "CPU")
+locate = torch.ops.fastcam.locate.default
 localize = torch.ops.fastcam.localize.default

@@ -1,113 +1,64 @@
-"""``fastcam::binarize``, from maps to packed masks (Eq. 3, 6): all of the way to boxes that happens on a GPU.
+"""``fastcam::binarize``, from maps to packed masks (Eq. 3, 6); and packing and unpacking masks, one bit a pixel.
 
-It waits for nothing, so it can be captured in a CUDA graph, as ``fastcam::cam`` before it can; both must have run once
-before on the same shapes, which compiles the kernels and uploads the positions of the resize.
+``binarize`` is what happens on a GPU on the way to boxes. It waits for nothing, so it can be captured in a CUDA graph,
+as ``fastcam::cam`` before it can; both must have run once before on the same shapes, which compiles the kernels and
+uploads the positions of the resize.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from fastcam import reference
 from fastcam.ops.gpu import kernels_run_on
-from fastcam.ops.regions import pack
-from fastcam.protocol import Interpolation, Normalization
+from fastcam.ops.options import SCHEMA, protocol_of
+from fastcam.reference import masks as reference
 
-__all__ = ["binarize"]
+__all__ = ["binarize", "pack", "unpack"]
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
 _library.define(
-    "binarize(Tensor maps, int height, int width, str interpolation, str normalize, bool quantize, float percentile,"
-    " float threshold, bool with_maps) -> (Tensor, Tensor, Tensor, Tensor)",
+    f"binarize(Tensor maps, int height, int width, {SCHEMA}, bool with_maps)"
+    " -> (Tensor packed, Tensor thresholds, Tensor maps)",
     tags=(torch.Tag.pt2_compliant_tag,),
 )
 
-_Masks = tuple[Tensor, Tensor, Tensor, Tensor]
+_Masks = tuple[Tensor, Tensor, Tensor]
 
 
-def _empty(
-    maps: Tensor,
-    height: int,
-    width: int,
-    interpolation: Interpolation,  # noqa: ARG001
-    normalize: Normalization,  # noqa: ARG001
-    quantize: bool,
-    percentile: float,  # noqa: ARG001
-    threshold: float,  # noqa: ARG001
-    with_maps: bool,
-) -> _Masks:
-    """Bits (N, H, ceil(W / 64)) int64, thresholds (N,), extents (N, 5) int32, and the maps (N or 0, H, W).
-
-    An extent is the count of kept pixels and the half-open box x0, y0, x1, y1 of them all, 0 where there is none.
-    """
+def _empty(maps: Tensor, height: int, width: int, *options: Any) -> _Masks:  # noqa: ANN401
+    """Bits (N, H, ceil(W / 64)) int64, thresholds (N,), and the maps (N or 0, H, W)."""
+    *values, with_maps = options
     n = maps.shape[0]
+    full = torch.uint8 if protocol_of(*values).quantize else torch.float32
     return (
         maps.new_empty((n, height, (width + 63) // 64), dtype=torch.int64),
         maps.new_empty(n, dtype=torch.float32),
-        maps.new_empty((n, 5), dtype=torch.int32),
-        maps.new_empty((n if with_maps else 0, height, width), dtype=torch.uint8 if quantize else torch.float32),
+        maps.new_empty((n if with_maps else 0, height, width), dtype=full),
     )
 
 
-def _any_device(
-    maps: Tensor,
-    height: int,
-    width: int,
-    interpolation: Interpolation,
-    normalize: Normalization,
-    quantize: bool,
-    percentile: float,
-    threshold: float,
-    with_maps: bool,
-) -> _Masks:
-    full, thresholds, masks = reference.activation.kept(
-        maps,
-        (height, width),
-        interpolation=interpolation,
-        normalization=normalize,
-        quantize=quantize,
-        q=percentile,
-        threshold=threshold,
-    )
-    sides = []
-    for length, line in ((width, masks.any(dim=1)), (height, masks.any(dim=2))):
-        at = torch.arange(length, device=maps.device)
-        sides.append((torch.where(line, at, length).amin(dim=1), torch.where(line, at + 1, 0).amax(dim=1)))
-    (x0, x1), (y0, y1) = sides
-    extents = torch.stack((masks.sum(dim=(1, 2)), x0, y0, x1, y1), dim=1)
-    extents = torch.where(extents[:, :1] > 0, extents, 0).to(torch.int32)
-    return pack(masks), thresholds, extents, full if with_maps else full[:0].clone()
+def _any_device(maps: Tensor, height: int, width: int, *options: Any) -> _Masks:  # noqa: ANN401
+    *values, with_maps = options
+    full, thresholds, masks = reference.kept(maps, (height, width), protocol_of(*values))
+    return pack(masks), thresholds, full if with_maps else full[:0].clone()
 
 
-def _cuda(
-    maps: Tensor,
-    height: int,
-    width: int,
-    interpolation: Interpolation,
-    normalize: Normalization,
-    quantize: bool,
-    percentile: float,
-    threshold: float,
-    with_maps: bool,
-) -> _Masks:
-    options = interpolation, normalize, quantize, percentile, threshold, with_maps
+def _cuda(maps: Tensor, height: int, width: int, *options: Any) -> _Masks:  # noqa: ANN401
     if len(maps) == 0 or height * width >= 2**31 or not kernels_run_on(maps.device):
         return _any_device(maps, height, width, *options)
     from fastcam.kernels import masks as kernel
 
-    out = packed, thresholds, extents, full = _empty(maps, height, width, *options)
+    *values, with_maps = options
+    out = packed, thresholds, full = _empty(maps, height, width, *options)
     kernel.binarize(
         maps.to(torch.float32).contiguous(),
         (height, width),
-        interpolation=interpolation,
-        normalize=normalize,
-        quantize=quantize,
-        q=percentile,
-        threshold=threshold,
+        protocol_of(*values),
         packed=packed,
         thresholds=thresholds,
-        extents=extents,
         maps=full if with_maps else None,
     )
     return out
@@ -117,3 +68,23 @@ torch.library.register_fake("fastcam::binarize", _empty)
 _library.impl("binarize", _any_device, "CompositeExplicitAutograd")
 _library.impl("binarize", _cuda, "CUDA")
 binarize = torch.ops.fastcam.binarize.default
+
+
+def pack(masks: Tensor) -> Tensor:
+    """Pack masks (..., W), set where not zero, into words (..., ceil(W / 64)) int64."""
+    width = masks.shape[-1]
+    bits = torch.nn.functional.pad(masks != 0, (0, -width % 64)).to(torch.uint8).unflatten(-1, (-1, 8))
+    octets: Tensor = (bits * _bit_values(masks.device)).sum(dim=-1, dtype=torch.uint8)
+    return octets.contiguous().view(torch.int64)
+
+
+def unpack(words: Tensor, width: int) -> Tensor:
+    """The inverse of :func:`pack`: (..., width) bool."""
+    octets = words.contiguous().view(torch.uint8)
+    bits: Tensor = (octets[..., None] & _bit_values(words.device)) != 0
+    unpacked: Tensor = bits.flatten(-2)[..., :width]
+    return unpacked
+
+
+def _bit_values(device: torch.device) -> Tensor:
+    return torch.tensor([1 << i for i in range(8)], dtype=torch.uint8, device=device)

@@ -85,7 +85,7 @@ def _pool(x: Tensor, threshold: float, pooled: int, cutoff: int, count: int) -> 
         planes.data_ptr(),
         DTYPES[x.dtype],
         interleaved,
-        *_extent(x),
+        *_dimensions(x),
         threshold,
         pooled,
         cutoff,
@@ -97,7 +97,7 @@ def _pool(x: Tensor, threshold: float, pooled: int, cutoff: int, count: int) -> 
 def _cpu(x: Tensor, threshold: float) -> Tensor:
     n, c, _, _ = x.shape
     pooled = torch.empty((n, c), dtype=x.dtype)
-    # The cutoffs and counts, which nobody will see, in one piece.
+    # One buffer for the cutoffs and counts, which are not returned.
     scratch = torch.empty(2 * n * c, dtype=torch.float64)
     address = scratch.data_ptr()
     _pool(x, threshold, pooled.data_ptr(), address, address + 8 * n * c)
@@ -118,14 +118,14 @@ def _backward_cpu(grad: Tensor, x: Tensor, cutoff: Tensor, count: Tensor) -> Ten
     planes = _planes(x)
     if planes is None or dx.stride() != x.stride():
         return dx.copy_(_backward_cpu(grad, x.contiguous(), cutoff, count))
-    # Named, so that what is read by address lives until the call returns.
+    # Bound to names: the core reads them by address, so they must live until the call returns.
     grad, cutoff, count = grad.contiguous(), cutoff.contiguous(), count.contiguous()
     core.tap_backward(
         grad.data_ptr(),
         x.data_ptr(),
         DTYPES[x.dtype],
         planes[1],
-        *_extent(x),
+        *_dimensions(x),
         cutoff.data_ptr(),
         count.data_ptr(),
         dx.data_ptr(),
@@ -141,7 +141,7 @@ def _any_device(x: Tensor, threshold: float) -> Tensor:
 def _cuda(x: Tensor, threshold: float) -> Tensor:
     if not _has_kernel(x):
         return _any_device(x, threshold)
-    from fastcam.kernels import tap as kernel
+    from fastcam.kernels import pooling as kernel
 
     pooled = _pooled_empty(x, threshold)
     kernel.forward((_planes(x) or (x.contiguous(), False))[0], threshold, pooled)
@@ -151,7 +151,7 @@ def _cuda(x: Tensor, threshold: float) -> Tensor:
 def _keeping_cuda(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
     if not _has_kernel(x):
         return reference.pooling.tap_keeping(x, threshold)
-    from fastcam.kernels import tap as kernel
+    from fastcam.kernels import pooling as kernel
 
     out = pooled, divisor, kept = _keeping_empty(x, threshold)
     kernel.forward((_planes(x) or (x.contiguous(), False))[0], threshold, pooled, divisor, kept)
@@ -161,7 +161,7 @@ def _keeping_cuda(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
 def _spread_cuda(grad: Tensor, divisor: Tensor, kept: Tensor, height: int, width: int, channels_last: bool) -> Tensor:
     if not _has_kernel(grad):
         return reference.pooling.tap_spread(grad, divisor, kept, height, width, channels_last)
-    from fastcam.kernels import tap as kernel
+    from fastcam.kernels import pooling as kernel
 
     dx = _spread_empty(grad, divisor, kept, height, width, channels_last)
     kernel.backward(grad.contiguous(), divisor.contiguous(), kept.contiguous(), dx)
@@ -172,7 +172,7 @@ def _has_kernel(x: Tensor) -> bool:
     return x.dtype != torch.float64 and x.numel() > 0 and kernels_run_on(x.device)
 
 
-def _extent(x: Tensor) -> tuple[int, int, int]:
+def _dimensions(x: Tensor) -> tuple[int, int, int]:
     n, c, h, w = x.shape
     return n, c, h * w
 
@@ -203,6 +203,8 @@ class TapFunction(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, threshold: float) -> Tensor:  # noqa: ANN401
         """Pool, and keep what the gradient needs: bits on CUDA, else the input with its cutoffs and counts."""
         ctx.shape = None
+        # Dispatch cannot choose here: which tensors to save is for autograd, above the device. Two functions under the
+        # keys AutogradCPU and AutogradCUDA could, for one more dispatch through Python in every call.
         if x.is_cuda:
             pooled, divisor, kept = _tap_keeping(x, threshold)
             ctx.save_for_backward(divisor, kept)

@@ -1,4 +1,4 @@
-"""``fastcam::score_levels`` and ``fastcam::score_histogram``, what an evaluator reads of score maps."""
+"""``fastcam::score_levels`` and ``fastcam::score_histogram``: score maps as an evaluator reads them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _library.define(
 
 
 def _scores(maps: Tensor, size: tuple[int, int], raw: bool) -> tuple[Tensor, Tensor]:
-    """Float64 scores (N, H, W), and whether all of a map's lie in [0, 1]; only those of such maps mean anything."""
+    """Float64 scores (N, H, W), and whether all scores of a map lie in [0, 1]; the others are not to be used."""
     wide = maps.to(torch.float64)
     if raw:
         wide = reference.normalized(reference.resized(wide, size))

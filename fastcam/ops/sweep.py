@@ -14,15 +14,16 @@ LEVELS = reference.LEVELS
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
 _library.define(
-    "sweep_levels(Tensor levels, Tensor boxes, Tensor ends, bool of_largest, bool of_any) -> (Tensor, Tensor, Tensor)",
+    "sweep_levels(Tensor levels, Tensor boxes, Tensor ends, bool with_largest, bool with_any)"
+    " -> (Tensor, Tensor, Tensor)",
     tags=(torch.Tag.pt2_compliant_tag,),
 )
 
 _Swept = tuple[Tensor, Tensor, Tensor]
 
 
-def _empty(levels: Tensor, boxes: Tensor, ends: Tensor, of_largest: bool, of_any: bool) -> _Swept:  # noqa: ARG001
-    n, m = (levels.shape[0] if wanted else 0 for wanted in (of_largest, of_any))
+def _empty(levels: Tensor, boxes: Tensor, ends: Tensor, with_largest: bool, with_any: bool) -> _Swept:  # noqa: ARG001
+    n, m = (levels.shape[0] if wanted else 0 for wanted in (with_largest, with_any))
     return (
         levels.new_empty((n, LEVELS), dtype=torch.float64),
         levels.new_empty((m, LEVELS), dtype=torch.float64),
@@ -30,23 +31,23 @@ def _empty(levels: Tensor, boxes: Tensor, ends: Tensor, of_largest: bool, of_any
     )
 
 
-def _reference(levels: Tensor, boxes: Tensor, ends: Tensor, of_largest: bool, of_any: bool) -> _Swept:
-    found = overlaps, overlaps_of_any, largest = _empty(levels, boxes, ends, of_largest, of_any)
+def _reference(levels: Tensor, boxes: Tensor, ends: Tensor, with_largest: bool, with_any: bool) -> _Swept:
+    found = overlaps, overlaps_of_any, largest = _empty(levels, boxes, ends, with_largest, with_any)
     begin = 0
     for i, end in enumerate(ends.tolist()):
         by_level = reference.sweep(levels[i].numpy(), boxes[begin:end].numpy())
         one, any_one, box = map(torch.from_numpy, by_level)
-        if of_largest:
+        if with_largest:
             overlaps[i], largest[i] = one, box
-        if of_any:
+        if with_any:
             overlaps_of_any[i] = any_one
         begin = end
     return found
 
 
-def _cpu(levels: Tensor, boxes: Tensor, ends: Tensor, of_largest: bool, of_any: bool) -> _Swept:
+def _cpu(levels: Tensor, boxes: Tensor, ends: Tensor, with_largest: bool, with_any: bool) -> _Swept:
     levels, boxes, ends = levels.contiguous(), boxes.contiguous(), ends.contiguous()
-    found = overlaps, overlaps_of_any, largest = _empty(levels, boxes, ends, of_largest, of_any)
+    found = overlaps, overlaps_of_any, largest = _empty(levels, boxes, ends, with_largest, with_any)
     core.sweep(
         levels.data_ptr(),
         levels.shape[0],
@@ -62,14 +63,14 @@ def _cpu(levels: Tensor, boxes: Tensor, ends: Tensor, of_largest: bool, of_any: 
     return found
 
 
-def _any_device(levels: Tensor, boxes: Tensor, ends: Tensor, of_largest: bool, of_any: bool) -> _Swept:
+def _any_device(levels: Tensor, boxes: Tensor, ends: Tensor, with_largest: bool, with_any: bool) -> _Swept:
     """Of uint8 ``levels`` (N, H, W), with the ground truth (M, 4) float64 of image i in rows ends[i - 1] to ends[i].
 
     Returns, where wanted, the best IoU of the largest contour (N, 256) and of any contour (N, 256) float64, and the
     largest contour's box (N, 256, 4) int32, at every threshold 0 to 255.
     """
     run = _reference if core is None else _cpu
-    found = run(levels.cpu(), boxes.cpu(), ends.cpu(), of_largest, of_any)
+    found = run(levels.cpu(), boxes.cpu(), ends.cpu(), with_largest, with_any)
     overlaps, overlaps_of_any, largest = (one.to(levels.device) for one in found)
     return overlaps, overlaps_of_any, largest
 

@@ -1,5 +1,25 @@
-"""The readable definition of every operation: oracle of the tests, and what runs where nothing faster exists."""
+"""The readable definition of every operation: the tests compare with it, and it runs where nothing faster does."""
 
-from fastcam.reference import activation, components, pooling
+from fastcam.reference import (
+    activation,
+    components,
+    masks,
+    normalization,
+    percentile,
+    pooling,
+    resize,
+    score_maps,
+    sweep,
+)
 
-__all__ = ["activation", "components", "pooling"]
+__all__ = [
+    "activation",
+    "components",
+    "masks",
+    "normalization",
+    "percentile",
+    "pooling",
+    "resize",
+    "score_maps",
+    "sweep",
+]

@@ -32,12 +32,13 @@ def _resized_along(maps: Tensor, axis: int, length: int) -> Tensor:
 
     w0, w1, w2, w3 = (
         torch.from_numpy(weight.astype(np.float64)).to(maps.device).reshape(-1, *[1] * (2 - axis))
-        for weight in _cubic_weights(source - first)
+        for weight in _opencv_weights(source - first)
     )
     return ((tap(-1) * w0 + tap(0) * w1) + tap(1) * w2) + tap(2) * w3
 
 
-def _cubic_weights(t: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], ...]:
+def _opencv_weights(t: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], ...]:
+    """Keys' kernel as OpenCV computes it: in float32, the fourth weight from the other three."""
     a, one = np.float32(-0.75), np.float32(1)
     w0 = ((a * (t + one) - 5 * a) * (t + one) + 8 * a) * (t + one) - 4 * a
     w1 = ((a + 2) * t - (a + 3)) * t * t + one
@@ -67,6 +68,6 @@ def histogram(maps: Tensor, masks: Tensor, edges: Tensor) -> Tensor:
     counts = []
     for kind in (0, 1):
         scores = maps[masks == kind]
-        place = (torch.bucketize(scores, edges, right=True) - 1).clamp(max=bins - 1)
-        counts.append(torch.bincount(place, minlength=bins))
+        bin_of = (torch.bucketize(scores, edges, right=True) - 1).clamp(max=bins - 1)
+        counts.append(torch.bincount(bin_of, minlength=bins))
     return torch.stack(counts)

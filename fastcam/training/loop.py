@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 import time
@@ -16,9 +17,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from fastcam.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
+from fastcam.checkpoint import CheckpointError, read_checkpoint
 from fastcam.data import Split
 from fastcam.inputs import Inputs
+from fastcam.lock import remove_leftovers
 from fastcam.methods import Method
 from fastcam.models import Classifier
 from fastcam.training.batches import Augmentation, Order, Pictures, mixed_seed, usable_workers
@@ -27,14 +29,13 @@ from fastcam.training.checkpoint import read_matching
 from fastcam.training.config import ConfigError, TrainingConfig
 from fastcam.training.data import read_part
 from fastcam.training.engine import Fabric
-from fastcam.training.errors import DivergedError, plain_picture_errors, spoken_disk_errors
-from fastcam.training.journal import write_history, write_tensorboard
+from fastcam.training.errors import DivergedError, short_picture_errors
+from fastcam.training.files import TrainingFiles
 from fastcam.training.splits import stratified
 from fastcam.training.trainee import Trainee, make_optimizer
 
 __all__ = ["Trained", "train"]
 
-_LAST, _BEST = "last.pt", "best.pt"
 _CHECK_EVERY = 20  # steps between two looks at the loss on a GPU, each of which waits for it
 
 
@@ -95,17 +96,21 @@ def train(
     """
     with _first(engine):
         out.mkdir(parents=True, exist_ok=True)
+        if engine.is_global_zero:
+            remove_leftovers(out)
         split = read_part(config.data, "train", out=data_root or out, images=config.images)
     torch.manual_seed(mixed_seed(config.seed, 0))
     model, method = build(config, len(split.classes))
     run = _Run(config, out, engine, split, Trainee(model, method, freeze_norm=config.freeze_norm), tensorboard)
-    if (out / _LAST).exists():
+    last = run.files.last
+    if last.exists():
         if not resume:
-            raise CheckpointError(f"{out / _LAST} is there already: resume it, or train into another folder")
+            raise CheckpointError(f"{last} is there already: resume it, or train into another folder")
         run.restore()
-    while run.epoch < config.epochs:
-        run.one_epoch()
-    return run.finish()
+    with contextlib.closing(run.files):
+        while run.epoch < config.epochs:
+            run.one_epoch()
+        return run.finish()
 
 
 class _Run:
@@ -114,8 +119,8 @@ class _Run:
     def __init__(
         self, config: TrainingConfig, out: Path, engine: Fabric, split: Split, trainee: Trainee, tensorboard: bool
     ) -> None:
-        self.config, self.out, self.engine, self.split = config, out, engine, split
-        self.trainee, self.tensorboard = trainee, tensorboard
+        self.config, self.engine, self.split, self.trainee = config, engine, split, trainee
+        self.files = TrainingFiles(out, config.select, tensorboard=tensorboard and engine.is_global_zero)
         self.epoch = 0
         self.history: list[dict[str, float | None]] = []
         kept, held = stratified([record.label for record in split], config.hold_out, seed=config.seed)
@@ -163,7 +168,10 @@ class _Run:
 
     def restore(self) -> None:
         """Go on from the last checkpoint."""
-        content = read_matching(self.out / _LAST, self.config, self.split.classes)
+        content = read_matching(self.files.last, self.config, self.split.classes)
+        if self.engine.is_global_zero:
+            self.files.repair(content)
+        self.engine.barrier()
         self.trainee.model.load_state_dict(content["state_dict"])
         self.trainee.method.load_state_dict(content["method_state"])
         self.optimizer.load_state_dict(content["optimizer"])
@@ -173,13 +181,14 @@ class _Run:
 
     def finish(self) -> Trained:
         """Return the model with the weights of the epoch chosen."""
-        path = self.out / (_BEST if self.config.select == "best" else _LAST)
-        content = read_checkpoint(path)
+        content = read_checkpoint(self.files.chosen)
         model, method = self.trainee.model, self.trainee.method
         model.load_state_dict(content["state_dict"])
         method.load_state_dict(content["method_state"])
         self.trainee.eval()
-        return Trained(model, method, content["epoch"], self.history, self.inputs, self.split.classes, path)
+        return Trained(
+            model, method, content["epoch"], self.history, self.inputs, self.split.classes, self.files.chosen
+        )
 
     def _train(self, rate: float) -> Tensor:
         """Take every step of the epoch; return the sums of loss and hits, and the number of images."""
@@ -195,7 +204,7 @@ class _Run:
             file=sys.stderr,
             leave=False,
         )
-        with progress, plain_picture_errors():
+        with progress, short_picture_errors():
             for number, (pixels, labels) in enumerate(self.loader):
                 images = self.augment(self._moved(pixels), self.order, number)
                 labels = self._moved(labels)
@@ -224,7 +233,7 @@ class _Run:
         self.trainee.eval()
         model = self.trainee.model
         sums = torch.zeros(3, dtype=torch.float64, device=self.engine.device)
-        with torch.no_grad(), plain_picture_errors():
+        with torch.no_grad(), short_picture_errors():
             for pixels, labels in self.held_out:
                 labels = self._moved(labels)
                 with self.engine.autocast():
@@ -249,23 +258,13 @@ class _Run:
             "classes": list(self.split.classes),
         }
         if self.engine.is_global_zero:
-            with spoken_disk_errors(self.out / _LAST, self.epoch):
-                write_checkpoint(self.out / _LAST, content)
-                if self.config.select == "best" and self._is_best():
-                    write_checkpoint(self.out / _BEST, content)
-                write_history(self.out / "history.csv", self.history)
-                if self.tensorboard:
-                    write_tensorboard(self.out / "tensorboard", self.history)
+            self.files.save(content)
         self.engine.barrier()
-
-    def _is_best(self) -> bool:
-        *before, now = (entry["held_out_top1"] or 0.0 for entry in self.history)
-        return all(now > other for other in before)
 
     def _check(self, loss: float, step: int) -> None:
         if math.isfinite(loss):
             return
-        kept = f"{self.out / _LAST} holds epoch {self.epoch}" if self.epoch else "no epoch was finished"
+        kept = f"{self.files.last} holds epoch {self.epoch}" if self.epoch else "no epoch was finished"
         raise DivergedError(
             f"the loss is {loss} in epoch {self.epoch + 1}, step {step} of {self.order.steps}; {kept}. "
             "Try a lower lr or classifier_ratio"

@@ -41,6 +41,10 @@ class Terminated(Stops):
     def how(self):
         os.kill(os.getpid(), signal.SIGTERM)
 
+class HungUp(Stops):
+    def how(self):
+        os.kill(os.getpid(), signal.SIGHUP)
+
 class Broken(Stops):
     def how(self):
         raise MemoryError("out of memory")

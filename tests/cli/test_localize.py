@@ -127,7 +127,13 @@ class TestPicturesThatCannotBeRead:
 
 class TestInterruptions:
     @pytest.mark.parametrize(
-        ("model", "code"), [("Interrupted", 1), ("Terminated", 128 + signal.SIGTERM), ("Broken", 1)]
+        ("model", "code"),
+        [
+            ("Interrupted", 128 + signal.SIGINT),
+            ("Terminated", 128 + signal.SIGTERM),
+            ("HungUp", 128 + signal.SIGHUP),
+            ("Broken", 1),
+        ],
     )
     def test_what_was_done_is_written(self, here, model, code):
         for number in range(4):

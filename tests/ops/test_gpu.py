@@ -10,8 +10,15 @@ import torch
 from cases import LAYOUTS, heat_maps
 
 import fastcam
-from fastcam.ops import activation, gpu, masks, pooling
-from fastcam.reference import pooling as reference
+from fastcam import PAPER
+from fastcam.ops import gpu
+from fastcam.ops.activation import cam
+from fastcam.ops.localization import locate
+from fastcam.ops.masks import binarize
+from fastcam.ops.pooling import tap
+from fastcam.reference import activation, pooling
+
+tap_keeping, tap_spread = torch.ops.fastcam.tap_keeping.default, torch.ops.fastcam.tap_spread.default
 
 CUDA = torch.device("cuda", 0)
 
@@ -50,81 +57,42 @@ def test_an_old_gpu_is_named_once(capability):
         assert not gpu.kernels_run_on(CUDA)
 
 
-def test_without_triton_the_reference_runs_and_says_so_once(monkeypatch):
+def test_without_triton_the_reference_runs_and_says_so_once(implementation, monkeypatch):
     for name in [name for name in sys.modules if name.startswith("fastcam.kernels.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "triton", None)
     x = torch.randn(2, 3, 4, 4)
     with pytest.warns(RuntimeWarning, match="triton cannot be imported .*: pip install triton"):
-        assert torch.equal(pooling._cuda(x, 0.1), reference.tap_forward(x, 0.1)[0])
+        assert torch.equal(implementation("tap", "CUDA")(x, 0.1), pooling.tap_forward(x, 0.1)[0])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for found, wanted in zip(pooling._keeping_cuda(x, 0.1), reference.tap_keeping(x, 0.1), strict=True):
+        keeping = implementation("tap_keeping", "CUDA")(x, 0.1)
+        for found, wanted in zip(keeping, pooling.tap_keeping(x, 0.1), strict=True):
             assert torch.equal(found, wanted)
-        weight = torch.ones(3, 3)
-        assert activation._cuda(x, weight, torch.tensor([0, 1]), True).shape == (2, 4, 4)
-        assert masks._cuda(x[:, 0], 8, 8, "bilinear", "none", False, 90.0, 0.35, True)[3].shape == (2, 8, 8)
+        maps = implementation("cam", "CUDA")(x, torch.ones(3, 3), torch.tensor([0, 1]), True)
+        assert maps.shape == (2, 4, 4)
+        assert implementation("binarize", "CUDA")(x[:, 0], 8, 8, *PAPER.values, True)[2].shape == (2, 8, 8)
 
 
-def test_float64_and_nothing_at_all_go_to_the_reference(monkeypatch):
+def test_float64_and_nothing_at_all_go_to_the_reference(implementation, monkeypatch):
     monkeypatch.setitem(sys.modules, "triton", None)  # nothing asks for it
-    assert pooling._cuda(torch.ones(1, 1, 2, 2, dtype=torch.float64), 0.1).tolist() == [[1]]
-    assert pooling._cuda(torch.ones(0, 3, 2, 2), 0.1).shape == (0, 3)
-    assert activation._cuda(torch.ones(0, 3, 2, 2), torch.ones(5, 3), torch.zeros(0).long(), True).shape == (0, 2, 2)
-    assert masks._cuda(torch.ones(0, 3, 3), 8, 8, "bilinear", "none", False, 90.0, 0.35, False)[0].shape == (0, 8, 1)
-
-
-# ------------------------------------------------------------------------ the bits that a gradient can be written from
-
-tap_keeping, tap_spread = torch.ops.fastcam.tap_keeping.default, torch.ops.fastcam.tap_spread.default
-
-
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_the_bits_give_the_gradient_of_the_values(layout, dtype):
-    x = torch.randn(2, 5, 6, 7, generator=torch.Generator().manual_seed(0)).to(dtype)
-    x[0, 1, 2, 3] = torch.nan
-    x = LAYOUTS[layout](x)
-    pooled, cutoff, count = reference.tap_forward(x, 0.1)
-    again, divisor, kept = tap_keeping(x, 0.1)
-    assert again.equal(pooled) or pooled.isnan().any()
-    beside = layout == "channels_last"
-    assert kept.shape == ((2, 8, 5) if beside else (2, 5, 8))
-    for last, bits in ((beside, kept), (not beside, kept.transpose(1, 2))):
-        dx = tap_spread(pooled, divisor, bits, 6, 7, last)
-        assert dx.is_contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
-        wanted = reference.tap_backward(pooled, x, cutoff, count)
-        torch.testing.assert_close(dx, wanted, rtol=0, atol=0, equal_nan=True)
+    tap_on_cuda = implementation("tap", "CUDA")
+    assert tap_on_cuda(torch.ones(1, 1, 2, 2, dtype=torch.float64), 0.1).tolist() == [[1]]
+    assert tap_on_cuda(torch.ones(0, 3, 2, 2), 0.1).shape == (0, 3)
+    maps = implementation("cam", "CUDA")(torch.ones(0, 3, 2, 2), torch.ones(5, 3), torch.zeros(0).long(), True)
+    assert maps.shape == (0, 2, 2)
+    packed, *_ = implementation("binarize", "CUDA")(torch.ones(0, 3, 3), 8, 8, *PAPER.values, False)
+    assert packed.shape == (0, 8, 1)
 
 
 CHECKED = ["contiguous", "channels_last", "permuted", "every other"]
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-@pytest.mark.parametrize("layout", CHECKED)
-def test_the_operators_keep_what_they_promised_pytorch(layout, dtype):
-    x = LAYOUTS[layout](torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0)).to(dtype))
-    torch.library.opcheck(pooling.tap, (x, 0.1))
-    torch.library.opcheck(tap_keeping, (x, 0.1))
-    pooled, divisor, kept = tap_keeping(x, 0.1)
-    beside = layout == "channels_last"
-    for last, bits in ((beside, kept), (not beside, kept.transpose(1, 2))):
-        torch.library.opcheck(tap_spread, (pooled, divisor, bits, 4, 5, last))
-
-
-@pytest.mark.parametrize("with_maps", [False, True])
-@pytest.mark.parametrize("quantize", [False, True])
-def test_binarize_keeps_what_it_promised_pytorch(quantize, with_maps):
-    maps = torch.stack(list(heat_maps(4, 5).values()))
-    for some in (maps, maps.transpose(1, 2), maps[::2]):
-        torch.library.opcheck(masks.binarize, (some, 9, 70, "bilinear", "none", quantize, 90.0, 0.35, with_maps))
 
 
 # ---------------------------------------------------- the operators as on CUDA, on the CPU by the interpreter's kernels
 
 
 @pytest.fixture
-def kernels_on_the_cpu():
+def kernels_on_the_cpu(implementation):
     """What is registered for CUDA runs for the CPU, in Triton's interpreter."""
     pytest.importorskip("triton")
     if torch.cuda.is_available():
@@ -134,22 +102,16 @@ def kernels_on_the_cpu():
     patch_once_a_launch()
     with warnings.catch_warnings(), torch.library._scoped_library("fastcam", "IMPL") as library:
         warnings.simplefilter("ignore")  # of overriding, and NumPy's of IEEE arithmetic
-        for name, kernel in (
-            ("tap", pooling._cuda),
-            ("tap_keeping", pooling._keeping_cuda),
-            ("tap_spread", pooling._spread_cuda),
-            ("cam", activation._cuda),
-            ("binarize", masks._cuda),
-        ):
-            library.impl(name, kernel, "CPU", allow_override=True)
+        for name in ("tap", "tap_keeping", "tap_spread", "cam", "binarize"):
+            library.impl(name, implementation(name, "CUDA"), "CPU", allow_override=True)
         yield
 
 
 @pytest.mark.parametrize("layout", CHECKED)
 def test_pooling_by_the_kernels_keeps_its_promises(layout, kernels_on_the_cpu):  # noqa: ARG001
     x = LAYOUTS[layout](torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0)))
-    torch.testing.assert_close(fastcam.tap(x, 0.1), reference.tap_forward(x, 0.1)[0])
-    torch.library.opcheck(pooling.tap, (x, 0.1))
+    torch.testing.assert_close(fastcam.tap(x, 0.1), pooling.tap_forward(x, 0.1)[0])
+    torch.library.opcheck(tap, (x, 0.1))
     pooled, divisor, kept = tap_keeping(x, 0.1)
     torch.library.opcheck(tap_keeping, (x, 0.1))
     torch.library.opcheck(tap_spread, (pooled, divisor, kept, 4, 5, layout == "channels_last"))
@@ -165,24 +127,18 @@ def test_the_map_and_the_masks_by_the_kernels_keep_their_promises(layout, kernel
     weight = torch.randn(7, 6, generator=torch.Generator().manual_seed(1))
     index = torch.tensor([[1, 2], [6, 6]])
     for some in (weight, weight.double(), weight.t().contiguous().t()):
-        torch.testing.assert_close(
-            activation.cam(features, some, index, True), fastcam.reference.activation.cam(features, some, index, True)
-        )
-    torch.library.opcheck(activation.cam, (features, weight, index, True))
-    maps = activation.cam(features, weight, index[:, 0], True)
-    torch.library.opcheck(masks.binarize, (maps, 9, 12, "bilinear", "none", False, 90.0, 0.35, True))
+        found, wanted = cam(features, some, index, True), activation.cam(features, some, index, True)
+        torch.testing.assert_close(found, wanted)
+    torch.library.opcheck(cam, (features, weight, index, True))
+    maps = cam(features, weight, index[:, 0], True)
+    torch.library.opcheck(binarize, (maps, 9, 12, *PAPER.values, True))
 
 
-def test_localize_by_the_kernels_finds_what_the_core_finds(kernels_on_the_cpu):  # noqa: ARG001
+def test_localize_by_the_kernels_finds_what_the_core_finds(implementation, kernels_on_the_cpu):  # noqa: ARG001
     maps = torch.stack(list(heat_maps(5, 6).values()))
-    options = (20, 31, "bilinear", "none", False, 90.0, 0.35)
-    wanted = masks._any_device(maps, *options, True)
-    found = masks.binarize(maps, *options, True)
+    wanted = implementation("binarize", "any device")(maps, 20, 31, *PAPER.values, True)
+    found = binarize(maps, 20, 31, *PAPER.values, True)
     assert all(map(torch.equal, found, wanted))
-    from fastcam.ops import localization
-
-    boxes = localization._any_device(maps, *options, False, 8, False, False, True, True)
-    for part, expected in zip(
-        boxes, fastcam.ops.localization.locate(maps, *options, False, 8, False, False, True, True), strict=True
-    ):
+    by_kernels = implementation("locate", "any device")(maps, 20, 31, *PAPER.values, True, True)
+    for part, expected in zip(by_kernels, locate(maps, 20, 31, *PAPER.values, True, True), strict=True):
         torch.testing.assert_close(part, expected, rtol=0, atol=0)

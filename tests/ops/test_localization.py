@@ -8,49 +8,23 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from cases import PERCENTILES, RESIZES, broken_maps, heat_maps, score_map, smooth_maps
+from by_reference import located
+from cases import PERCENTILES, RESIZES, broken_maps, heat_maps, score_map, smooth_maps, varied
 from hypothesis import given
 from hypothesis import strategies as st
 
 import fastcam
+from fastcam import AUTHORS, PAPER, WSOLEVAL
 from fastcam.ops.activation import cam
 from fastcam.ops.localization import localize, locate
-from fastcam.reference import activation, components
+from fastcam.reference import masks as reference
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory")
 
 INTERPOLATIONS = ("bilinear", "bicubic")
 NORMALIZATIONS = ("none", "minmax", "max", "percentile")
-# interpolation, normalize, quantize, percentile, threshold, polygon, connectivity, clipped, whole_image
-PAPER = ("bilinear", "none", False, 90.0, 0.35, False, 8, False, False)
-AUTHORS = ("bicubic", "minmax", True, 90.0, 0.35, True, 8, False, True)
-WSOLEVAL = ("bicubic", "minmax", True, 100.0, 0.2, True, 8, True, False)
-
-
-def by_reference(maps, height, width, options):
-    interpolation, normalization, quantize, q, threshold, polygon, connectivity, clipped, whole = options
-    full, thresholds, masks = activation.kept(
-        maps,
-        (height, width),
-        interpolation=interpolation,
-        normalization=normalization,
-        quantize=quantize,
-        q=q,
-        threshold=threshold,
-    )
-    boxes, areas = [], []
-    for mask in masks.numpy():
-        found = components.largest(mask, "polygon" if polygon else "pixels", connectivity)
-        if found is None:
-            boxes.append([0, 0, width, height] if whole else [0, 0, 0, 0])
-            areas.append(0)
-            continue
-        x1, y1 = (min(found.x1, width - 1), min(found.y1, height - 1)) if clipped else (found.x1, found.y1)
-        boxes.append([found.x0, found.y0, x1, y1])
-        areas.append(found.polygon if polygon else found.pixels)
-    area_dtype = torch.float64 if polygon else torch.int64
-    boxes = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
-    return boxes, torch.tensor(areas, dtype=area_dtype), thresholds, full, masks
+PROTOCOLS = [PAPER, AUTHORS, WSOLEVAL]
+NAMES = ["PAPER", "AUTHORS", "WSOLEVAL"]
 
 
 def assert_same_bits(found, wanted):
@@ -59,11 +33,11 @@ def assert_same_bits(found, wanted):
         torch.testing.assert_close(a, b, rtol=0, atol=0, equal_nan=True)
 
 
-def assert_locates_as_reference(maps, size, options, wanted=None):
-    wanted = by_reference(maps, *size, options) if wanted is None else wanted
-    assert_same_bits(locate(maps, *size, *options, True, True), wanted)
+def assert_locates_as_reference(maps, size, protocol, wanted=None):
+    wanted = located(maps, size, protocol) if wanted is None else wanted
+    assert_same_bits(locate(maps, *size, *protocol.values, True, True), wanted)
     # Without the maps a faster path need not make them, and must not find anything else.
-    found = locate(maps, *size, *options, False, False)
+    found = locate(maps, *size, *protocol.values, False, False)
     assert_same_bits(found[:3], wanted[:3])
     assert [len(part) for part in found[3:]] == [0, 0]
 
@@ -73,21 +47,21 @@ def stacked(maps):
 
 
 @cache  # the same for every instruction set
-def example(source, seed, size, options):
+def example(source, seed, size, protocol):
     maps = stacked(heat_maps(*source, seed))
-    return maps, size, options, by_reference(maps, *size, options)
+    return maps, size, protocol, located(maps, size, protocol)
 
 
 @pytest.mark.parametrize(("source", "size"), RESIZES, ids=str)
-@pytest.mark.parametrize("options", [PAPER, AUTHORS, WSOLEVAL], ids=["PAPER", "AUTHORS", "WSOLEVAL"])
-def test_maps_of_many_kinds(options, source, size, instruction_set):  # noqa: ARG001
-    assert_locates_as_reference(*example(source, 0, size, options))
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=NAMES)
+def test_maps_of_many_kinds(protocol, source, size, instruction_set):  # noqa: ARG001
+    assert_locates_as_reference(*example(source, 0, size, protocol))
 
 
-@pytest.mark.parametrize("options", [PAPER, AUTHORS, WSOLEVAL], ids=["PAPER", "AUTHORS", "WSOLEVAL"])
-def test_the_score_maps_at_the_size_of_a_photograph(options, instruction_set):  # noqa: ARG001
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=NAMES)
+def test_the_score_maps_at_the_size_of_a_photograph(protocol, instruction_set):  # noqa: ARG001
     for names in ("AB", "CD"):
-        assert_locates_as_reference(torch.stack([score_map(name) for name in names]), (224, 224), options)
+        assert_locates_as_reference(torch.stack([score_map(name) for name in names]), (224, 224), protocol)
 
 
 @pytest.mark.parametrize("normalize", NORMALIZATIONS)
@@ -96,8 +70,10 @@ def test_the_score_maps_at_the_size_of_a_photograph(options, instruction_set):  
 def test_broken_maps(quantize, interpolation, normalize, instruction_set):  # noqa: ARG001
     for size in ((5, 6), (17, 23), (3, 70)):
         for q, threshold in product((80.0, 95.0, 100.0), (0.0, 0.35)):
-            options = (interpolation, normalize, quantize, q, threshold, *PAPER[5:])
-            assert_locates_as_reference(stacked(broken_maps(5, 6)), size, options)
+            protocol = PAPER.replace(
+                interpolation=interpolation, normalize=normalize, quantize=quantize, percentile=q, threshold=threshold
+            )
+            assert_locates_as_reference(stacked(broken_maps(5, 6)), size, protocol)
 
 
 @pytest.mark.parametrize("q", PERCENTILES)
@@ -105,15 +81,15 @@ def test_broken_maps(quantize, interpolation, normalize, instruction_set):  # no
 def test_percentiles(interpolation, q, instruction_set):  # noqa: ARG001
     for seed, (source, size) in enumerate((((14, 14), (42, 70)), ((7, 7), (33, 64)), ((3, 4), (100, 5)))):
         for threshold in (0.0, 0.2, 1.0):
-            options = (interpolation, "none", False, float(q), threshold, *PAPER[5:])
-            assert_locates_as_reference(*example(source, seed, size, options))
+            protocol = PAPER.replace(interpolation=interpolation, percentile=q, threshold=threshold)
+            assert_locates_as_reference(*example(source, seed, size, protocol))
 
 
 @pytest.mark.parametrize("q", [85, 87.5, 90])  # of five values: 3.4, 3.5 (where the formula turns round) and 3.6
 def test_percentiles_between_values_far_apart_are_numpys(q, instruction_set):  # noqa: ARG001
     generator = torch.Generator().manual_seed(0)
     maps = torch.randn(500, 1, 5, generator=generator) * 10 ** (8 * torch.rand(500, 1, 5, generator=generator))
-    thresholds = locate(maps, 1, 5, *PAPER[:3], float(q), 1.0, *PAPER[5:], False, False)[2]
+    thresholds = locate(maps, 1, 5, *PAPER.replace(percentile=q, threshold=1).values, False, False)[2]
     assert thresholds.tolist() == [np.percentile(one, q).item() for one in maps.numpy()]
 
 
@@ -126,7 +102,8 @@ def test_maps_whose_rows_differ_mislead_no_estimate(sign, instruction_set):  # n
         noise[i, line % period == period // 2] += 10 * sign
         noise[8 + i, :, line % period == period // 2] += 10 * sign
     for q in (80.0, 90.0, 97.0, 99.9):
-        *_, thresholds, _, masks = locate(noise, 224, 224, *PAPER[:3], q, 1.0, *PAPER[5:], False, True)
+        protocol = PAPER.replace(percentile=q, threshold=1)
+        *_, thresholds, _, masks = locate(noise, 224, 224, *protocol.values, False, True)
         assert thresholds.tolist() == [np.percentile(one, q).item() for one in noise.numpy()]
         assert torch.equal(masks, noise > thresholds[:, None, None])
 
@@ -134,9 +111,19 @@ def test_maps_whose_rows_differ_mislead_no_estimate(sign, instruction_set):  # n
 def test_every_combination_of_options(instruction_set):  # noqa: ARG001
     kinds = {**heat_maps(4, 5), **broken_maps(4, 5)}
     maps = torch.stack([kinds[name] for name in ("smooth", "noise", "rectified", "nan", "infinity")])
-    flags = [False, True]
-    for options in product(INTERPOLATIONS, NORMALIZATIONS, flags, (90.0, 100.0), (0.35,), flags, (4, 8), flags, flags):
-        assert_locates_as_reference(maps, (9, 11), options)
+    fields = {
+        "interpolation": INTERPOLATIONS,
+        "normalize": NORMALIZATIONS,
+        "quantize": (False, True),
+        "percentile": (90, 100),
+        "area": ("pixels", "polygon"),
+        "connectivity": (4, 8),
+        "box_end": ("exclusive", "clipped"),
+        "empty": ("zeros", "image"),
+    }
+    for values in product(*fields.values()):
+        protocol = PAPER.replace(**dict(zip(fields, values, strict=True)))
+        assert_locates_as_reference(maps, (9, 11), protocol)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.uint8])
@@ -156,25 +143,25 @@ def test_no_maps():
     assert_locates_as_reference(torch.ones(0, 3, 4), (8, 9), AUTHORS)
 
 
-@pytest.mark.parametrize("options", [PAPER, AUTHORS], ids=["PAPER", "AUTHORS"])
-def test_the_number_of_threads_and_of_maps_changes_nothing(options, restored_threads):  # noqa: ARG001
+@pytest.mark.parametrize("protocol", PROTOCOLS[:2], ids=NAMES[:2])
+def test_the_number_of_threads_and_of_maps_changes_nothing(protocol, restored_threads):  # noqa: ARG001
     maps = torch.cat([stacked(heat_maps(14, 14, seed)) for seed in range(6)])
     torch.set_num_threads(1)
-    wanted = locate(maps, 96, 96, *options, True, True)
-    alone = [locate(maps[i : i + 1], 96, 96, *options, True, True) for i in range(len(maps))]
+    wanted = locate(maps, 96, 96, *protocol.values, True, True)
+    alone = [locate(maps[i : i + 1], 96, 96, *protocol.values, True, True) for i in range(len(maps))]
     assert_same_bits([torch.cat(parts) for parts in zip(*alone, strict=True)], wanted)
     for threads in (2, 5):
         torch.set_num_threads(threads)
-        assert_same_bits(locate(maps, 96, 96, *options, True, True), wanted)
-        assert_same_bits(locate(maps, 96, 96, *options, False, False)[:3], wanted[:3])
+        assert_same_bits(locate(maps, 96, 96, *protocol.values, True, True), wanted)
+        assert_same_bits(locate(maps, 96, 96, *protocol.values, False, False)[:3], wanted[:3])
 
 
 @pytest.mark.parametrize("with_maps", [False, True])
-@pytest.mark.parametrize("options", [PAPER, AUTHORS], ids=["PAPER", "AUTHORS"])
-def test_the_operator_keeps_what_it_promised_pytorch(options, with_maps):
-    torch.library.opcheck(locate, (stacked(heat_maps(4, 5)), 8, 9, *options, with_maps, not with_maps))
+@pytest.mark.parametrize("protocol", PROTOCOLS[:2], ids=NAMES[:2])
+def test_the_operator_keeps_what_it_promised_pytorch(protocol, with_maps):
+    torch.library.opcheck(locate, (stacked(heat_maps(4, 5)), 8, 9, *protocol.values, with_maps, not with_maps))
     # Maps that need no resizing must not come back as an alias of the input.
-    torch.library.opcheck(locate, (stacked(heat_maps(4, 5)), 4, 5, *options, with_maps, not with_maps))
+    torch.library.opcheck(locate, (stacked(heat_maps(4, 5)), 4, 5, *protocol.values, with_maps, not with_maps))
 
 
 def class_features(dtype, images=5):
@@ -197,18 +184,19 @@ LAYOUTS = {
 }
 
 
-@pytest.mark.parametrize("options", [PAPER, AUTHORS], ids=["PAPER", "AUTHORS"])
+@pytest.mark.parametrize("protocol", PROTOCOLS[:2], ids=NAMES[:2])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("index", INDICES)
-def test_from_features_as_map_by_map(index, dtype, layout, options):
+def test_from_features_as_map_by_map(index, dtype, layout, protocol):
     features, weight = class_features(dtype)
     features, rows = LAYOUTS[layout](features), INDICES[index]
     weight = weight if rows is not None else weight[: len(features)]
     for clamp in (False, True):
         maps = cam(features, weight, rows, clamp).flatten(0, -3)
-        wanted = locate(maps, 45, 63, *options, True, True)
-        assert_same_bits(localize(features, weight, rows, clamp, 45, 63, *options, True, True), wanted)
+        values = protocol.replace(clamp_negative=clamp).values
+        wanted = locate(maps, 45, 63, *values, True, True)
+        assert_same_bits(localize(features, weight, rows, 45, 63, *values, True, True), wanted)
 
 
 @pytest.mark.parametrize("index", ["a class each", "several", "none"])
@@ -216,7 +204,7 @@ def test_the_operator_from_features_keeps_what_it_promised_pytorch(index):
     features, weight = class_features(torch.float32)
     rows = INDICES[index]
     weight = weight if rows is not None else weight[: len(features)]
-    torch.library.opcheck(localize, (features, weight, rows, True, 18, 9, *PAPER, True, False))
+    torch.library.opcheck(localize, (features, weight, rows, 18, 9, *PAPER.values, True, False))
 
 
 def photograph_maps(seed):
@@ -238,28 +226,19 @@ def photograph_maps(seed):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("options", [PAPER, AUTHORS, WSOLEVAL], ids=["PAPER", "AUTHORS", "WSOLEVAL"])
-def test_thousands_of_maps_at_the_size_of_a_photograph(options):
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=NAMES)
+def test_thousands_of_maps_at_the_size_of_a_photograph(protocol):
     compared = 0
     for seed in range(48):
-        maps, q = photograph_maps(seed), float(PERCENTILES[seed % 6])
-        chosen = (*options[:3], q, *options[4:])
-        full, masks = locate(maps, 224, 224, *chosen, True, True)[3:]
-        wanted = activation.kept(
-            maps,
-            (224, 224),
-            interpolation=options[0],
-            normalization=options[1],
-            quantize=options[2],
-            q=q,
-            threshold=options[4],
-        )
-        found = locate(maps, 224, 224, *chosen, False, False)
+        maps, chosen = photograph_maps(seed), protocol.replace(percentile=PERCENTILES[seed % 6])
+        full, masks = locate(maps, 224, 224, *chosen.values, True, True)[3:]
+        wanted = reference.kept(maps, (224, 224), chosen)
+        found = locate(maps, 224, 224, *chosen.values, False, False)
         assert_same_bits((full, found[2], masks), wanted)
-        boxes = fastcam.boxes_from_masks(wanted[2], area="polygon" if options[5] else "pixels")
-        kept = boxes.areas > 0 if not options[5] else wanted[2].flatten(1).any(1)
-        limit = torch.tensor([224, 224, 223, 223] if options[7] else [224] * 4)
-        empty = torch.tensor([0, 0, 224, 224] if options[8] else [0] * 4)
+        boxes = fastcam.boxes_from_masks(wanted[2], area=protocol.area)
+        kept = boxes.areas > 0 if protocol.area == "pixels" else wanted[2].flatten(1).any(1)
+        limit = torch.tensor([224, 224, 223, 223] if protocol.box_end == "clipped" else [224] * 4)
+        empty = torch.tensor([0, 0, 224, 224] if protocol.empty == "image" else [0] * 4)
         assert torch.equal(found[0], torch.where(kept[:, None], boxes.boxes.minimum(limit), empty))
         assert torch.equal(found[1], boxes.areas)
         compared += len(maps)
@@ -278,10 +257,10 @@ special = st.sampled_from([torch.nan, torch.inf, -torch.inf, -0.0, 0.0, 1.0, 1e-
     quantize=st.booleans(),
     q=st.floats(80, 100) | st.integers(80, 100).map(float) | st.just(0.0),
     threshold=st.floats(0, 1),
-    polygon=st.booleans(),
+    area=st.sampled_from(["pixels", "polygon"]),
 )
-def test_any_map_size_and_threshold(source, size, values, interpolation, normalize, quantize, q, threshold, polygon):
+def test_any_map_size_and_threshold(source, size, values, interpolation, normalize, quantize, q, threshold, area):
     count = 2 * source[0] * source[1]
     maps = torch.tensor((values * count)[:count], dtype=torch.float32).reshape(2, *source)
-    options = (interpolation, normalize, quantize, q, threshold, polygon, 8, False, False)
-    assert_locates_as_reference(maps, size, options)
+    fields = {"interpolation": interpolation, "normalize": normalize, "quantize": quantize, "area": area}
+    assert_locates_as_reference(maps, size, varied(PAPER, **fields, percentile=q, threshold=threshold))

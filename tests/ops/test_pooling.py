@@ -10,10 +10,11 @@ from cases import DTYPES, LAYOUTS, POOLING_SIZES, POOLING_THRESHOLDS, pooling_in
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastcam.ops.pooling import tap_forward
+from fastcam.ops.pooling import tap, tap_forward
 from fastcam.reference import pooling as reference
 
 tap_backward = torch.ops.fastcam.tap_backward.default
+tap_keeping, tap_spread = torch.ops.fastcam.tap_keeping.default, torch.ops.fastcam.tap_spread.default
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory")
 
@@ -122,6 +123,36 @@ def test_backward_keeps_what_it_promised_pytorch(layout, dtype):
     x = LAYOUTS[layout](torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0)).to(dtype))
     pooled, cutoff, count = tap_forward(x, 0.1)
     torch.library.opcheck(tap_backward, (pooled, x, cutoff, count))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_bits_give_the_gradient_of_the_values(layout, dtype):
+    x = torch.randn(2, 5, 6, 7, generator=torch.Generator().manual_seed(0)).to(dtype)
+    x[0, 1, 2, 3] = torch.nan
+    x = LAYOUTS[layout](x)
+    pooled, cutoff, count = reference.tap_forward(x, 0.1)
+    again, divisor, kept = tap_keeping(x, 0.1)
+    assert again.equal(pooled) or pooled.isnan().any()
+    beside = layout == "channels_last"
+    assert kept.shape == ((2, 8, 5) if beside else (2, 5, 8))
+    for last, bits in ((beside, kept), (not beside, kept.transpose(1, 2))):
+        dx = tap_spread(pooled, divisor, bits, 6, 7, last)
+        assert dx.is_contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+        wanted = reference.tap_backward(pooled, x, cutoff, count)
+        torch.testing.assert_close(dx, wanted, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("layout", CHECKED)
+def test_the_operators_of_the_bits_keep_what_they_promised_pytorch(layout, dtype):
+    x = LAYOUTS[layout](torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0)).to(dtype))
+    torch.library.opcheck(tap, (x, 0.1))
+    torch.library.opcheck(tap_keeping, (x, 0.1))
+    pooled, divisor, kept = tap_keeping(x, 0.1)
+    beside = layout == "channels_last"
+    for last, bits in ((beside, kept), (not beside, kept.transpose(1, 2))):
+        torch.library.opcheck(tap_spread, (pooled, divisor, bits, 4, 5, last))
 
 
 special = st.sampled_from([torch.nan, torch.inf, -torch.inf, -0.0, 0.0, 1.0, -1.0, 0.1, 1e-40, 3e38])

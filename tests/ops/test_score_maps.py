@@ -38,7 +38,7 @@ def test_levels_of_raw_maps_are_those_of_the_reference(source, size, dtype, inst
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_levels_of_scores_are_truncated_and_outsiders_are_told(dtype):
+def test_levels_of_scores_are_truncated_and_maps_outside_are_reported(dtype):
     maps = torch.rand(6, 9, 11, generator=torch.Generator().manual_seed(0)).to(dtype)
     maps[0, 0, 0], maps[1, 2, 3], maps[2, 8, 10], maps[3, 4, 4] = torch.nan, 1.5, -0.01, 1
     levels, inside = score_levels(maps, 9, 11, False)
@@ -61,7 +61,7 @@ def test_histograms_are_those_of_the_reference(count, instruction_set):  # noqa:
 
 @pytest.mark.parametrize("count", [1, 2, 3, 1000])
 @pytest.mark.parametrize("at", [0, 64, 149])
-def test_scores_outside_are_told_of_histograms(at, count, instruction_set):  # noqa: ARG001
+def test_histograms_report_scores_outside(at, count, instruction_set):  # noqa: ARG001
     edges = torch.from_numpy(np.append(np.arange(0, 1, 1 / count), [1.0, 2, 3]))
     maps = torch.rand(7, 1, 150, generator=torch.Generator().manual_seed(0)).double()
     maps[:, 0, at] = torch.tensor([np.nan, np.nextafter(1, 2), 1e300, -1e-300, -np.inf, -0.0, 1]).double()
@@ -85,7 +85,7 @@ def test_histograms_of_raw_maps_and_of_many_threads(restored_threads):  # noqa: 
 
 
 @pytest.mark.parametrize("pixels", [20, 64, 150])
-def test_masks_of_other_values_are_told(pixels):
+def test_masks_of_other_values_are_reported(pixels):
     masks = torch.randint(0, 2, (5, 1, pixels), dtype=torch.uint8)
     masks[1, 0, 3], masks[2, 0, -1], masks[3, 0, 7] = 2, 254, 255
     edges = torch.tensor([0, 0.5, 1, 2, 3]).double()

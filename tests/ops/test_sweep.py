@@ -69,7 +69,7 @@ def test_what_is_not_wanted_is_empty_and_changes_nothing():
     assert [len(tensor) for tensor in (one[1], every[0], every[2])] == [0, 0, 0]
 
 
-def test_strides_threads_and_company_change_nothing(restored_threads):  # noqa: ARG001
+def test_strides_threads_and_the_batch_change_nothing(restored_threads):  # noqa: ARG001
     levels, boxes = some_levels(9, (40, 50), 4), truth_boxes(9, 4, (40, 50))
     whole = sweep_levels(levels, *truth_of(boxes), True, True)
     torch.set_num_threads(3)

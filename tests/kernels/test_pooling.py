@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 import torch
 from cases import LAYOUTS, pooling_input
-from fastcam.kernels import tap
+from fastcam.kernels import pooling as kernel
 
 from fastcam.reference import pooling as reference
 
@@ -32,10 +32,10 @@ def assert_pools_as_reference(x, threshold):
     wanted, cutoff, count = reference.tap_forward(x, threshold)
     _, wanted_divisor, wanted_kept = reference.tap_keeping(x, threshold)
     pooled = poisoned((n, c), x.dtype, x.device)
-    tap.forward(x, threshold, pooled)
+    kernel.forward(x, threshold, pooled)
     again, divisor = torch.empty_like(pooled), poisoned((n, c), torch.float32, x.device)
     kept = poisoned(wanted_kept.shape, torch.uint8, x.device)
-    tap.forward(x, threshold, again, divisor, kept)
+    kernel.forward(x, threshold, again, divisor, kept)
     torch.testing.assert_close(again, pooled, rtol=0, atol=0, equal_nan=True)
 
     # One unit in the last place, of the sum in another order; the interpreter truncates to bfloat16.
@@ -52,7 +52,7 @@ def assert_pools_as_reference(x, threshold):
 
     grad = torch.randn((n, c), generator=torch.Generator().manual_seed(0)).to(x.device, x.dtype)
     dx = torch.full_like(x, torch.nan)
-    tap.backward(grad, divisor, kept, dx)
+    kernel.backward(grad, divisor, kept, dx)
     torch.testing.assert_close(
         dx.double(),
         reference.tap_backward(grad, x, cutoff, count).double(),
@@ -80,7 +80,7 @@ def test_more_positions_than_registers_hold(layout, device):
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
 @pytest.mark.parametrize("size", [(5, 3), (40, 30)], ids=str)
 def test_distances_of_64_bits(size, layout, device, monkeypatch):
-    monkeypatch.setattr(tap, "_LARGE", 1)
+    monkeypatch.setattr(kernel, "_LARGE", 1)
     assert_pools_as_reference(LAYOUTS[layout](made(*size, torch.float32, device)[:1]), 0.1)
 
 
@@ -95,8 +95,8 @@ def test_a_run_is_like_another_and_an_image_like_itself_in_a_batch(device):
     x = torch.randn(5, 40, 7, 7, generator=torch.Generator().manual_seed(0)).to(device)
     runs = [torch.empty(5, 40, device=device) for _ in range(3)]
     for pooled in runs:
-        tap.forward(x, 0.1, pooled)
+        kernel.forward(x, 0.1, pooled)
     alone = torch.empty(5, 40, device=device)
     for i in range(5):
-        tap.forward(x[i : i + 1], 0.1, alone[i : i + 1])
+        kernel.forward(x[i : i + 1], 0.1, alone[i : i + 1])
     assert all(torch.equal(pooled, runs[0]) for pooled in [*runs, alone])

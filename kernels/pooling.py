@@ -1,13 +1,14 @@
 """Thresholded average pooling: the features are read once, and their gradient is written from one bit a position.
 
-The memory of a Hopper GPU gives a multiprocessor about ten values of bfloat16 a cycle, and it issues 128 lanes: a dozen
-instructions a value are all there are. So a thread holds many values of few channels, which need no shuffles to add up.
-A channel's positions are cut in eight parts, and a tile has the axes part, group, outer, lane, vector: a thread holds
-the first two and the last, the others lie over lanes and warps. Parts that a channel does not reach are known when the
-kernel is compiled, and cost nothing: many have 7 * 7 positions times a power of two, and 49 / 8 is just above six.
+On a Hopper GPU, memory brings a multiprocessor about ten bfloat16 values a cycle, and it issues instructions for 128
+lanes a cycle: there is time for about a dozen instructions a value. So a thread holds many values of few channels,
+which it adds up without shuffles. A channel's positions are divided into eight parts, and a tile has the axes part,
+group, outer, lane, vector: a thread holds the first two and the last, the others are spread over lanes and warps. Parts
+beyond the end of a channel are known when the kernel is compiled, and cost nothing. That is common: many channels have
+7 * 7 positions times a power of two, and 49 / 8 is just above six.
 
-Where a gradient will be wanted, what was kept is written as bytes, a bit for each of the eight parts, which a thread
-has together. Going back reads those and not the features again, 2.2 bytes an element of bfloat16 in place of 4.
+For the gradient, which values were kept is stored in bytes, a bit for each of the eight parts, all of which one thread
+holds. The backward pass reads these bytes and not the features, 2.2 bytes an element of bfloat16 in place of 4.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ __all__ = ["backward", "forward"]
 _LARGEST = tl.constexpr(3.4028234663852886e38)
 _INFINITY = tl.constexpr(float("inf"))
 _PARTS = tl.constexpr(8)
-_LARGE = 2**31  # elements of an image, from where on distances within it take 64 bits
+_LARGE = 2**31  # from so many elements an image on, offsets within it take 64 bits
 
 
 @triton.jit
 def _place(rows, channels, ROWS: tl.constexpr, LAST: tl.constexpr):
-    """A program's first channel: of which image, which in it (or of all images together), and how many there are."""
+    """A program's image, its first channel there (or among those of all images), and how many channels are left."""
     pid = tl.program_id(0).to(tl.int64)
     if LAST:
         blocks = tl.cdiv(channels, ROWS)
@@ -58,15 +59,15 @@ def _tile(ROWS: tl.constexpr, GROUPS: tl.constexpr, WIDTH: tl.constexpr, VECTOR:
 @triton.jit
 def _values(x, at, row, left, channels, HW: tl.constexpr, BYTES: tl.constexpr, LAST: tl.constexpr,
             EVEN: tl.constexpr):  # fmt: skip
-    """The values, and 0 for those that are negative: with a threshold in [0, 1) no negative one is kept."""
+    """The values, with 0 in place of negative ones: with a threshold in [0, 1) no negative value is kept."""
     part = tl.arange(0, _PARTS)[:, None, None, None, None] * BYTES
     inside = part + at[None] < HW
-    # Where distances between parts are constant, they become part of the instructions.
+    # Constant offsets between parts become part of the load instructions.
     if LAST:
         p = (x + at * channels + row)[None] + part.to(at.dtype) * channels
         inside = inside & (EVEN | (row < left)[None])
     else:
-        # Of channels that are not there the last one stands in, which needs no mask.
+        # Beyond the last channel the last one is read again, which needs no mask.
         p = (x + tl.minimum(row, left - 1) * HW + at)[None] + part
     v = tl.load(p, mask=inside, other=0.0).to(tl.float32)
     return tl.maximum(v, 0.0, propagate_nan=tl.PropagateNan.ALL), inside
@@ -74,23 +75,23 @@ def _values(x, at, row, left, channels, HW: tl.constexpr, BYTES: tl.constexpr, L
 
 @triton.jit
 def _kept(v, inside, cutoff):
-    """1 for what is kept, else -0, which adds nothing: not even an instruction where that is known beforehand.
+    """1 where a value is kept, else -0. Adding -0 changes nothing, so the compiler removes it where it is constant.
 
-    What does not exceed the cutoff is left out, which a NaN is not: the sum becomes NaN.
+    A NaN compares false with the cutoff and is kept: the sum becomes NaN.
     """
     return tl.where((v <= cutoff) | (inside == 0), -0.0, 1.0)
 
 
 @triton.jit
 def _within(value, LAST: tl.constexpr):
-    """Sums over what a thread holds of a channel."""
+    """Sums over those values of a channel that one thread holds."""
     value = tl.sum(tl.sum(value, 0), 0)
     return value if LAST else tl.sum(value, 2)
 
 
 @triton.jit
 def _bytes(keep):
-    """A bit for each part, (group, outer, lane, vector). Sums of powers of two are exact, and one instruction each."""
+    """A bit for each part, (group, outer, lane, vector). Sums of different powers of two are exact."""
     weight = (127 + tl.arange(0, _PARTS) << 23).to(tl.float32, bitcast=True)
     return tl.sum(keep * weight[:, None, None, None, None], 0).to(tl.int32).to(tl.uint8)
 
@@ -135,7 +136,7 @@ def _forward(
         count = tl.sum(_within(keep, LAST), ACROSS)
         if SAVE:
             tl.store(to, _bytes(keep), mask=there)
-    else:  # too many positions for the registers: once for the maximum, once more, from the cache, for the sum
+    else:  # too many positions for the registers: a first pass for the maximum, a second, from the cache, for the sum
         maximum = tl.zeros((WIDTH, ROWS // VECTOR, VECTOR) if LAST else (ROWS, WIDTH // VECTOR), tl.float32)
         totals = tl.zeros_like(maximum)
         counts = tl.zeros_like(maximum)
@@ -155,7 +156,7 @@ def _forward(
                 tl.store(to + (start * channels.to(tl.int64) if LAST else start), _bytes(keep), mask=there)
         total = tl.sum(totals, ACROSS)
         count = tl.sum(counts, ACROSS)
-    # Along the channels once more, of which a thread holds some, or none but its own.
+    # The results lie along the channels alone.
     if LAST:
         row = tl.arange(0, ROWS // VECTOR)[:, None] * VECTOR + tl.arange(0, VECTOR)[None, :]
     else:
@@ -195,8 +196,8 @@ def _backward(
         mine = row
     else:
         row = tl.minimum(row, left - 1)
-        there = row == row  # all of them are
-        # Read by every lane, which is cheaper than to hand it around.
+        there = row == row  # always true
+        # Every lane reads it: cheaper than passing it from lane to lane.
         mine = row + tl.arange(0, WIDTH // VECTOR)[None, None, :, None] * 0
     first = image * channels + channel + mine
     divide = tl.load(divisor + first, mask=there, other=1.0)

@@ -1,0 +1,114 @@
+"""``fastcam::largest``, the largest component of each mask; and all components, whose number depends on the data."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fastcam.ops.core import core
+from fastcam.ops.masks import unpack
+from fastcam.protocol import Area
+from fastcam.reference import components as reference
+
+__all__ = ["all_components", "largest"]
+
+_library = torch.library.Library("fastcam", "FRAGMENT")
+_library.define(
+    "largest(Tensor masks, int width, str area, int connectivity) -> (Tensor, Tensor)",
+    tags=(torch.Tag.pt2_compliant_tag,),
+)
+
+
+def _area_dtype(area: Area) -> torch.dtype:
+    return torch.float64 if area == "polygon" else torch.int64
+
+
+@torch.library.register_fake("fastcam::largest")
+def _(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[Tensor, Tensor]:  # noqa: ARG001
+    boxes = masks.new_empty((masks.shape[0], 4), dtype=torch.float32)
+    return boxes, masks.new_empty(masks.shape[0], dtype=_area_dtype(area))
+
+
+def _cpu(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[Tensor, Tensor]:
+    masks = masks.contiguous()
+    images = masks.shape[0]
+    boxes = torch.empty_strided((images, 4), (4, 1), dtype=torch.float32)
+    areas = torch.empty_strided((images,), (1,), dtype=_area_dtype(area))
+    core.largest(*_batch(masks, width, area, connectivity), boxes.data_ptr(), areas.data_ptr(), torch.get_num_threads())
+    return boxes, areas
+
+
+def _reference(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[Tensor, Tensor]:
+    boxes = torch.zeros((len(masks), 4), dtype=torch.float32)
+    areas = torch.zeros(len(masks), dtype=_area_dtype(area))
+    for i, mask in enumerate(_unpacked(masks, width)):
+        found = reference.largest(mask, area, connectivity)
+        if found is not None:
+            boxes[i] = torch.tensor([found.x0, found.y0, found.x1, found.y1])
+            areas[i] = found.polygon if area == "polygon" else found.pixels
+    return boxes, areas
+
+
+def _any_device(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[Tensor, Tensor]:
+    """Boxes (N, 4) float32 and areas (N,) of masks (N, H, W) uint8, or (N, H, words) int64, packed."""
+    boxes, areas = (_reference if core is None else _cpu)(masks.cpu(), width, area, connectivity)
+    return boxes.to(masks.device), areas.to(masks.device)
+
+
+def _cuda(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[Tensor, Tensor]:
+    """The same through pinned memory on a side stream: the host waits for the masks, and for no later work."""
+    current, side = torch.cuda.current_stream(masks.device), _side_stream(masks.device)
+    masks = masks.contiguous()
+    host = torch.empty_like(masks, device="cpu", pin_memory=True)
+    side.wait_stream(current)
+    with torch.cuda.stream(side):
+        host.copy_(masks, non_blocking=True)
+        arrived = side.record_event()
+    masks.record_stream(side)
+    arrived.synchronize()
+    boxes, areas = (_reference if core is None else _cpu)(host, width, area, connectivity)
+    return _sent(boxes, masks.device), _sent(areas, masks.device)
+
+
+@functools.cache
+def _side_stream(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)
+
+
+def _sent(found: Tensor, device: torch.device) -> Tensor:
+    """Copy to the device in the order of the current stream, without waiting for it."""
+    return found.pin_memory().to(device, non_blocking=True)
+
+
+_library.impl("largest", _any_device, "CompositeExplicitAutograd")
+_library.impl("largest", _cuda, "CUDA")
+if core is not None:
+    _library.impl("largest", _cpu, "CPU")
+largest = torch.ops.fastcam.largest.default
+
+
+def all_components(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Boxes (M, 4), areas (M,) and image numbers (M,) of every component, image by image in raster order."""
+    host = masks.cpu().contiguous()
+    if core is not None:
+        boxes, areas, image = core.all_components(*_batch(host, width, area, connectivity), torch.get_num_threads())
+    else:
+        found = [
+            (i, c) for i, mask in enumerate(_unpacked(host, width)) for c in reference.components(mask, connectivity)
+        ]
+        boxes = np.array([(c.x0, c.y0, c.x1, c.y1) for _, c in found], np.float32).reshape(-1, 4)
+        areas = np.array([c.polygon if area == "polygon" else c.pixels for _, c in found], np.float64)
+        image = np.array([i for i, _ in found], np.int64)
+    tensors = torch.from_numpy(boxes), torch.from_numpy(areas).to(_area_dtype(area)), torch.from_numpy(image)
+    return tensors[0].to(masks.device), tensors[1].to(masks.device), tensors[2].to(masks.device)
+
+
+def _batch(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[int, bool, int, int, int, str, int]:
+    return masks.data_ptr(), masks.dtype == torch.int64, masks.shape[0], masks.shape[1], width, area, connectivity
+
+
+def _unpacked(masks: Tensor, width: int) -> list[np.ndarray[tuple[int, int], np.dtype[np.bool_]]]:
+    return list((unpack(masks, width) if masks.dtype == torch.int64 else masks != 0).numpy())

@@ -1,0 +1,45 @@
+"""A protocol among an operator's arguments: operators take plain values, so its fields are passed one by one."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any, Final, get_args, get_type_hints
+
+from fastcam.ops.core import core
+from fastcam.protocol import Protocol
+
+__all__ = ["SCHEMA", "core_protocol", "protocol_of"]
+
+_NAMES: Final = tuple(field.name for field in dataclasses.fields(Protocol))
+_KEPT: Final = 1024  # protocols that stay rebuilt: a scan over a thousand thresholds meets each of them again
+
+
+def _schema() -> str:
+    hints = get_type_hints(Protocol)
+    types = {name: hints[name] if isinstance(hints[name], type) else type(get_args(hints[name])[0]) for name in _NAMES}
+    return ", ".join(f"{kind.__name__} {name}" for name, kind in types.items())
+
+
+SCHEMA: Final = _schema()
+"""The fields as an operator's schema declares them, in the order of ``Protocol.values``."""
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def protocol_of(*values: Any) -> Protocol:  # noqa: ANN401
+    """Return the protocol with these ``Protocol.values``, which were checked where it was made."""
+    protocol = object.__new__(Protocol)
+    for name, value in zip(_NAMES, values, strict=True):
+        object.__setattr__(protocol, name, value)
+    return protocol
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def core_protocol(*values: Any) -> core.Protocol:  # noqa: ANN401
+    """Return the same protocol for the functions of the compiled core, with the fields that it reads.
+
+    Raises:
+        ValueError: a word that the core does not know.
+    """
+    protocol = protocol_of(*values)
+    return core.Protocol(**{name: getattr(protocol, name) for name in core.Protocol.fields})

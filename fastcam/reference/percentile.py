@@ -1,0 +1,28 @@
+"""NumPy's percentile of a map (Eq. 6), bit for bit."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+__all__ = ["percentile"]
+
+
+def percentile(maps: Tensor, q: float) -> Tensor:
+    """``numpy.percentile(map, q)`` of each map (N, H, W), bit for bit: (N,) float32, or float64 for uint8 levels.
+
+    Linear interpolation between the two order statistics around ``(n - 1) q / 100``; NaN where the map holds one.
+    """
+    values = maps.flatten(1)
+    virtual = (values.shape[1] - 1) * (q / 100)
+    below = min(math.floor(virtual), values.shape[1] - 1)
+    above = min(below + 1, values.shape[1] - 1)
+    ordered = values.sort(dim=1).values
+    work = torch.float64 if maps.dtype == torch.uint8 else torch.float32
+    a, b = ordered[:, below].to(work), ordered[:, above].to(work)
+    gamma = virtual - below
+    step = (b - a) * torch.tensor(gamma if gamma < 0.5 else 1 - gamma, dtype=work, device=maps.device)
+    result = a + step if gamma < 0.5 else b - step
+    return torch.where(ordered[:, -1].isnan(), torch.nan, result)
