@@ -63,15 +63,7 @@ def train(
         results: dict[str, Any] = {"checkpoint": trained.checkpoint.name, **last}
         if test:
             split = read_part(config.data, "test", out=out, images=config.images)
-            judged = final_pass(
-                trained,
-                split,
-                engine,
-                crop=config.crop,
-                batch_size=config.batch_size,
-                workers=config.workers,
-                protocol=NAMED[protocol],
-            )
+            judged = final_pass(trained, split, engine, workers=config.workers, protocol=NAMED[protocol])
             results |= {"protocol": protocol, "test": judged}
         if engine.is_global_zero:
             write_json(out / "results.json", results)

@@ -8,17 +8,9 @@ pytest.importorskip("torchmetrics")
 import torch
 
 import fastcam
-from fastcam.data import Geometry
-from fastcam.evaluation.predictors import (
-    best_ious,
-    centred_box,
-    clipped,
-    gaussian,
-    mean_box,
-    sweep_gaussian,
-    whole_image,
-)
 from fastcam.evaluation.settings import Settings
+from fastcam.evaluation.trivial import as_found, centred_box, gaussian, mean_box, sweep_gaussian, whole_image
+from fastcam.inputs import Inputs
 from fastcam.metrics import MaxBoxAcc
 
 TRUTH = [np.array([[0, 0, 9, 9], [20, 20, 39, 29]]), None, np.array([[4, 6, 27, 33]]), np.array([[0, 0, 55, 55]])]
@@ -47,26 +39,16 @@ def test_a_box_has_the_ends_of_a_map_that_covers_the_same():
         heat[25, 50] = 0  # A map without a contrast has no box.
         # As wsolevaluation has it, and half-open.
         found = fastcam.boxes_from_maps(torch.from_numpy(heat)[None], protocol=fastcam.WSOLEVAL).boxes
-        assert found[0].tolist() == clipped(box.round(), size).tolist()
+        assert found[0].tolist() == as_found(box.round(), size, fastcam.WSOLEVAL).tolist()
         assert fastcam.boxes_from_maps(torch.from_numpy(heat)[None]).boxes[0].tolist() == box.round().tolist()
-
-
-def test_best_ious_are_over_each_images_own_boxes():
-    box = np.array([10.0, 10, 39, 39])
-    expected = [
-        float(fastcam.box_iou(torch.tensor([box.tolist()]), torch.from_numpy(boxes), inclusive=True).max())
-        for boxes in TRUTH
-        if boxes is not None
-    ]
-    assert best_ious(box, TRUTH, USED).tolist() == expected
-    assert best_ious(np.array([0.0, 0, 9, 18]), TRUTH, USED, inclusive=False)[0] == 0.5
+        assert as_found(box, size, fastcam.PAPER) is box
 
 
 def test_the_gaussian_is_centred_and_counted_as_a_score_map_is():
     heat = gaussian((56, 56))
     assert (heat.min(), heat.max()) == (0, 1)
     np.testing.assert_allclose(heat, heat[::-1, ::-1], atol=1e-12)
-    settings = Settings(Geometry((56, 56)), num_thresholds=100)
+    settings = Settings(Inputs((56, 56)), num_thresholds=100)
     for metric, several in zip(sweep_gaussian(TRUTH, USED, settings), (False, True), strict=True):
         plain = MaxBoxAcc((0.3, 0.5, 0.7), several, 100)
         plain.update(np.stack([heat] * 3), [boxes for boxes in TRUTH if boxes is not None])
