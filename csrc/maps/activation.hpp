@@ -121,13 +121,13 @@ class ActivationMaps {
   bool exists(std::int64_t row) const { return row >= 0 && row < classes_.rows; }
 
   // The weights of a map, which are zeros where the class does not exist. Where they are not the classifier's own row,
-  // they are written to `room`.
-  const T* weights_of(std::int64_t row, T* room) const {
-    if (!exists(row)) return std::fill_n(room, f_.channels, T{0}), room;
+  // they are written to `scratch`.
+  const T* weights_of(std::int64_t row, T* scratch) const {
+    if (!exists(row)) return std::fill_n(scratch, f_.channels, T{0}), scratch;
     const T* const weights = static_cast<const T*>(classes_.weight) + row * f_.channels;
     if (!classes_.clamp_negative) return weights;
-    for (int c = 0; c < f_.channels; ++c) room[c] = weights[c] < 0 ? T{0} : weights[c];
-    return room;
+    for (int c = 0; c < f_.channels; ++c) scratch[c] = weights[c] < 0 ? T{0} : weights[c];
+    return scratch;
   }
 
   void sum_other(const Element* image, const T* weights, T* map) const {

@@ -19,7 +19,7 @@ namespace fastcam::FASTCAM_ISA {
 
 // An output position: the input position at or before it, and the factors of the input positions around it.
 template <class T>
-struct Place {
+struct Position {
   int first;
   T factors[4];
 };
@@ -35,7 +35,7 @@ struct TorchKernel {
   bool cubic() const { return interpolation == Interpolation::bicubic; }
   int factors() const { return cubic() ? 4 : 1; }
 
-  Place<float> place(int i) const {
+  Position<float> position(int i) const {
     double source = (i * stride + stride / 2 + 0.5) * from / to - 0.5;
     if (!cubic()) source = std::min(std::max(source, 0.0), from - 1.0);
     const double floor = std::floor(source), t = source - floor;
@@ -60,7 +60,7 @@ struct OpenCVKernel {
   int factors() const { return 4; }
 
   // OpenCV computes positions in double and factors in float.
-  Place<double> place(int i) const {
+  Position<double> position(int i) const {
     const auto source = static_cast<float>((i + 0.5) * (static_cast<double>(from) / to) - 0.5);
     const float floor = std::floor(source), t = source - floor;
     const float a = -0.75f, past = t + 1, rest = 1 - t;
@@ -88,10 +88,10 @@ class Axis {
     for (auto& factor : factors_) factor.reserve(static_cast<std::size_t>(count) + overrun);
     for (int i = 0; i < count; ++i) {
       const auto at = static_cast<std::size_t>(i);
-      const Place<T> place = kernel.place(i);
-      first_[at] = place.first;
+      const Position<T> position = kernel.position(i);
+      first_[at] = position.first;
       if (i == 0 || first_[at] != first_[at - 1]) spans_[static_cast<std::size_t>(span_count_++)] = i;
-      for (int k = 0; k < kernel.factors(); ++k) factors_[k][at] = place.factors[k];
+      for (int k = 0; k < kernel.factors(); ++k) factors_[k][at] = position.factors[k];
     }
     spans_[static_cast<std::size_t>(span_count_)] = count;
   }
@@ -116,7 +116,7 @@ class Axis {
 
 // Writes output positions [begin, end) of one span, in whole vectors.
 template <class Kernel, class T = typename Kernel::Factor>
-void cubic_span(const Axis<Kernel>& x, const T* from, int begin, int end, T* out) {
+FASTCAM_INLINE void cubic_span(const Axis<Kernel>& x, const T* from, int begin, int end, T* out) {
   const T p0 = from[x.tap(begin, -1)], p1 = from[x.tap(begin, 0)];
   const T p2 = from[x.tap(begin, 1)], p3 = from[x.tap(begin, 2)];
   for (int i = begin; i < end; i += lanes<T>) {
@@ -128,7 +128,7 @@ void cubic_span(const Axis<Kernel>& x, const T* from, int begin, int end, T* out
 
 // Writes output row i, in whole vectors; row(y) gives input row y, already resized along its width.
 template <class Kernel, class Row, class T = typename Kernel::Factor>
-void cubic_row(const Axis<Kernel>& y, int i, const Row& row, int width, T* out) {
+FASTCAM_INLINE void cubic_row(const Axis<Kernel>& y, int i, const Row& row, int width, T* out) {
   const T *p0 = row(y.tap(i, -1)), *p1 = row(y.tap(i, 0)), *p2 = row(y.tap(i, 1)), *p3 = row(y.tap(i, 2));
   const T w0 = y.factors(0)[i], w1 = y.factors(1)[i], w2 = y.factors(2)[i], w3 = y.factors(3)[i];
   for (int x = 0; x < width; x += lanes<T>)

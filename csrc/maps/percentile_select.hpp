@@ -68,7 +68,7 @@ struct Collector {
   float* out;
   std::int64_t count = 0, below = 0;
 
-  // Adds the lanes whose bits are set in `valid`. `out` needs room for sixteen values more than are collected.
+  // Adds the lanes whose bits are set in `valid`. `out` must have space for sixteen values more than are collected.
   FASTCAM_INLINE void add(const Block<float>& v, std::uint32_t valid) {
     const std::uint32_t under = compare_bits<Comparison::less>(v, low) & valid;
     const std::uint32_t inside = compare_bits<Comparison::at_most>(v, high) & ~under & valid;
@@ -113,7 +113,7 @@ struct Neighbours {
   float kth, next;
 };
 
-// Of `count` values without NaN. They are padded with NaN to a multiple of 16, for which there must be room.
+// Of `count` values without NaN. They are padded with NaN to a multiple of 16, for which there must be space.
 inline Neighbours select(float* values, std::int64_t count, std::int64_t k, Buffer<float>& scratch) {
   constexpr std::int64_t few = 24;
   const std::int64_t padded = (count + 15) / 16 * 16;

@@ -52,8 +52,8 @@ class ResizedRows {
   // Row y of the map, resized along the width only, with sixteen NaNs behind it.
   const float* wide(int y) const { return &wide_[static_cast<std::size_t>(y) * static_cast<std::size_t>(stride_)]; }
 
-  // Row y of the resized map. The next call overwrites it.
-  const float* row(int y) {
+  // Row y of the resized map. The next call overwrites it. Not inlined: loops over rows then have registers to spare.
+  [[gnu::noinline]] const float* row(int y) {
     float* const out = row_.data();
     if (identity_) {
       std::memcpy(out, map_ + std::int64_t{y} * width_, sizeof(float) * static_cast<std::size_t>(width_));

@@ -55,7 +55,7 @@ class ResizedMap {
     }
   }
 
-  // How much room binarize needs.
+  // How many words binarize writes.
   static std::size_t words(const Maps& maps) {
     return static_cast<std::size_t>(words_in_row(maps.width)) * static_cast<std::size_t>(maps.height) +
            BilinearCells::words_beyond;
@@ -70,8 +70,8 @@ class ResizedMap {
     }
   }
 
-  // Copies about a thousand pixels, padded with NaN to a multiple of 16, and returns how many: every so many of a
-  // resized map, and whole rows of one that has its size already.
+  // Copies about a thousand pixels, padded with NaN to a multiple of 16, and returns how many: a lattice of
+  // a map that is really resized, whole rows of one that has its size already.
   std::int64_t sample(Buffer<float>& out) {
     const std::int64_t count = rows_.identity() ? sample_rows(out) : sample_lattice(out);
     for (std::int64_t i = count; i < (count + 15) / 16 * 16; ++i)

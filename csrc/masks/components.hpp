@@ -83,7 +83,7 @@ class Labeller {
   template <int Connectivity, bool Polygon>
   void label_dense(const Mask& mask, int y0, int y1);
   Runs runs_of(const Mask& mask, int y);
-  void make_room(int runs);
+  void reserve(int runs);
   std::uint32_t start(std::int32_t begin, std::int32_t end, int y);
   void extend(std::uint32_t label, std::int32_t begin, std::int32_t end, int y);
 
@@ -177,7 +177,7 @@ void Labeller::join_by_words(const Mask& mask, const Row& above, const Row& here
   }
 }
 
-inline void Labeller::make_room(int runs) {
+inline void Labeller::reserve(int runs) {
   forest_.reserve(static_cast<std::size_t>(runs) + 1);
   components_.reserve(forest_.size() + static_cast<std::size_t>(runs) + 1);
 }
@@ -185,12 +185,12 @@ inline void Labeller::make_room(int runs) {
 template <int Connectivity, bool Polygon>
 void Labeller::label_dense(const Mask& mask, int y0, int y1) {
   const RunFinder finder(mask.width);
-  const std::size_t places = Runs::places(mask.width);
-  Row above{{begins_[0].reserve(places), ends_[0].reserve(places)}, above_};
-  Row here{{begins_[1].reserve(places), ends_[1].reserve(places)}, here_};
+  const std::size_t capacity = Runs::capacity(mask.width);
+  Row above{{begins_[0].reserve(capacity), ends_[0].reserve(capacity)}, above_};
+  Row here{{begins_[1].reserve(capacity), ends_[1].reserve(capacity)}, here_};
   for (int y = y0; y < y1; ++y) {
     here.count = finder.find_many(mask.row(y), 0, here.begins, here.ends);
-    make_room(here.count);
+    reserve(here.count);
     join_by_words<Connectivity, Polygon>(mask, above, here, y);
     std::swap(above, here);
   }
@@ -211,7 +211,7 @@ void Labeller::label_sparse(const Mask& mask, int y0, int y1) {
         ++row;
         continue;
       }
-      make_room(count);
+      reserve(count);
       join_runs<Connectivity, Polygon>(mask, table_, row, top + row - 1);
       std::swap(above_, here_);
       if (table_.count(++row) != count || count > Rows::most_runs) continue;
@@ -232,8 +232,8 @@ void Labeller::label_sparse(const Mask& mask, int y0, int y1) {
 
 template <int Connectivity, bool Polygon>
 void Labeller::label(const Mask& mask, int y0, int y1) {
-  above_ = labels_[0].reserve(Runs::places(mask.width));
-  here_ = labels_[1].reserve(Runs::places(mask.width));
+  above_ = labels_[0].reserve(Runs::capacity(mask.width));
+  here_ = labels_[1].reserve(Runs::capacity(mask.width));
   forest_.clear();
   if (is_dense(mask.rows(y0, y1)) || !RunTable::fits(mask.width))
     label_dense<Connectivity, Polygon>(mask, y0, y1);
@@ -243,8 +243,8 @@ void Labeller::label(const Mask& mask, int y0, int y1) {
 }
 
 inline Runs Labeller::runs_of(const Mask& mask, int y) {
-  const std::size_t places = Runs::places(mask.width);
-  Runs runs{begins_[0].reserve(places), ends_[0].reserve(places)};
+  const std::size_t capacity = Runs::capacity(mask.width);
+  Runs runs{begins_[0].reserve(capacity), ends_[0].reserve(capacity)};
   runs.count = RunFinder(mask.width).find_many(mask.row(y), 0, runs.begins, runs.ends);
   return runs;
 }

@@ -24,8 +24,8 @@ class RunTable {
     first_.reserve(static_cast<std::size_t>(capacity_) + 3 + lanes<int>);
     first_[0] = first_[1] = 0;
     const std::size_t most_runs = static_cast<std::size_t>(capacity_ + 1) * (static_cast<std::size_t>(width) / 2 + 1);
-    begins_.reserve(most_runs + Runs::places(width));
-    ends_.reserve(most_runs + Runs::places(width));
+    begins_.reserve(most_runs + Runs::capacity(width));
+    ends_.reserve(most_runs + Runs::capacity(width));
   }
 
   // How many rows a block can hold.

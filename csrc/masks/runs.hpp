@@ -12,10 +12,10 @@
 
 namespace fastcam::FASTCAM_ISA {
 
-// The room that write_positions needs beyond the positions it writes.
+// How much longer than its positions an array must be that write_positions writes to.
 inline constexpr std::size_t positions_margin = 66;
 
-// Writes the positions of the set bits, each plus `offset`, and returns where they end. Up to 64 places behind the end
+// Writes the positions of the set bits, each plus `offset`, and returns where they end. Up to 64 elements after the end
 // are overwritten.
 inline std::int32_t* write_positions(std::uint64_t bits, std::int32_t offset, std::int32_t* out) {
 #if defined(__AVX512VBMI2__)
@@ -48,8 +48,8 @@ struct Runs {
   std::int32_t *begins, *ends;
   int count = 0;
 
-  // The room for a row's begins or ends, with what vectors overwrite behind them.
-  static std::size_t places(int width) { return static_cast<std::size_t>(width) / 2 + positions_margin; }
+  // How long arrays for the begins and ends of a row must be. Vectors overwrite some elements after the last one.
+  static std::size_t capacity(int width) { return static_cast<std::size_t>(width) / 2 + positions_margin; }
 };
 
 // Finds the runs of rows of one width.
@@ -69,11 +69,11 @@ class RunFinder {
   }
 
   // Finds the runs of rows that have few, all in one sequence. The positions of row i count from (i + 1) * pitch. Its
-  // runs begin at number first[i] of the sequence; first[0] is given. Returns the number behind the last run.
+  // runs begin at number first[i] of the sequence; first[0] is given. Returns the number after the last run.
   int find_rows(const std::uint64_t* row, int rows, std::int32_t pitch, std::int32_t* begins, std::int32_t* ends,
                 int* first) const {
-    constexpr int room = 256;  // bits of a vector; the end of a run may be one bit behind the row
-    const auto find = width_ >= room    ? find_rows_of<Shape::wide>
+    constexpr int vector = 256;  // bits; the end of a run may lie one bit after the row
+    const auto find = width_ >= vector  ? find_rows_of<Shape::wide>
                       : words_ % 4 != 0 ? find_rows_of<Shape::narrow>
                                         : find_rows_of<Shape::four_words>;
     return find(*this, row, rows, pitch, begins, ends, first);
@@ -170,8 +170,8 @@ class RunFinder {
   }
   static bool is_empty(__m256i x) { return _mm256_testz_si256(x, x) != 0; }
 
-  // Writes the positions of the set bits, at most one in each part. Part i begins i * Width after `from`. Eight places
-  // are overwritten. The position of a part's bit is the exponent of the part as a float.
+  // Writes the positions of the set bits, at most one in each part. Part i begins i * Width after `from`. Eight
+  // elements are overwritten. The position of a part's bit is the exponent of the part as a float.
   template <int Width = 32>
   static int write_lowest(__m256i parts, __m256i from, std::int32_t* out) {
     constexpr int bias = 127;

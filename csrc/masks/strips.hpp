@@ -38,17 +38,17 @@ class Strips {
   }
 
  private:
-  // A component: the strip in which it begins, and its root there.
-  struct Place {
+  // A component: the strip in which it begins, and its root label there.
+  struct Root {
     int strip;
-    std::uint32_t root;
+    std::uint32_t label;
 
-    bool operator==(const Place&) const = default;
-    bool before(const Place& other) const { return strip != other.strip ? strip < other.strip : root < other.root; }
+    bool operator==(const Root&) const = default;
+    bool before(const Root& other) const { return strip != other.strip ? strip < other.strip : label < other.label; }
   };
 
   Labeller& strip(int i) { return strips_[static_cast<std::size_t>(i)]; }
-  auto& component(const Place& at) { return strip(at.strip).component(at.root); }
+  auto& component(const Root& at) { return strip(at.strip).component(at.label); }
 
   // Even, so that no pair of rows is divided.
   int first_row(const Mask& mask, int strip) const {
@@ -69,8 +69,8 @@ class Strips {
     strip(i - 1).template for_each_contact_below<Connectivity>(strip(i), mask, first_row(mask, i), contact);
   }
 
-  // Adds the later component to the earlier one. In its place stays where it went, marked by a negative pixel count.
-  auto& unite(Place a, Place b) {
+  // Adds the later component to the earlier one, and leaves a reference to that one, marked by a negative pixel count.
+  auto& unite(Root a, Root b) {
     a = find(a);
     b = find(b);
     if (b.before(a)) std::swap(a, b);
@@ -80,11 +80,11 @@ class Strips {
     merge(to, from);
     from.pixels = -1;
     from.x0 = a.strip;
-    from.y0 = static_cast<std::int32_t>(a.root);
+    from.y0 = static_cast<std::int32_t>(a.label);
     return to;
   }
 
-  Place find(Place at) {
+  Root find(Root at) {
     for (;;) {
       auto& from = component(at);
       if (from.pixels >= 0) return at;

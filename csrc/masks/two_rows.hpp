@@ -134,13 +134,13 @@ inline void TwoRowLabeller::label_rows(const Mask& mask, int y0, int y1) {
   const int words = mask.words();
   const auto size = static_cast<std::size_t>(words);
   const std::uint64_t tail = last_word_mask(mask.width);
-  const std::size_t places = Runs::places(mask.width);
+  const std::size_t capacity = Runs::capacity(mask.width);
   const RunFinder finder(mask.width);
-  Runs runs{begins_.reserve(places), ends_.reserve(places)};
+  Runs runs{begins_.reserve(capacity), ends_.reserve(capacity)};
   std::uint64_t* const empty = empty_.reserve(size);
   std::fill(empty, empty + words, std::uint64_t{0});
-  Pair above{both_[0].reserve(size), empty, labels_[0].reserve(places)};
-  Pair here{both_[1].reserve(size), nullptr, labels_[1].reserve(places)};
+  Pair above{both_[0].reserve(size), empty, labels_[0].reserve(capacity)};
+  Pair here{both_[1].reserve(size), nullptr, labels_[1].reserve(capacity)};
   std::fill(above.both, above.both + words, std::uint64_t{0});
   Counted upper{nullptr, before_[0].reserve(size)}, lower{nullptr, before_[1].reserve(size)};
   forest_.clear();

@@ -19,7 +19,7 @@ class Forest {
     parent_[size_] = size_;
     return size_++;
   }
-  // The label that add() would return. It is added only if wanted; there must be room for it either way.
+  // The label that add() would return. It is added only if wanted; space for it must be reserved either way.
   std::uint32_t add_if(bool wanted) {
     const std::uint32_t next = size_;
     parent_[next] = next;

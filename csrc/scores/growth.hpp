@@ -45,7 +45,7 @@ struct Grown {
   double iou;
   Extent extent;
   bool changed;         // the extent, since the IoU was computed
-  std::uint32_t place;  // among the components that exist
+  std::uint32_t index;  // in the list of components that exist
 };
 
 class Growth {
@@ -120,9 +120,9 @@ void Growth::walk(const LevelMap& map, const Basins<Holes>& basins, const Compon
 
 template <bool Holes>
 void Growth::end_component(std::uint32_t c, std::uint32_t into) {
-  const std::uint32_t place = grown_[c].place, moved = alive_[--alive_count_];
-  alive_[place] = moved;
-  grown_[moved].place = place;
+  const std::uint32_t index = grown_[c].index, moved = alive_[--alive_count_];
+  alive_[index] = moved;
+  grown_[moved].index = index;
   if (Holes && into == 0) return;  // connected to the outside: no hole any more
   grown_[into].sum += grown_[c].sum;
   grown_[into].changed |= grown_[into].extent.add(grown_[c].extent);

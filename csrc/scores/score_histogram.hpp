@@ -28,16 +28,16 @@ class ScoreHistogram {
     limit_ = std::max(high, 1u) - 1;
     for (shift_ = 1; 1 << shift_ < bins();) ++shift_;
     counted_ = table_.reserve(size()) + tables * stride();
-    for (auto& places : places_) std::fill_n(places, ScoreMap::block, nowhere());
+    for (auto& slots : slots_) std::fill_n(slots, ScoreMap::block, nowhere());
     clear();
   }
 
   // Pixels with an invalid score or mask are not counted.
   Valid add(const ScoreMap& map, const std::uint8_t* mask) {
-    if (map.pixels() > room_) fold();
-    room_ -= map.pixels();
+    if (map.pixels() > remaining_) fold();
+    remaining_ -= map.pixels();
     Valid valid{true, true};
-    std::int64_t *places = places_[0], *before = places_[1];
+    std::int64_t *slots = slots_[0], *before = slots_[1];
     map.read([&](std::int64_t p, int n, const double* scores) {
       std::uint8_t rest[ScoreMap::block];
       const std::uint8_t* kinds = mask + p;
@@ -46,16 +46,16 @@ class ScoreHistogram {
         std::memcpy(rest, kinds, static_cast<std::size_t>(n));
         kinds = rest;
       }
-      if (!place_and_count(scores, kinds, places, before)) place_by_the_edges(scores, kinds, places, valid);
-      std::swap(places, before);
+      if (!find_and_count(scores, kinds, slots, before)) find_by_edges(scores, kinds, slots, valid);
+      std::swap(slots, before);
       return true;
     });
-    if (before != places_[1]) std::swap(places_[0], places_[1]);
+    if (before != slots_[1]) std::swap(slots_[0], slots_[1]);
     return valid;
   }
 
   void finish() {
-    for (const std::int64_t place : places_[1]) ++counted_[entry(place)];
+    for (const std::int64_t slot : slots_[1]) ++counted_[entry(slot)];
     fold();
   }
 
@@ -65,16 +65,16 @@ class ScoreHistogram {
   static constexpr std::uint8_t ignored = 255;
 
   int bins() const { return edges_.thresholds + 2; }
-  // A place is bin + kind * stride. The kind is -1 for ignored pixels, 0 for background, 1 for objects.
+  // A slot is bin + kind * stride. The kind is -1 for ignored pixels, 0 for background, 1 for objects.
   std::int64_t stride() const { return std::int64_t{1} << shift_; }
   std::int64_t nowhere() const { return -stride(); }
   std::size_t size() const { return static_cast<std::size_t>(3 * tables * stride()); }
-  // Only the low half of a place is meaningful.
-  FASTCAM_INLINE static std::int64_t entry(std::int64_t place) { return tables * static_cast<std::int32_t>(place); }
+  // Only the low half of a slot is meaningful.
+  FASTCAM_INLINE static std::int64_t entry(std::int64_t slot) { return tables * static_cast<std::int32_t>(slot); }
 
   void clear() {
     std::fill_n(table_.data(), size(), std::uint32_t{0});
-    room_ = std::numeric_limits<std::uint32_t>::max();
+    remaining_ = std::numeric_limits<std::uint32_t>::max();
   }
 
   void fold() {
@@ -84,10 +84,10 @@ class ScoreHistogram {
     clear();
   }
 
-  // Finds the places of a block, and meanwhile counts those of the block before: one is bound by arithmetic, the other
-  // by memory. False where the places do not follow from the width alone.
-  FASTCAM_INLINE bool place_and_count(const double* scores, const std::uint8_t* kinds, std::int64_t* places,
-                                      const std::int64_t* before) {
+  // Finds the slots of a block, and meanwhile counts those of the block before: one is bound by arithmetic, the other
+  // by memory. False where the slots do not follow from the width alone.
+  FASTCAM_INLINE bool find_and_count(const double* scores, const std::uint8_t* kinds, std::int64_t* slots,
+                                     const std::int64_t* before) {
     constexpr int step = lanes<double>;
     constexpr double magic = 0x1.8p52;  // magic + x is rounded to an integer, which stands in the low bits
     const double width = width_, per_bin = per_bin_;
@@ -100,7 +100,7 @@ class ScoreHistogram {
       // The nearest edge; if the score is below it, the bin is the one before.
       const auto edge = score * per_bin + magic;
       const auto below = score < (edge - magic) * width;
-      store(places + i, (Vector<std::int64_t>)edge + below + (widen_bytes(kinds + i) << shift));
+      store(slots + i, (Vector<std::int64_t>)edge + below + (widen_bytes(kinds + i) << shift));
       for (int k = 0; k < step; k += 2) {
         ++counted[entry(before[i + k])];
         ++counted[entry(before[i + k + 1]) + 1];
@@ -119,17 +119,17 @@ class ScoreHistogram {
   }
 
   // Just below 1, bins do not follow from the width.
-  void place_by_the_edges(const double* scores, const std::uint8_t* kinds, std::int64_t* places, Valid& valid) const {
+  void find_by_edges(const double* scores, const std::uint8_t* kinds, std::int64_t* slots, Valid& valid) const {
     for (int i = 0; i < ScoreMap::block; ++i) {
       const bool inside = scores[i] >= 0 && scores[i] <= 1, known = kinds[i] <= 1 || kinds[i] == ignored;
       valid.scores &= inside;
       valid.mask &= known;
       if (!inside || !known) {
-        places[i] = nowhere();
+        slots[i] = nowhere();
       } else if (scores[i] > 1 - 2 * width_) {
         int bin = edges_.thresholds;
         while (scores[i] < edges_.values[bin]) --bin;
-        places[i] = static_cast<std::int8_t>(kinds[i]) * stride() + bin;
+        slots[i] = static_cast<std::int8_t>(kinds[i]) * stride() + bin;
       }
     }
   }
@@ -141,10 +141,10 @@ class ScoreHistogram {
   // score exceeds this, the score may be outside of [0, 1] or less than two widths below 1.
   std::uint32_t limit_ = 0;
   int shift_ = 0;
-  std::int64_t room_ = 0;
-  alignas(64) std::int64_t places_[2][ScoreMap::block] = {};
+  std::int64_t remaining_ = 0;
+  alignas(64) std::int64_t slots_[2][ScoreMap::block] = {};
   Buffer<std::uint32_t> table_;
-  std::uint32_t* counted_ = nullptr;  // the tables' entries for place 0, side by side
+  std::uint32_t* counted_ = nullptr;  // the tables' entries for slot 0, side by side
 };
 
 }  // namespace fastcam::FASTCAM_ISA

@@ -81,7 +81,7 @@ FASTCAM_INLINE std::uint64_t compare_bits(const float* p, float t) {
   return bits;
 }
 
-// Writes the lanes whose bits are set to `out`, one after the other; up to sixteen places are overwritten.
+// Writes the lanes whose bits are set to `out`, one after the other; up to sixteen elements are overwritten.
 FASTCAM_INLINE void compress(const Block<float>& v, std::uint32_t bits, float* out) {
 #if defined(__AVX512F__)
   _mm512_storeu_ps(out, _mm512_maskz_compress_ps(static_cast<__mmask16>(bits), (__m512)v.part[0]));
@@ -96,13 +96,13 @@ FASTCAM_INLINE void compress(const Block<float>& v, std::uint32_t bits, float* o
 #endif
 }
 
-// Groups of Width lanes change places with the group beside them.
+// Swaps each group of Width lanes with the group beside it.
 template <class T, std::size_t Width, std::size_t... I>
 FASTCAM_INLINE Vector<T> swapped(const Vector<T>& v, std::index_sequence<I...>) {
   return __builtin_shufflevector(v, v, (I ^ Width)...);
 }
 
-// One step of a transposition: of two rows, groups of Width lanes change places across the diagonal.
+// One step of a transposition: groups of Width lanes of two rows are swapped across the diagonal.
 template <class T, std::size_t Width, std::size_t... I>
 FASTCAM_INLINE void exchange(Vector<T>& a, Vector<T>& b, std::index_sequence<I...>) {
   constexpr std::size_t all = sizeof...(I);

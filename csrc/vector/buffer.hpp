@@ -21,7 +21,7 @@ class Buffer {
   Buffer& operator=(const Buffer&) = delete;
   ~Buffer() { std::free(data_); }
 
-  // Makes room for `count` elements; the old ones stay, the new ones are undefined.
+  // Makes the buffer at least `count` elements long. The old ones stay; the new ones are undefined.
   T* reserve(std::size_t count) {
     if (count > capacity_) {
       const std::size_t grown = count > 2 * capacity_ ? count : 2 * capacity_;
