@@ -17,7 +17,7 @@ LEVELS = [
     ["reference"],
     ["kernels"],
     ["ops"],
-    ["activation", "masks", "pooling", "result", "localization"],
+    ["activation", "masks", "pooling", "result", "ragged", "localization"],
     ["inputs", "images", "export", "draw"],
     ["extractors"],
     ["models"],
