@@ -1,41 +1,33 @@
 """A pass of a network over pictures: classes, boxes at the protocol's threshold, and raw maps for the score pass.
 
-``fastcam train`` ends with this pass and ``fastcam evaluate`` begins with it, so a network has one GT-Loc. The last bit
-of a convolution may depend on which images are run together: :func:`images_per_call` alone decides that, and several
-processes deal out whole calls among themselves.
+``fastcam train`` ends with this pass and ``fastcam evaluate`` begins with it, so a network has one GT-Loc.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from fastcam.data.record import Split
+from fastcam.evaluation.calls import images_per_call, read_calls
 from fastcam.evaluation.judge import Judge, Judged, correct_classes
-from fastcam.evaluation.loading import loading
 from fastcam.evaluation.score_maps import ScoreMapWriter
 from fastcam.evaluation.truth import Truth
 from fastcam.extractors import Extraction, Extractor
 from fastcam.extractors.extraction import LinearExtraction
-from fastcam.images import PictureError
-from fastcam.inputs import Inputs
 from fastcam.localization import boxes_from_maps
 from fastcam.network import Network
 from fastcam.protocol import PAPER, Protocol
 
-__all__ = ["ClassMap", "NetworkSettings", "Predictions", "images_per_call", "run_network"]
+__all__ = ["ClassMap", "NetworkSettings", "Predictions", "run_network"]
 
 ClassMap = Mapping[int, Sequence[int]]
 """For each class of a data set those of a network that mean it."""
-
-_ON_CPU = 8
 
 
 @dataclass(frozen=True)
@@ -46,7 +38,7 @@ class NetworkSettings:
         protocol: how a map becomes a box at a fixed threshold, and how that is compared with the ground truth.
         classes: for each class of the data set those of the network that mean it: the map is that of the likeliest of
             them. None: the map is that of the predicted class, whatever it is.
-        batch_size: pictures at a time; see :func:`images_per_call`.
+        batch_size: pictures at a time; see :func:`fastcam.evaluation.calls.images_per_call`.
         workers: processes that read pictures; 0 reads in this one.
     """
 
@@ -79,12 +71,6 @@ class Predictions:
         """Return what was right of the records in ``used``, (N,) bool; ``boxed``: there is ground truth for boxes."""
         correct = None if self.correct is None else self.correct[used]
         return Judged(self.fits[used] if boxed else None, correct)
-
-
-def images_per_call(device: torch.device, batch_size: int = 64) -> int:
-    """Return how many images a network is run on together: ``batch_size``, but on a CPU at most 8."""
-    # On a CPU larger batches overflow the cache and are slower.
-    return min(batch_size, _ON_CPU) if device.type == "cpu" else batch_size
 
 
 def run_network(
@@ -125,32 +111,20 @@ def run_network(
         np.zeros(count, bool),
         np.zeros(count, bool),
     )
-    size = images_per_call(network.device, settings.batch_size)
-    numbers = _share(np.flatnonzero(truth.used).tolist(), size, *share)
-    loader = loading(
-        _Pictures(split, network.inputs, numbers),
-        len(numbers),
-        batch_size=size,
+    calls = read_calls(
+        split,
+        network.inputs,
+        np.flatnonzero(truth.used).tolist(),
+        images_per_call(network.device, settings.batch_size),
+        share=share,
         workers=settings.workers,
-        collate=list,
+        on_skipped=on_skipped,
+        on_progress=on_progress,
     )
-    for batch in loader:
-        read = [one for one in batch if not isinstance(one, ValueError)]
-        for error in (one for one in batch if isinstance(one, ValueError)):
-            if on_skipped is None:
-                raise error
-            on_skipped(error)
-        if read:
-            _run_call(network, split, settings, writer, done, read)
-        on_progress(len(batch))
+    for numbers, pixels in calls:
+        _run_call(network, split, settings, writer, done, numbers, pixels)
     done.fits = Judge(truth, settings.protocol).fits(torch.from_numpy(done.boxes)) & done.used
     return done
-
-
-def _share(numbers: list[int], size: int, share: int, shares: int) -> list[int]:
-    """The images of every n-th call, a call being ``size`` images in a row."""
-    calls = [numbers[start : start + size] for start in range(0, len(numbers), size)]
-    return [number for call in calls[share::shares] for number in call]
 
 
 def _run_call(
@@ -159,10 +133,10 @@ def _run_call(
     settings: NetworkSettings,
     writer: ScoreMapWriter | None,
     done: Predictions,
-    read: list[tuple[int, Tensor]],
+    numbers: list[int],
+    pixels: Tensor,
 ) -> None:
-    numbers = [number for number, _ in read]
-    images = network.inputs.normalized(torch.stack([pixels for _, pixels in read]).to(network.device))
+    images = network.inputs.normalized(pixels.to(network.device))
     with torch.no_grad():
         if settings.classes is None or done.correct is None:
             extraction = network.extractor.extract(images)
@@ -191,22 +165,3 @@ def _extracted(extractor: Extractor, images: Tensor, accepted: Sequence[Sequence
         return replace(first, labels=torch.tensor(likeliest, device=first.logits.device))
     # Finished maps belong to their classes: those of other classes take another run.
     return extractor.extract(images, likeliest)
-
-
-class _Pictures(Dataset[Any]):
-    """Reads one picture and brings it to the network's input, or gives the error instead."""
-
-    def __init__(self, split: Split, inputs: Inputs, numbers: list[int]) -> None:
-        self._split = split
-        self._inputs = inputs
-        self._numbers = numbers
-
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-    def __getitem__(self, index: int) -> tuple[int, Tensor] | ValueError:
-        number = self._numbers[index]
-        try:
-            return number, self._inputs.tensor(self._split[number].read())
-        except PictureError as error:
-            return error

@@ -26,7 +26,7 @@ from fastcam.evaluation.numbers import (
 )
 from fastcam.evaluation.score_pass import Pass
 from fastcam.evaluation.settings import Settings
-from fastcam.evaluation.trivial import as_found, centred_box, mean_box, sweep_gaussian, whole_image
+from fastcam.evaluation.trivial import sweep_gaussian, trivial_boxes
 from fastcam.evaluation.truth import Truth
 from fastcam.metrics import MaxBoxAcc
 from fastcam.protocol import WSOLEVAL, Protocol
@@ -149,8 +149,8 @@ def make_report(
     numbers: dict[str, Numbers] = {"score_maps": {**classified, **of_pass(done, chosen)}}
     if done.largest is not None and done.used.any():
         correct = None if judged is None else judged.correct
-        boxes = _trivial_boxes(settings.inputs.size, training, WSOLEVAL)
-        beside = {} if protocol is None else _trivial_boxes(settings.inputs.size, training, protocol)
+        boxes = trivial_boxes(settings.inputs.size, training, WSOLEVAL)
+        beside = {} if protocol is None else trivial_boxes(settings.inputs.size, training, protocol)
         for name, box in boxes.items():
             ious = _ious(box, truth, done.used, WSOLEVAL)
             own: Numbers = {}
@@ -163,17 +163,6 @@ def make_report(
         pxap = Number(float(done.centred.compute()["pxap"]))
         numbers["centred_gaussian"] = {**numbers.get("centred_gaussian", {}), "pxap": pxap}
     return Report(facts, numbers, _curves(done))
-
-
-def _trivial_boxes(size: tuple[int, int], training: Truth | None, protocol: Protocol) -> dict[str, NDArray[np.float64]]:
-    """The boxes that look at no image, with the ends that a protocol finds and compares them with."""
-    boxes = {
-        "whole_image": as_found(whole_image(size), size, protocol),
-        "centred_box": as_found(centred_box(size), size, protocol),
-    }
-    # A ground truth like the others: its ends are theirs.
-    mean = None if training is None else mean_box(training.compared(protocol))
-    return boxes if mean is None else {**boxes, "mean_training_box": mean}
 
 
 def _ious(box: NDArray[np.float64], truth: Truth, used: NDArray[np.bool_], protocol: Protocol) -> NDArray[np.float64]:

@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from fastcam.evaluation.settings import Settings
-from fastcam.evaluation.truth import Boxes
+from fastcam.evaluation.truth import Boxes, Truth
 from fastcam.metrics import MaxBoxAcc, Swept, sweep
 from fastcam.metrics.ground_truth import GroundTruth
 from fastcam.protocol import Protocol
 
-__all__ = ["as_found", "centred_box", "gaussian", "mean_box", "sweep_gaussian", "whole_image"]
+__all__ = ["as_found", "centred_box", "gaussian", "mean_box", "sweep_gaussian", "trivial_boxes", "whole_image"]
 
 
 def whole_image(size: tuple[int, int]) -> NDArray[np.float64]:
@@ -51,6 +51,26 @@ def mean_box(truth: Sequence[Boxes]) -> NDArray[np.float64] | None:
     """Return the mean of all boxes of all images, corner by corner; None where there are none. It uses boxes."""
     every = [boxes for boxes in truth if boxes is not None and len(boxes)]
     return np.concatenate(every).mean(axis=0) if every else None
+
+
+def trivial_boxes(size: tuple[int, int], training: Truth | None, protocol: Protocol) -> dict[str, NDArray[np.float64]]:
+    """Return the boxes that look at no image, with the ends that a protocol finds boxes and compares them with.
+
+    Args:
+        size: (H, W) of the evaluated pixels.
+        training: the ground truth that the mean box is of; None: there is none.
+        protocol: whose ``box_end`` and ``iou`` count.
+
+    Returns:
+        ``whole_image``, ``centred_box`` and, where ``training`` has boxes, ``mean_training_box``: (4,) each.
+    """
+    boxes = {
+        "whole_image": as_found(whole_image(size), size, protocol),
+        "centred_box": as_found(centred_box(size), size, protocol),
+    }
+    # A ground truth like the others: its ends are theirs.
+    mean = None if training is None else mean_box(training.compared(protocol))
+    return boxes if mean is None else {**boxes, "mean_training_box": mean}
 
 
 def gaussian(size: tuple[int, int]) -> NDArray[np.float64]:

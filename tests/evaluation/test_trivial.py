@@ -9,7 +9,16 @@ import torch
 
 import fastcam
 from fastcam.evaluation.settings import Settings
-from fastcam.evaluation.trivial import as_found, centred_box, gaussian, mean_box, sweep_gaussian, whole_image
+from fastcam.evaluation.trivial import (
+    as_found,
+    centred_box,
+    gaussian,
+    mean_box,
+    sweep_gaussian,
+    trivial_boxes,
+    whole_image,
+)
+from fastcam.evaluation.truth import Truth
 from fastcam.inputs import Inputs
 from fastcam.metrics import MaxBoxAcc
 
@@ -54,3 +63,23 @@ def test_the_gaussian_is_centred_and_counted_as_a_score_map_is():
         plain.update(np.stack([heat] * 3), [boxes for boxes in TRUTH if boxes is not None])
         assert metric.right.equal(plain.right)
         assert metric.images == plain.images
+
+
+def test_boxes_have_the_ends_that_a_protocol_finds_and_compares():
+    boxes = (np.array([[0, 0, 10, 20]]), np.array([[20, 10, 30, 40]]))
+    for ends in ("exclusive", "inclusive"):
+        training = Truth(np.zeros(2, np.int64), boxes, ends)
+        for protocol in fastcam.protocol.NAMED.values():
+            found = {name: box.tolist() for name, box in trivial_boxes((100, 200), training, protocol).items()}
+            clipped = protocol == fastcam.WSOLEVAL
+            assert found["whole_image"] == ([0, 0, 199, 99] if clipped else [0, 0, 200, 100])
+            assert found["centred_box"] == pytest.approx([30, 15, 170, 85])
+            # Where the data's ends are last pixels inside, a half-open comparison takes them one further.
+            further = ends == "inclusive" and protocol.iou == "half-open"
+            assert found["mean_training_box"] == ([10, 5, 21, 31] if further else [10, 5, 20, 30])
+    assert "mean_training_box" not in trivial_boxes((100, 200), None, fastcam.PAPER)
+
+
+def test_the_mean_box_is_of_all_boxes_wherever_it_is_asked_for():
+    training = Truth(np.zeros(4, np.int64), tuple(TRUTH), "exclusive")
+    assert trivial_boxes((56, 56), training, fastcam.PAPER)["mean_training_box"].tolist() == mean_box(TRUTH).tolist()

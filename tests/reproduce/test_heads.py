@@ -1,6 +1,6 @@
 import torch
 
-from fastcam.ablation.heads import Schedule, choose_schedule, fit_head
+from fastcam.reproduce.heads import Schedule, choose_schedule, fit_head
 
 
 def toy(n=60):

@@ -1,4 +1,4 @@
-"""The ablation as a Markdown table and a plot."""
+"""A table as Markdown and as a plot."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ __all__ = ["markdown", "write_plot"]
 
 _MEASURES = {"top1_cls": "Top-1 Cls", "gt_loc": "GT Loc", "top1_loc": "Top-1 Loc"}
 
+_TECHNIQUES = {"tap": "TAP", "nwc": "NWC", "pas": "PaS"}
 
-def markdown(result: Mapping[str, Any]) -> str:
-    """Lay a result of :func:`fastcam.ablation.run.ablate` out as Markdown."""
-    lines = [f"# Ablation: {result['model']} on {result['dataset']}", "", *_caption(result)]
+
+def markdown(result: Mapping[str, Any], title: str = "Ablation") -> str:
+    """Lay a result of :func:`fastcam.reproduce.reproduce` out as Markdown, under the table's title."""
+    lines = [f"# {title}: {result['model']} on {result['dataset']}", "", *_caption(result)]
     for family, rows in result["families"].items():
         lines += ["", f"## {family}", "", *_table(rows, result["trivial"], family)]
     lines += ["", *_notes(result)]
@@ -43,17 +45,18 @@ def _caption(result: Mapping[str, Any]) -> list[str]:
 
 
 def _table(rows: Sequence[Mapping[str, Any]], trivial: Mapping[str, Any], family: str) -> list[str]:
-    lines = [
-        "| TAP | NWC | PaS | Top-1 Cls | GT Loc | Top-1 Loc | GT Loc, oracle threshold |",
-        "|:-:|:-:|:-:|---|---|---|---|",
-    ]
+    marks = [_TECHNIQUES[name] for name in rows[0]["techniques"]]
+    columns = [*_MEASURES.values(), f"{_MEASURES['gt_loc']}, oracle threshold"]
+    lines = [f"| {' | '.join([*marks, *columns])} |", f"|{':-:|' * len(marks)}{'---|' * len(columns)}"]
     for row in rows:
-        marks = ("✓" if on else "" for on in row["techniques"].values())
+        used = ("✓" if on else "" for on in row["techniques"].values())
         cells = (_cell(row[measure]) for measure in _MEASURES)
-        lines.append(f"| {' | '.join(marks)} | {' | '.join(cells)} | {100 * row['oracle_gt_loc']['mean']:.1f} |")
+        lines.append(f"| {' | '.join([*used, *cells])} | {100 * row['oracle_gt_loc']['mean']:.1f} |")
     for name, values in trivial.items():
         own = values[family]
-        lines.append(f"| {name} | | | | {100 * own['gt_loc']:.1f} | {100 * own['top1_loc']:.1f} | |")
+        # The name stands in the first column, of a technique or of the accuracy.
+        empty = " |" * len(marks)
+        lines.append(f"| {name} |{empty} {100 * own['gt_loc']:.1f} | {100 * own['top1_loc']:.1f} | |")
     return lines
 
 
@@ -98,7 +101,9 @@ def _notes(result: Mapping[str, Any]) -> list[str]:
 def _accuracy(tried: Mapping[str, Any]) -> str:
     if tried["accuracy"] is None:
         return "diverged"
-    return f"{100 * tried['accuracy']:.1f}{' (diverged with TAP)' if tried['failure'] else ''}"
+    # The failure says with which training the candidate diverged, and then how.
+    failure = tried["failure"].partition(" the loss")[0] if tried["failure"] else ""
+    return f"{100 * tried['accuracy']:.1f}{f' (diverged {failure})' if failure else ''}"
 
 
 def _hurts(row: Mapping[str, Any]) -> bool:

@@ -7,14 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Literal
 
-import torch
-
-from fastcam.ablation.choice import Candidate, Choice, Tried
-from fastcam.ablation.features import feature_maps
-from fastcam.ablation.network import TrainedNetwork
-from fastcam.data import Geometry
+from fastcam.methods import MethodExtractor
+from fastcam.network import Network
+from fastcam.reproduce.choice import Candidate, Choice, Tried
+from fastcam.reproduce.observed import Observed, observe
+from fastcam.reproduce.table import Training
+from fastcam.training.batches import usable_workers
 from fastcam.training.config import ConfigError, TrainingConfig
 from fastcam.training.data import read_part
 from fastcam.training.engine import Fabric
@@ -61,21 +60,22 @@ FINE_TUNINGS = tuple(
 
 
 def choose_fine_tuning(
-    config: TrainingConfig, engine: Fabric, out: Path, tried: Sequence[FineTuning]
+    config: TrainingConfig, engine: Fabric, out: Path, tried: Sequence[FineTuning], trainings: Sequence[Training]
 ) -> Choice[FineTuning]:
     """Choose by the baseline's classification accuracy on training images held out; boxes have no part in it.
 
-    Every candidate trains the network with GAP for all of the epochs on what ``config.hold_out`` leaves of the training
-    images, into a folder of its own below ``out/choice``; a choice that was cut off goes on from there. Of equally
-    accurate ones the lower loss on the images held out is better. As both poolings get the same schedule, the best is
-    then tried with TAP, and the next best where that diverges. A training has diverged where its loss is no number, or
-    in the last epoch still that of a guess, to within a twentieth.
+    Every candidate trains the baseline's network for all of the epochs on what ``config.hold_out`` leaves of the
+    training images, into a folder of its own below ``out/choice``; a choice that was cut off goes on from there. Of
+    equally accurate ones the lower loss on the images held out is better. As all trainings get the same schedule, the
+    best is then tried with the others, and the next best where one of them diverges. A training has diverged where its
+    loss is not finite, or in the last epoch still that of a guess, to within a twentieth.
 
     Args:
-        config: the training.
+        config: what all trainings share.
         engine: where.
-        out: folder of the ablation.
+        out: folder of the table.
         tried: the candidates; one alone is taken untried.
+        trainings: the baseline's first.
 
     Raises:
         ConfigError: no images held out, or no candidate that does not diverge.
@@ -87,33 +87,43 @@ def choose_fine_tuning(
     outcomes, ranks = {}, {}
     for one in tried:
         try:
-            accuracy, loss = _trial(one, "gap", config, engine, out)
+            accuracy, loss = _trial(one, trainings[0], config, engine, out)
         except DivergedError as error:
             outcomes[one] = Tried(one, None, str(error))
         else:
             outcomes[one], ranks[one] = Tried(one, accuracy), (-accuracy, loss)
     for one in sorted(ranks, key=lambda one: ranks[one]):
-        try:
-            _trial(one, "tap", config, engine, out)
-        except DivergedError as error:
-            outcomes[one] = replace(outcomes[one], failure=f"with TAP {error}")
+        failure = _failure(one, trainings[1:], config, engine, out)
+        if failure is not None:
+            outcomes[one] = replace(outcomes[one], failure=failure)
         else:
             how = (
-                f"GAP after {config.epochs} epochs, one cut that holds out {100 * config.hold_out:g}% of the training "
-                "images, in percent"
+                f"{trainings[0].title} after {config.epochs} epochs, one cut that holds out "
+                f"{100 * config.hold_out:g}% of the training images, in percent"
             )
             return Choice(one, tuple(outcomes.values()), how)
     raise ConfigError(f"every candidate diverged: {'; '.join(f'{one.name}: {outcomes[one].failure}' for one in tried)}")
 
 
+def _failure(
+    one: FineTuning, trainings: Sequence[Training], config: TrainingConfig, engine: Fabric, out: Path
+) -> str | None:
+    """Say why a candidate cannot be taken for one of the trainings, if so."""
+    for training in trainings:
+        try:
+            _trial(one, training, config, engine, out)
+        except DivergedError as error:
+            return f"with {training.title} {error}"
+    return None
+
+
 def _trial(
-    one: FineTuning, pooling: Literal["gap", "tap"], config: TrainingConfig, engine: Fabric, out: Path
+    one: FineTuning, training: Training, config: TrainingConfig, engine: Fabric, out: Path
 ) -> tuple[float, float]:
     """Train with a candidate's rates; return accuracy and loss on the images held out, if it has not diverged."""
-    threshold = config.tap_threshold if pooling == "tap" else None
-    own = one.applied(replace(config, pooling=pooling, tap_threshold=threshold, select="last", seed=0))
-    folder = f"{pooling}-lr-{one.lr:g}-x{one.classifier_ratio:g}-{'frozen' if one.freeze_norm else 'trained'}"
-    trained = train(own, out / "choice" / folder, engine, resume=True, data_root=out)
+    own = one.applied(replace(training.applied(config), select="last", seed=0))
+    rates = f"lr-{one.lr:g}-x{one.classifier_ratio:g}-{'frozen' if one.freeze_norm else 'trained'}"
+    trained = train(own, out / "choice" / f"{training.name}-{rates}", engine, resume=True, data_root=out)
     last, guess = trained.history[-1], math.log(len(trained.classes))
     loss, accuracy, held_out_loss = (last[name] for name in ("train_loss", "held_out_top1", "held_out_loss"))
     assert loss is not None
@@ -124,22 +134,22 @@ def _trial(
     return accuracy, held_out_loss
 
 
-def fine_tuned(config: TrainingConfig, engine: Fabric, out: Path, seeds: Sequence[int]) -> Iterator[TrainedNetwork]:
-    """Train GAP and TAP with every seed on all training images, into ``out/gap-0`` and so on, or go on from there."""
+def fine_tuned(
+    config: TrainingConfig, engine: Fabric, out: Path, seeds: Sequence[int], trainings: Sequence[Training]
+) -> Iterator[Observed]:
+    """Train on all training images with every seed, each into a folder of its own (``out/gap-0``), or go on there."""
     for seed in seeds:
-        for tap in (False, True):
-            own = replace(
-                config,
-                seed=seed,
-                pooling="tap" if tap else "gap",
-                tap_threshold=config.tap_threshold if tap else None,
-                # The last epoch is judged: nothing is left to choose on images held out.
-                hold_out=0,
-                select="last",
+        for training in trainings:
+            # The last epoch is judged: nothing is left to choose on images held out.
+            own = replace(training.applied(config), seed=seed, hold_out=0, select="last")
+            trained = train(own, out / f"{training.name}-{seed}", engine, resume=True, data_root=out)
+            network = Network(
+                str(trained.checkpoint),
+                trained.model,
+                MethodExtractor(trained.model, trained.method),
+                trained.inputs,
+                trained.classes,
+                engine.device,
             )
-            model = train(own, out / f"{own.pooling}-{seed}", engine, resume=True, data_root=out).model
             testing = read_part(config.data, "test", out=out, images=config.images)
-            maps = feature_maps(model, testing.records, Geometry((config.crop, config.crop)), workers=config.workers)
-            head = model.classifier.cpu()
-            with torch.no_grad():
-                yield TrainedNetwork(tap, maps, head.weight.detach(), head(model.pool(maps)))
+            yield observe(network, training, testing, workers=usable_workers(config.workers))

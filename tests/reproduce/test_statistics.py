@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fastcam.ablation.statistics import paired_difference, spread_over_seeds
+from fastcam.reproduce.statistics import paired_difference, spread_over_seeds
 
 
 def test_spread_by_hand():

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fastcam.ablation.choice import Candidate, Choice, Tried
+from fastcam.reproduce.choice import Candidate, Choice, Tried
 from fastcam.training.batches import mixed_seed
 from fastcam.training.splits import stratified
 
