@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from fastcam.cli.errors import click_errors
 from fastcam.cli.settings import settings_from, settings_options
 from fastcam.cli.terminal import say
 from fastcam.export import replacing, write_json
+from fastcam.lock import locked
 
 __all__ = ["ablate"]
 
@@ -57,14 +59,15 @@ def ablate(
     in the same table. The schedule is chosen for the accuracy of the baseline on training images held out, never on
     boxes. Settings are those of "fastcam train"; cached features use data, model, weights and crop.
     """
-    with click_errors(out):
+    with ExitStack() as opened, click_errors(out):
         # Not at the top: they bring the engine, which the other commands can do without.
         from fastcam.reproduce import FINE_TUNINGS, TABLE_3, FineTuning, markdown, reproduce, write_plot
         from fastcam.training.engine import start_engine
 
         config = settings_from(file, settings, **_DEFAULTS)
         engine = start_engine(config.precision, device)
-        out.mkdir(parents=True, exist_ok=True)
+        if engine.is_global_zero:
+            opened.enter_context(locked(out))
         candidates = FINE_TUNINGS if choose else (FineTuning.of(config),)
         result = reproduce(
             TABLE_3,

@@ -14,13 +14,15 @@ from typing import Any, Literal
 import click
 from tqdm import tqdm
 
-from fastcam.cli.options import FILE, FOLDER, chosen_network, chosen_protocol, network_options, protocol_options
+from fastcam.cli.data_options import DataOptions, data_options, has_any_box
+from fastcam.cli.options import FILE, chosen_network, chosen_protocol, network_options, protocol_options
 from fastcam.cli.terminal import say
-from fastcam.data import DataError, Split, read_dataset, read_metadata
-from fastcam.evaluation import ClassesError, Outputs, ScoreMapError, ScoreMaps, Settings, headline
+from fastcam.data import DataError
+from fastcam.evaluation import ClassesError, Outputs, Pass, Report, ScoreMapError, ScoreMaps, Settings, headline
 from fastcam.evaluation import evaluate as run
 from fastcam.images import PictureError
 from fastcam.inputs import GEOMETRIES, Inputs
+from fastcam.lock import LockedError, locked
 from fastcam.network import Network
 
 __all__ = ["evaluate"]
@@ -51,49 +53,6 @@ def _thresholds(_context: click.Context, _parameter: click.Parameter, interval: 
     return count
 
 
-@dataclass(frozen=True)
-class _Data:
-    """The options that say which data set is evaluated, and which of its parts."""
-
-    metadata: Path | None
-    masks: Path | None
-    images: Path | None
-    data: Path | None
-    boxes: Path | None
-    dataset: str
-    split: str
-    threshold_from: str | None
-    mean_box_from: str | None
-
-    def read(self, name: str, on_bad: Callable[[PictureError], None]) -> Split:
-        """Read a part of the data set."""
-        try:
-            if self.metadata is None:
-                assert self.data is not None
-                return read_dataset(self.data, name, masks=self.masks, boxes=self.boxes, on_bad=on_bad)
-            return read_metadata(
-                self.metadata, name, dataset=self.dataset, images=self.images, masks=self.masks, on_bad=on_bad
-            )
-        except (DataError, PictureError):
-            raise
-        except ValueError as error:
-            raise DataError(str(error)) from error
-
-    def read_training(self, on_bad: Callable[[PictureError], None]) -> Split | None:
-        """Read the part that the mean box is of: the training part, or the first other one that has boxes."""
-        if self.mean_box_from is not None:
-            split = self.read(self.mean_box_from, on_bad)
-            if not _has_any_box(split):
-                raise DataError(f"--mean-box-from {self.mean_box_from}: that part has no boxes")
-            return split
-        for name in ("train", "val"):
-            # Not every data set has every part.
-            with contextlib.suppress(DataError, PictureError):
-                if name != self.split and _has_any_box(split := self.read(name, on_bad)):
-                    return split
-        return None
-
-
 @dataclass
 class _Skips:
     """Names and counts what is skipped, where that is allowed."""
@@ -117,13 +76,7 @@ class _Skips:
     type=click.Path(exists=True, path_type=Path),
     help="Score maps: a folder of <image id>.npy or .npz, or one .npz with all of them.",
 )
-@click.option("--metadata", "--metadata_root", "metadata", type=FOLDER, help="Metadata folder of wsolevaluation.")
-@click.option("--masks", "--mask_root", "masks", type=FOLDER, help="Folder of the masks (OpenImages30K).")
-@click.option("--images", type=FOLDER, help="With --metadata: folder of the pictures.")
-@click.option("--data", type=FOLDER, help="In place of --metadata: a data set in its own folder.")
-@click.option("--boxes", type=FOLDER, help="With --data: ImageNet's XML files.")
-@click.option("--dataset", "--dataset_name", "dataset", default="", help="Its name below --metadata: CUB, ILSVRC, ...")
-@click.option("--split", default="test", show_default=True, help="Which part of it.")
+@data_options
 @click.option(
     "--cam-curve-interval",
     "--cam_curve_interval",
@@ -158,8 +111,6 @@ class _Skips:
     show_default=True,
     help="Pictures at 224x224, or at 256x256 of which the middle 224x224.",
 )
-@click.option("--threshold-from", metavar="SPLIT", help="Choose thresholds on this part too, not only on the same one.")
-@click.option("--mean-box-from", metavar="SPLIT", help="Part that the mean box is of. [default: train, else val]")
 @network_options(
     weights="--checkpoint", weights_help="Weights of the network, in place of --scoremaps.", default_model=None
 )
@@ -219,7 +170,7 @@ def evaluate(
     wsolevaluation to the last digit; smaller ones are raw, and resized and normalized as it does. The options of its
     evaluation.py work by its names too.
     """
-    data = _Data(**{one.name: given.pop(one.name) for one in fields(_Data)})
+    data = DataOptions(**{one.name: given.pop(one.name) for one in fields(DataOptions)})
     _check_source(scoremaps, data, given)
     _check_outputs(scoremaps, iou, out, per_image, gallery, scoremaps_out)
     inputs = _inputs(geometry, given["input_size"])
@@ -232,13 +183,21 @@ def evaluate(
     )
     chosen = chosen_protocol(protocol, percentile, threshold)
     skips = _Skips(skip_bad)
-    with _click_errors():
+
+    def tell(report: Report, done: Pass) -> None:
+        number = headline(
+            done, multi_contour=multi_contour or bool(multi_contour_eval), mean=multi_iou or bool(multi_iou_eval)
+        )
+        say(report.to_markdown())
+        say(f"localization: {number}")
+
+    with _click_errors(), contextlib.nullcontext() if out is None else locked(out):
         split = data.read(data.split, skips)
         other = None if data.threshold_from is None else data.read(data.threshold_from, skips)
         left_out = skips.count
-        training = data.read_training(skips) if _has_any_box(split) else None
+        training = data.read_training(skips) if has_any_box(split) else None
         source = ScoreMaps(scoremaps) if scoremaps is not None else _network(geometry, given)
-        done = run(
+        run(
             source,
             split,
             settings,
@@ -250,19 +209,15 @@ def evaluate(
             outputs=Outputs(out, plot_format, gallery, per_image, scoremaps_out),
             on_skipped=skips,
             skipped=left_out,
+            on_report=tell,
             progress=_progress,
         )
-    number = headline(
-        done.done, multi_contour=multi_contour or bool(multi_contour_eval), mean=multi_iou or bool(multi_iou_eval)
-    )
-    say(done.report.to_markdown())
-    say(f"localization: {number}")
     if skips.count:
         say(f"{skips.count} skipped", error=True)
         sys.exit(1)
 
 
-def _check_source(scoremaps: Path | None, data: _Data, network: dict[str, Any]) -> None:
+def _check_source(scoremaps: Path | None, data: DataOptions, network: dict[str, Any]) -> None:
     """Refuse what contradicts itself before anything is read."""
     asked = network["weights"] is not None or network["model"] is not None
     if (scoremaps is None) == (not asked):
@@ -316,10 +271,6 @@ def _network(geometry: str, options: dict[str, Any]) -> Network:
     return replace(network, name=str(options["weights"] or options["model"]), inputs=inputs)
 
 
-def _has_any_box(split: Split) -> bool:
-    return any(len(record.boxes) for record in split)
-
-
 def _workers() -> int:
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(8, processors - 1)
@@ -334,7 +285,8 @@ def _click_errors() -> Iterator[None]:
     except (DataError, PictureError, ScoreMapError) as error:
         hint = "" if isinstance(error, DataError) else " (--skip-bad leaves it out)"
         raise click.ClickException(f"{error}{hint}") from error
-    except ImportError as error:
+    # OSError: what cannot be written; the numbers are printed by then.
+    except (ImportError, LockedError, OSError) as error:
         raise click.ClickException(str(error)) from error
 
 

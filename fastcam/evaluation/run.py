@@ -69,6 +69,7 @@ def evaluate(
     with_rows: bool = False,
     on_skipped: OnSkipped | None = None,
     skipped: int = 0,
+    on_report: Callable[[Report, Pass], object] = lambda _report, _done: None,
     progress: Progress = lambda _name, _count: contextlib.nullcontext(lambda _done: None),
 ) -> Evaluation:
     """Evaluate localization: MaxBoxAcc and MaxBoxAccV2 against boxes, PxAP against masks; of a network GT-Loc and more.
@@ -87,6 +88,7 @@ def evaluate(
         with_rows: return a row an image, even where none is written.
         on_skipped: called for each image that cannot be used, which is then left out; by default it is raised.
         skipped: how many images were left out before; they are counted with those of this evaluation.
+        on_report: called with the numbers before anything is written, so that they are known even where that fails.
         progress: shows how far each pass is.
 
     Returns:
@@ -124,6 +126,7 @@ def evaluate(
             other = run.evaluated(thresholds_from, Path(folder, "other.npz"))
             chosen = chosen_thresholds(other.done, thresholds_from.name)
         report = run.report(main, chosen, training, counted.count)
+        on_report(report, main.done)
         rows = run.rows(main, chosen) if with_rows or outputs.needs_rows else []
         outputs.write(report, rows, split, main.maps, run.settings)
     return Evaluation(report, rows, main.done, main.predictions, counted.count)
