@@ -10,6 +10,7 @@ import zipfile
 import zlib
 
 import datasets
+import numpy as np
 import pytest
 import torch
 
@@ -20,6 +21,7 @@ import fastcam
 from fastcam.checkpoint import CheckpointError, read_trained
 from fastcam.data import DataError, read_cub, read_imagenet, read_mask, read_metadata
 from fastcam.data.synthetic import write_synthetic
+from fastcam.evaluation import ScoreMapError, ScoreMaps, writing_score_maps
 from fastcam.export import write_table
 from fastcam.images import PictureError, picture_size, read_picture
 from fastcam.models import read_classes, read_state_dict
@@ -383,3 +385,47 @@ def test_names_that_end_lines_are_read_back_whole(tmp_path):
     write_table(tmp_path / "a.csv", ["name", "n"], [[name, i] for i, name in enumerate(names)])
     with open(tmp_path / "a.csv", newline="", encoding="utf-8") as file:
         assert [row["name"] for row in csv.DictReader(file)] == names
+
+
+class TestScoreMaps:
+    @pytest.mark.parametrize("name", PATHS_OUT)
+    def test_ids_stay_below_their_folder(self, name, here):
+        (here / "maps").mkdir()
+        maps = ScoreMaps(here / "maps")
+        with pytest.raises(ScoreMapError, match="an id must lie below its folder"):
+            maps.read(name)
+        with writing_score_maps(here / "maps.npz") as writer, pytest.raises(ScoreMapError, match="must lie below"):
+            writer.write(name, np.eye(3))
+
+    def test_one_that_grows_is_refused_by_its_header(self, here):
+        np.savez_compressed(here / "maps.npz", **{"a.jpg": np.zeros((15_000, 15_000))})
+        assert (here / "maps.npz").stat().st_size < 3_000_000
+        code = (
+            "import resource\n"
+            "from fastcam.evaluation import ScoreMapError, ScoreMaps\n"
+            "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+            "try:\n"
+            "    ScoreMaps('maps.npz').read('a.jpg')\n"
+            "except ScoreMapError as error:\n"
+            "    print(error)\n"
+            "assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000\n"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert "maps.npz[a.jpg]: has 225000000 values, more than the 16777216 allowed" in done.stdout
+
+    @pytest.mark.parametrize("values", [np.array([{}]), np.array(["a"]), np.zeros((2, 2), complex)])
+    def test_what_is_no_numbers(self, values, here):
+        (here / "maps").mkdir()
+        np.save(here / "maps" / "a.npy", values, allow_pickle=True)
+        with pytest.raises(ScoreMapError, match=r"a\.npy"):
+            ScoreMaps(here / "maps").read("a")
+
+    def test_a_name_that_no_file_can_have(self, here):
+        (here / "maps").mkdir()
+        with pytest.raises(ScoreMapError, match=r"no such score map|name too long"):
+            ScoreMaps(here / "maps").read("a" * 300)
+
+    def test_a_name_that_is_not_utf_8_comes_back(self, here):
+        with writing_score_maps(here / "maps.npz") as writer:
+            writer.write("a\udcff.jpg", np.eye(3))
+        np.testing.assert_array_equal(ScoreMaps(here / "maps.npz").read("a\udcff.jpg"), np.eye(3))

@@ -11,13 +11,14 @@ from fastcam.evaluation.per_image import Row, write_rows
 from fastcam.evaluation.plots import plot_precision_recall, plot_thresholds
 from fastcam.evaluation.report import Report, make_report
 from fastcam.evaluation.run import ClassesError, Evaluation, evaluate
-from fastcam.evaluation.score_maps import ScoreMapError, ScoreMaps, ScoreMapWriter, writing_score_maps
+from fastcam.evaluation.score_maps import MOST_VALUES, ScoreMapError, ScoreMaps, ScoreMapWriter, writing_score_maps
 from fastcam.evaluation.score_pass import Pass, evaluate_score_maps
 from fastcam.evaluation.settings import Settings
 from fastcam.evaluation.trivial import centred_box, gaussian, mean_box, whole_image
 from fastcam.evaluation.truth import Truth, ground_truth
 
 __all__ = [
+    "MOST_VALUES",
     "Chosen",
     "ClassesError",
     "Evaluation",

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcam.data.lines import unsafe
 from fastcam.export import replacing
 
-__all__ = ["ScoreMapError", "ScoreMapWriter", "ScoreMaps", "is_raw", "writing_score_maps"]
+__all__ = ["MOST_VALUES", "ScoreMapError", "ScoreMapWriter", "ScoreMaps", "is_raw", "writing_score_maps"]
+
+
+MOST_VALUES = 1 << 24
+"""How many values a score map may have, by its header, where nothing else is asked for: 4096x4096."""
 
 
 class ScoreMapError(ValueError):
@@ -30,6 +36,7 @@ class ScoreMaps:
 
     Args:
         root: the folder or the ``.npz``.
+        most_values: a map with more is refused by its header.
 
     Raises:
         ScoreMapError: neither.
@@ -42,8 +49,8 @@ class ScoreMaps:
         (3, 3)
     """
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
-        self.root = Path(root)
+    def __init__(self, root: str | os.PathLike[str], *, most_values: int = MOST_VALUES) -> None:
+        self.root, self.most_values = Path(root), most_values
         self._archive: zipfile.ZipFile | None = None
         self._owner = -1
         if not self.root.is_dir() and not zipfile.is_zipfile(self.root):
@@ -51,14 +58,15 @@ class ScoreMaps:
             raise ScoreMapError(f"{self.root}: {kind}; expected a folder of .npy or .npz files, or one .npz")
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"root": self.root, "_archive": None, "_owner": -1}
+        return {**vars(self), "_archive": None, "_owner": -1}
 
     def place(self, name: str) -> str:
         """Say where the score map of an image is, for messages."""
         if not self.root.is_dir():
             return f"{self.root}[{name}]"
         packed = self.root / f"{name}.npz"
-        return str(packed if packed.is_file() else self.root / f"{name}.npy")
+        # os.path's answer: a name that no file can have is no error, as it is to pathlib.
+        return str(packed if os.path.isfile(packed) else self.root / f"{name}.npy")
 
     def read(self, name: str) -> NDArray[np.floating[Any]]:
         """Read the score map of an image.
@@ -87,15 +95,34 @@ class ScoreMaps:
         return values
 
     def _load(self, name: str) -> NDArray[Any]:
+        reason = unsafe(name)
+        if reason is not None:
+            raise ScoreMapError(f"{self.root}: an id must lie below its folder, got {name!r}, which {reason}")
         if not self.root.is_dir():
-            with self._opened().open(f"{name}.npy") as file:
-                return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
-        if (self.root / f"{name}.npz").is_file():
-            with np.load(self.root / f"{name}.npz", allow_pickle=False) as arrays:
-                if len(arrays.files) != 1:
-                    raise ScoreMapError(f"{self.place(name)}: holds {len(arrays.files)} arrays, expected one")
-                return np.asarray(arrays[arrays.files[0]])
-        return np.asarray(np.load(self.root / f"{name}.npy", allow_pickle=False))
+            with self._opened().open(_entry(name)) as file:
+                return self._array(file, name)
+        if os.path.isfile(self.root / f"{name}.npz"):
+            with zipfile.ZipFile(self.root / f"{name}.npz") as archive:
+                entries = archive.namelist()
+                if len(entries) != 1:
+                    raise ScoreMapError(f"{self.place(name)}: holds {len(entries)} arrays, expected one")
+                with archive.open(entries[0]) as file:
+                    return self._array(file, name)
+        with open(self.root / f"{name}.npy", "rb") as file:
+            return self._array(file, name)
+
+    def _array(self, file: IO[bytes], name: str) -> NDArray[Any]:
+        """Read an array, if its header says that it is not too large: its values may be a thousandth in the archive."""
+        version = np.lib.format.read_magic(file)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape = read_header(file)[0]
+        if math.prod(shape) > self.most_values:
+            raise ScoreMapError(
+                f"{self.place(name)}: has {math.prod(shape)} values, more than the {self.most_values} allowed "
+                "(most_values)"
+            )
+        file.seek(0)
+        return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
 
     def _opened(self) -> zipfile.ZipFile:
         # A file that two processes share has one position, and each would move the other's.
@@ -137,8 +164,16 @@ class ScoreMapWriter:
 
     def write(self, name: str, values: NDArray[np.floating[Any]]) -> None:
         """Add the score map (h, w) of an image, by its id."""
-        with self._archive.open(f"{name}.npy", "w") as file:
+        reason = unsafe(name)
+        if reason is not None:
+            raise ScoreMapError(f"an id must lie below its folder, got {name!r}, which {reason}")
+        with self._archive.open(_entry(name), "w") as file:
             np.lib.format.write_array(file, np.ascontiguousarray(values), allow_pickle=False)
+
+
+def _entry(name: str) -> str:
+    """What an archive calls the score map of an image; a name of a file need not be UTF-8, one in an archive must."""
+    return f"{name}.npy".encode("utf-8", "backslashreplace").decode()
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -140,6 +141,18 @@ class MaxBoxAcc(SumMetric):
         if boxes is None:
             raise TypeError("boxes must hold one (G, 4) for each image, got None")
         return sweep(maps, boxes, size=size, largest=not self.multi_contour, multi_contour=self.multi_contour)
+
+    def _wrap_compute(self, compute: Callable[..., Any]) -> Callable[..., Any]:
+        whole = super()._wrap_compute(compute)
+
+        @functools.wraps(whole)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+            # torchmetrics takes the dimension off what has a single value; a curve keeps its.
+            return {
+                name: value.reshape(-1) if "curve" in name else value for name, value in whole(*args, **kwargs).items()
+            }
+
+        return wrapped
 
     def _of_variant(self, prefix: str, curves: Tensor) -> dict[str, Tensor]:
         found, best = {}, []

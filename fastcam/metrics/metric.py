@@ -6,8 +6,13 @@ import torch
 
 try:
     from torchmetrics import Metric
-except ImportError as error:
+except ModuleNotFoundError as error:
+    if error.name != "torchmetrics":
+        raise
     raise ImportError("fastcam.metrics needs torchmetrics: pip install 'fastcam[metrics]'") from error
+# RuntimeError: of a torchvision without its operators, which torchmetrics imports where it is there.
+except (ImportError, RuntimeError) as error:
+    raise ImportError(f"fastcam.metrics needs torchmetrics, which cannot be imported: {error}") from error
 
 __all__ = ["SumMetric"]
 

@@ -271,3 +271,11 @@ def test_on_cuda():
     here.update(raw, boxes[:5], size=SIZE, correct=graded(5))
     there.update(raw.cuda(), boxes[:5], size=SIZE, correct=graded(5))
     assert torch.equal(there.right.cpu(), here.right)
+
+
+def test_a_curve_of_one_threshold_is_a_curve():
+    metric = MaxBoxAcc(num_thresholds=1)
+    metric.update(torch.rand(2, 7, 7), [torch.tensor([[0, 0, 3, 3]])] * 2, size=(7, 7))
+    for found in (metric.compute(), metric.compute()):
+        assert found["curve_50"].shape == (1,)
+        assert found["max_box_acc_50"].shape == ()
