@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 SITE = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 # It does not see the editable install, so another build can be imported in its place.
 BASE_PYTHON = $(shell $(BIN)/python -c 'import sys; print(sys._base_executable)')
-CXX_FILES := $(wildcard csrc/*.hpp csrc/*.cpp csrc/*/*.hpp csrc/*/*.cpp)
+CXX_FILES := $(wildcard csrc/*/*.hpp csrc/*/*.cpp)
 PHOTOS := chelsea.png coffee.png rocket.jpg astronaut.png motorcycle_left.png
 SKIMAGE = $(shell $(BIN)/python -c 'import skimage.data as d, os; print(os.path.dirname(d.__file__))')
 

@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from fastcam.sizes import checked_size
+
 __all__ = ["BoxEnds", "box_iou", "crop_boxes", "paired_iou", "resize_boxes"]
 
 BoxEnds = Literal["exclusive", "inclusive"]
@@ -91,6 +93,7 @@ def resize_boxes(boxes: Tensor, image_size: tuple[int, int], size: tuple[int, in
         (N, 4) int64.
 
     Raises:
+        TypeError: not a tensor, or a size that is not in whole pixels.
         ValueError: a shape other than (N, 4), or a size below 1.
 
     Example:
@@ -124,13 +127,15 @@ def crop_boxes(
         (N, 4) int64, x1 and y1 inclusive. A box that lies outside the crop comes out degenerate.
 
     Raises:
-        ValueError: a shape other than (N, 4), a size below 1, or a crop larger than the resized picture.
+        TypeError: not a tensor, or a size that is not in whole pixels.
+        ValueError: a shape other than (N, 4), a size or a crop below 1, or a crop larger than the resized picture.
 
     Example:
         >>> import torch, fastcam
         >>> fastcam.crop_boxes(torch.tensor([[60, 27, 384, 330]]), (335, 500)).tolist()
         [[14, 4, 180, 223]]
     """
+    resize, crop = _checked_size("resize", resize), _checked_size("crop", crop)
     if crop[0] > resize[0] or crop[1] > resize[1]:
         raise ValueError(f"crop must fit in resize={resize}, got {crop}")
     checked = _checked("boxes", boxes)
@@ -150,8 +155,13 @@ def _checked(name: str, boxes: Tensor) -> Tensor:
     return boxes.to(torch.float64)
 
 
-def _edges(name: str, size: tuple[int, int]) -> Tensor:
-    """Return (W, H, W, H) of a size (H, W)."""
+def _checked_size(name: str, size: tuple[int, int]) -> tuple[int, int]:
     if len(size) != 2 or min(size) < 1:
         raise ValueError(f"{name} must be (H, W), each at least 1, got {size}")
-    return torch.tensor([size[1], size[0]] * 2, dtype=torch.float64)
+    return checked_size(size, f"{name} must be (H, W)")
+
+
+def _edges(name: str, size: tuple[int, int]) -> Tensor:
+    """Return (W, H, W, H) of a size (H, W)."""
+    height, width = _checked_size(name, size)
+    return torch.tensor([width, height] * 2, dtype=torch.float64)

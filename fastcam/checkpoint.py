@@ -16,6 +16,7 @@ from fastcam.export import replacing
 from fastcam.inputs import Inputs
 from fastcam.methods import Recipe
 from fastcam.models import NETWORKS
+from fastcam.safe_load import checked_tensors, load_safely, short
 
 __all__ = ["CheckpointError", "TrainedFile", "is_checkpoint", "read_checkpoint", "read_trained", "write_checkpoint"]
 
@@ -70,10 +71,9 @@ def write_checkpoint(path: str | os.PathLike[str], content: Mapping[str, Any]) -
 def is_checkpoint(path: str | os.PathLike[str]) -> bool:
     """Whether a file is a checkpoint of ``fastcam train``, whatever state it is in; its weights are not read."""
     try:
-        # Mapped: only what is looked at is read.
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        content = load_safely(path, mapped=True)
     # Whatever it is instead of a checkpoint, reading it as that will say so.
-    except Exception:
+    except (OSError, ValueError):
         return False
     return isinstance(content, Mapping) and "fastcam" in content
 
@@ -85,18 +85,15 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         CheckpointError: not a checkpoint that :func:`write_checkpoint` wrote.
         OSError: it cannot be read.
     """
-    with open(path, "rb") as file:
-        try:
-            content = torch.load(file, map_location="cpu", weights_only=True)
-        # A file that is no checkpoint fails wherever its bytes first make no sense.
-        except Exception as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise CheckpointError(f"{Path(path)}: not a checkpoint that can be loaded safely: {reason}") from error
+    try:
+        content = load_safely(path, "a checkpoint")
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
     if not isinstance(content, dict) or "fastcam" not in content:
         raise CheckpointError(f"{Path(path)}: not a checkpoint of fastcam train")
     content = _upgraded(content)
     if content["fastcam"] != _FORMAT:
-        raise CheckpointError(f"{Path(path)}: checkpoint format {content['fastcam']!r}, expected {_FORMAT}")
+        raise CheckpointError(f"{Path(path)}: checkpoint format {short(content['fastcam'])}, expected {_FORMAT}")
     if not content.keys() >= set(_KEYS):
         raise CheckpointError(f"{Path(path)}: not a checkpoint of fastcam train")
     return content
@@ -111,28 +108,40 @@ def read_trained(path: str | os.PathLike[str]) -> TrainedFile:
     """
     content = read_checkpoint(path)
     try:
+        for name in ("config", "inputs"):
+            if not isinstance(content[name], Mapping):
+                raise ValueError(f"{name} must be a table, got {short(content[name])}")
         return TrainedFile(
             Path(path),
             Recipe.of(content["config"]),
             Inputs.from_mapping(content["inputs"]),
-            tuple(content["classes"]),
-            content["state_dict"],
-            content["method_state"],
+            _names(content["classes"]),
+            checked_tensors(path, content["state_dict"]),
+            checked_tensors(path, content["method_state"]),
         )
-    except (AttributeError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{Path(path)}: {error}") from error
+    except ValueError as error:
+        raise CheckpointError(f"{Path(path)}: {str(error).removeprefix(f'{Path(path)}: ')}") from error
+
+
+def _names(classes: object) -> tuple[str, ...]:
+    if not isinstance(classes, list) or not classes or not all(isinstance(name, str) for name in classes):
+        raise ValueError(f"classes must be a list of names, got {short(classes)}")
+    return tuple(classes)
 
 
 def _upgraded(content: dict[str, Any]) -> dict[str, Any]:
     """Bring an older format to the present one."""
+    if content["fastcam"] is True or not isinstance(content["fastcam"], int):
+        return content
     if content["fastcam"] == 1:
         # It lacked the state of the precision: whatever scaled the loss starts afresh.
         content = {**content, "fastcam": 2, "precision": {}}
     if content["fastcam"] == 2 and isinstance(content.get("config"), Mapping):
         # It lacked the inputs: they were the whole picture at the size of the crop, in the network's own colours.
         config = content["config"]
-        network, crop = NETWORKS.get(config.get("model")), config.get("crop")
-        if network is not None and isinstance(crop, int):
+        model, crop = config.get("model"), config.get("crop")
+        network = NETWORKS.get(model) if isinstance(model, str) else None
+        if network is not None:
             inputs = {**network.inputs.to_mapping(), "resize": [crop, crop], "filter": "bilinear"}
             content = {**content, "fastcam": 3, "inputs": inputs}
     return content

@@ -1,14 +1,12 @@
-"""Pictures as RGB, from files or memory, and where files are. Needs Pillow (``pip install "fastcam[cli]"``)."""
+"""Pictures as RGB, from files or memory. Needs Pillow (``pip install "fastcam[cli]"``)."""
 
 from __future__ import annotations
 
 import contextlib
-import glob
 import os
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -22,39 +20,16 @@ except ImportError as error:
 
 __all__ = [
     "MOST_PIXELS",
-    "SUFFIXES",
     "Picture",
     "PictureError",
     "as_pixels",
-    "find_pictures",
+    "check_pixels",
     "picture_size",
     "read_picture",
 ]
 
 MOST_PIXELS = 1 << 27
 """How many pixels a picture may have, by its header, where nothing else is asked for: 134 million, 400 MB decoded."""
-
-SUFFIXES = frozenset(
-    {
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".webp",
-        ".bmp",
-        ".tif",
-        ".tiff",
-        ".gif",
-        ".ppm",
-        ".pgm",
-        ".pnm",
-        ".jp2",
-        ".avif",
-    }
-)
-"""What counts as a picture in a folder or a glob. A file named outright is read whatever it is called."""
-
 
 _LIFTING = threading.Lock()
 
@@ -64,45 +39,6 @@ Picture = str | os.PathLike[str] | Image.Image | NDArray[Any] | Tensor
 
 class PictureError(ValueError):
     """A file that cannot be read as a picture; the message names it and says why."""
-
-
-def find_pictures(
-    paths: Iterable[str | os.PathLike[str]], *, exclude: str | os.PathLike[str] | None = None
-) -> list[Path]:
-    """List the pictures that files, folders and globs stand for, each once, in the order given.
-
-    A folder stands for the pictures in it and below it, sorted, hidden ones left out; a glob (``**`` included) for the
-    pictures and folders it matches. A path that exists is never taken for a glob, so ``photo[1].png`` is that file.
-
-    Args:
-        paths: files, folders, globs.
-        exclude: a folder whose pictures do not count unless they are named outright: where the results go.
-
-    Returns:
-        The paths, spelled as they were given.
-
-    Raises:
-        FileNotFoundError: a path that matches nothing, or a folder without a picture.
-
-    Example:
-        >>> import pathlib, tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     for name in ("b.png", "a.jpg", "notes.txt"):
-        ...         pathlib.Path(folder, name).touch()
-        ...     [path.name for path in find_pictures([folder])]
-        ['a.jpg', 'b.png']
-    """
-    banned = None if exclude is None else Path(os.path.abspath(exclude))
-    found: dict[str, Path] = {}
-    for given in paths:
-        path = os.fspath(given)
-        matches = list(_expand(path, banned))
-        if not matches:
-            kind = "a folder without pictures" if os.path.isdir(path) else "no file, folder or glob that matches"
-            raise FileNotFoundError(f"{path!r} is {kind} (looked for {' '.join(sorted(SUFFIXES))})")
-        for match in matches:
-            found.setdefault(os.path.abspath(match), match)
-    return list(found.values())
 
 
 def read_picture(
@@ -204,6 +140,19 @@ def picture_size(path: str | os.PathLike[str]) -> tuple[int, int]:
         return picture.height, picture.width
 
 
+def check_pixels(size: tuple[int, int], most_pixels: int = MOST_PIXELS) -> None:
+    """Refuse a picture of a size (H, W) by its header, before anything of it is decoded.
+
+    Raises:
+        PictureError: it has more pixels than are allowed.
+    """
+    height, width = size
+    if height * width > most_pixels:
+        raise PictureError(
+            f"has {width}x{height} pixels (width x height), more than the {most_pixels} allowed (most_pixels)"
+        )
+
+
 @contextlib.contextmanager
 def _opened(path: str | os.PathLike[str], most_pixels: int | None) -> Iterator[Image.Image]:
     """Open a picture of a size that is allowed; what goes wrong in the block is a PictureError that names the file."""
@@ -212,11 +161,8 @@ def _opened(path: str | os.PathLike[str], most_pixels: int | None) -> Iterator[I
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with _open(path) as picture:
-                if most_pixels is not None and picture.width * picture.height > most_pixels:
-                    raise PictureError(
-                        f"has {picture.width}x{picture.height} pixels (width x height), more than the {most_pixels} "
-                        "allowed (most_pixels)"
-                    )
+                if most_pixels is not None:
+                    check_pixels((picture.height, picture.width), most_pixels)
                 yield picture
     except PictureError as error:
         raise PictureError(f"{os.fspath(path)}: {error}") from None
@@ -237,33 +183,6 @@ def _open(path: str | os.PathLike[str]) -> Image.Image:
             return Image.open(path)
         finally:
             Image.MAX_IMAGE_PIXELS = before
-
-
-def _expand(path: str, banned: Path | None) -> Iterator[Path]:
-    if os.path.isdir(path):
-        yield from _walk(path, banned)
-    elif os.path.exists(path):
-        yield Path(path)
-    else:
-        for match in sorted(glob.glob(path, recursive=True)):
-            if os.path.isdir(match):
-                yield from _walk(match, banned)
-            elif _wanted(match, banned):
-                yield Path(match)
-
-
-def _walk(folder: str, banned: Path | None) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith(".") and _wanted(os.path.join(parent, name), banned):
-                yield Path(parent, name)
-
-
-def _wanted(path: str, banned: Path | None) -> bool:
-    if os.path.splitext(path)[1].lower() not in SUFFIXES:
-        return False
-    return banned is None or banned not in Path(os.path.abspath(path)).parents
 
 
 def _rgb(picture: Image.Image, format_: str | None) -> NDArray[np.uint8]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final, Literal, get_args
@@ -14,10 +15,13 @@ from torch import Tensor
 
 from fastcam.boxes import BoxEnds, crop_boxes, resize_boxes
 
-__all__ = ["CROP", "GEOMETRIES", "IMAGENET_MEAN", "IMAGENET_STD", "RESIZE", "Filter", "Inputs"]
+__all__ = ["CROP", "GEOMETRIES", "IMAGENET_MEAN", "IMAGENET_STD", "MOST_INPUT_PIXELS", "RESIZE", "Filter", "Inputs"]
 
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGENET_STD: Final = (0.229, 0.224, 0.225)
+
+MOST_INPUT_PIXELS: Final = 1 << 23
+"""How many pixels the input may have that a checkpoint asks for, 2896x2896; a size that the user says may be larger."""
 
 Filter = Literal["bilinear", "bicubic"]
 
@@ -65,8 +69,10 @@ class Inputs:
                 object.__setattr__(self, name, _checked_size(name, size))
         if self.size[0] > self.resize[0] or self.size[1] > self.resize[1]:
             raise ValueError(f"crop must fit in resize={self.resize}, got {self.crop}")
-        if self.filter not in get_args(Filter):
-            raise ValueError(f"filter must be one of {', '.join(map(repr, get_args(Filter)))}, got {self.filter!r}")
+        if not isinstance(self.filter, str) or self.filter not in get_args(Filter):
+            raise ValueError(
+                f"filter must be one of {', '.join(map(repr, get_args(Filter)))}, got {reprlib.repr(self.filter)}"
+            )
         for name in ("mean", "std"):
             object.__setattr__(self, name, _checked_channels(name, getattr(self, name)))
         if not all(value > 0 for value in self.std):
@@ -192,10 +198,17 @@ class Inputs:
             True
         """
         known = {one.name for one in fields(cls)}
-        unknown = sorted(map(str, set(values) - known))
+        unknown = [name for name in values if name not in known]
         if unknown:
-            raise ValueError(f"inputs have no {', '.join(unknown)}; there are {', '.join(sorted(known))}")
-        return cls(**values)
+            raise ValueError(f"inputs have no {reprlib.repr(unknown)}; there are {', '.join(sorted(known))}")
+        inputs = cls(**values)
+        for name, (height, width) in (("resize", inputs.resize), ("crop", inputs.size)):
+            if height * width > MOST_INPUT_PIXELS:
+                raise ValueError(
+                    f"{name} may have {MOST_INPUT_PIXELS} pixels where a file says it, got {(height, width)}; "
+                    "say the size yourself"
+                )
+        return inputs
 
     def _cropped(self, pixels: NDArray[Any]) -> NDArray[Any]:
         top, left = ((whole - part) // 2 for whole, part in zip(self.resize, self.size, strict=True))
@@ -205,14 +218,14 @@ class Inputs:
 def _checked_size(name: str, size: Any) -> tuple[int, int]:  # noqa: ANN401
     whole = isinstance(size, Sequence) and len(size) == 2 and all(type(length) is int for length in size)
     if not whole or min(size) < 1:
-        raise ValueError(f"{name} must be (H, W), each at least 1, got {size!r}")
+        raise ValueError(f"{name} must be (H, W), each at least 1, got {reprlib.repr(size)}")
     return size[0], size[1]
 
 
 def _checked_channels(name: str, values: Any) -> tuple[float, ...]:  # noqa: ANN401
     numbers = isinstance(values, Sequence) and len(values) == 3
     if not numbers or not all(type(value) in (int, float) and math.isfinite(value) for value in values):
-        raise ValueError(f"{name} must have three finite values, got {values!r}")
+        raise ValueError(f"{name} must have three finite values, got {reprlib.repr(values)}")
     return tuple(map(float, values))
 
 

@@ -207,7 +207,7 @@ class Network:
         shape = (1, 3, *self.inputs.size)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(self.device)
         try:
-            # Of a copy: an extractor warns once of maps that are not the classifier's, and then of the first real batch.
+            # Of a copy: an extractor warns once of maps that are not the classifier's, and of the first real batch.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 copy.copy(self.extractor).localize(noise)

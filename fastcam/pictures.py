@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from fastcam.draw import overlay
 from fastcam.export import Detection, Picture, coco_dataset, coco_results, write_csv, write_json, write_picture
-from fastcam.images import PictureError, read_picture
+from fastcam.images import MOST_PIXELS, PictureError, read_picture
 from fastcam.network import At, Network
 from fastcam.protocol import PAPER, Protocol
 
 __all__ = ["FileSettings", "Results", "localize_files", "overlay_names", "short_names"]
 
-# Photographs stay in their own format; every other picture becomes a PNG.
-_KEPT = (".jpg", ".jpeg", ".png", ".webp")
+# Photographs stay in their own format, up to its longest side; every other picture becomes a PNG.
+_LONGEST = {".jpg": 65_535, ".jpeg": 65_535, ".png": 2**31 - 1, ".webp": 16_383}
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class FileSettings:
         at: find boxes at the network's input size and scale them, or at the picture's own size.
         batch_size: pictures that go through the network together; None: as many as suit its device.
         overlays: write a picture of heat map and boxes for each.
+        most_pixels: a picture with more is skipped, by its header.
     """
 
     top_k: int = 1
@@ -41,6 +42,7 @@ class FileSettings:
     at: At = "input"
     batch_size: int | None = None
     overlays: bool = True
+    most_pixels: int = MOST_PIXELS
 
 
 @dataclass
@@ -96,7 +98,8 @@ def localize_files(
     results = Results() if results is None else results
     names = overlay_names(short_names(paths))
     try:
-        for batch in _batches(paths, settings.batch_size or network.batch_size, results, on_skipped, on_progress):
+        size = settings.batch_size or network.batch_size
+        for batch in _batches(paths, size, settings.most_pixels, results, on_skipped, on_progress):
             for one, detections, heat in _located(network, batch, settings):
                 if settings.overlays:
                     _write_overlay(out / "overlays" / names[one.picture.file], one.pixels, heat, detections)
@@ -114,6 +117,7 @@ def localize_files(
 def _batches(
     paths: Sequence[Path],
     size: int,
+    most_pixels: int,
     results: Results,
     on_skipped: Callable[[PictureError], object],
     on_progress: Callable[[int], object],
@@ -122,7 +126,7 @@ def _batches(
         batch = []
         for number, path in enumerate(paths[start : start + size], start + 1):
             try:
-                pixels = read_picture(path)
+                pixels = read_picture(path, most_pixels=most_pixels)
             except PictureError as error:
                 results.skipped.append(error)
                 on_skipped(error)
@@ -163,6 +167,8 @@ def _write_overlay(
     path: Path, pixels: NDArray[np.uint8], heat: NDArray[Any] | None, detections: Sequence[Detection]
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    if max(pixels.shape) > _LONGEST[path.suffix.lower()]:
+        path = path.with_name(f"{path.name}.png")
     captions = [f"{found.class_name} {found.score:.2f}" for found in detections]
     write_picture(path, overlay(pixels, heat, [found.box for found in detections], captions))
 
@@ -201,7 +207,7 @@ def overlay_names(names: dict[str, Path]) -> dict[str, Path]:
     taken: set[str] = set()
     chosen = {}
     for path, name in names.items():
-        wanted = name if name.suffix.lower() in _KEPT else name.with_name(f"{name.name}.png")
+        wanted = name if name.suffix.lower() in _LONGEST else name.with_name(f"{name.name}.png")
         candidate, number = wanted, 1
         while str(candidate) in taken:
             number += 1

@@ -21,6 +21,7 @@ from fastcam.inputs import RESIZE, Inputs
 from fastcam.methods import MethodExtractor, Recipe
 from fastcam.models import NETWORKS, Classifier, create, imagenet_classes, load_weights, read_classes, read_state_dict
 from fastcam.network import Network
+from fastcam.safe_load import holds_all_values
 
 __all__ = ["LoadError", "load"]
 
@@ -154,17 +155,23 @@ def _restored(trained: TrainedFile, pooling: str | None) -> _Loaded:
     recipe = trained.recipe
     if pooling is not None and pooling != recipe.pooling:
         recipe = Recipe.of({**vars(recipe), "pooling": pooling, "tap_threshold": None})
+    # On no device first, where a network of any size takes no memory: it has to be the one whose weights these are.
+    with torch.device("meta"):
+        _check_shapes(trained, *recipe.build(len(trained.classes)))
     model, method = recipe.build(len(trained.classes))
     for part, state in ((model, trained.state_dict), (method, trained.method_state)):
-        try:
-            part.load_state_dict(state)
-        except (AttributeError, RuntimeError, TypeError) as error:
-            reason = " ".join(str(error).split())
-            raise ValueError(f"{trained.path}: its weights are not those of its own settings: {reason}") from error
+        part.load_state_dict(state)
     # As in training: convolutions on a CPU are faster so.
     for part in (model, method):
         part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return _Loaded(model, MethodExtractor(model, method), trained.inputs, trained.classes)
+
+
+def _check_shapes(trained: TrainedFile, model: nn.Module, method: nn.Module) -> None:
+    for part, state in ((model, trained.state_dict), (method, trained.method_state)):
+        problems = _mismatch(part.state_dict(), state)
+        if problems:
+            raise ValueError(f"{trained.path}: its weights are not those of its own settings: {problems}")
 
 
 def _registered(name: str, weights: Any, pooling: str | None) -> _Loaded:  # noqa: ANN401
@@ -176,7 +183,7 @@ def _registered(name: str, weights: Any, pooling: str | None) -> _Loaded:  # noq
             if trained.recipe.model != name:
                 raise ValueError(f"{chosen} is of model {trained.recipe.model!r}, got {name!r}")
             return _restored(trained, pooling)
-        count = {} if chosen == _IMAGENET else _count_of(read_state_dict(chosen))
+        count = {} if chosen == _IMAGENET else _count_of(chosen)
         model = create(name, pooling=pooling or "gap", weights=chosen, **count)  # type: ignore[arg-type]
     except (OSError, TypeError, ValueError) as error:
         raise LoadError("weights", error) from error
@@ -184,10 +191,13 @@ def _registered(name: str, weights: Any, pooling: str | None) -> _Loaded:  # noq
     return _Loaded(model, model, model.inputs, imagenet_classes())
 
 
-def _count_of(state: Mapping[str, Tensor]) -> dict[str, int]:
-    """Read off a classifier how many classes it has, by fastcam's name for it and those of others."""
+def _count_of(path: str | os.PathLike[str]) -> dict[str, int]:
+    """Read off a file's classifier how many classes it has, by fastcam's name for it and those of others."""
+    state = read_state_dict(path)
     heads = (state.get(f"{name}.weight") for name in ("classifier", "fc", "_fc"))
     head = next((one for one in heads if one is not None and one.dim() >= 2), None)
+    if head is not None and not holds_all_values(head):
+        raise ValueError(f"{os.fspath(path)}: its classifier of shape {tuple(head.shape)} is larger than the file")
     return {} if head is None else {"num_classes": len(head)}
 
 
@@ -205,18 +215,22 @@ def _module(model: nn.Module, weights: Any) -> _Loaded:  # noqa: ANN401
 
 
 def _load_all(model: nn.Module, path: Path) -> None:
-    state, expected = read_state_dict(path), model.state_dict()
+    state = read_state_dict(path)
+    problems = _mismatch(model.state_dict(), state)
+    if problems:
+        raise ValueError(f"{path}: does not fit the model: {problems}")
+    model.load_state_dict(state)
+
+
+def _mismatch(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
+    """Name what a file lacks, has too much, or has in another shape; empty where it fits."""
+    shared = expected.keys() & state.keys()
     problems = {
         "missing": expected.keys() - state.keys(),
         "unexpected": state.keys() - expected.keys(),
-        "of another shape": {
-            name for name in expected.keys() & state.keys() if expected[name].shape != state[name].shape
-        },
+        "of another shape": {name for name in shared if expected[name].shape != state[name].shape},
     }
-    listed = [f"{_some(sorted(names))} {kind}" for kind, names in problems.items() if names]
-    if listed:
-        raise ValueError(f"{path}: does not fit the model: {'; '.join(listed)}")
-    model.load_state_dict(state)
+    return "; ".join(f"{_some(sorted(names))} {kind}" for kind, names in problems.items() if names)
 
 
 def _some(names: list[str]) -> str:

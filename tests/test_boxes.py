@@ -173,6 +173,19 @@ BAD = [
         r"size must be \(H, W\), each at least 1, got \(4, 4, 4\)",
     ),
     (
+        lambda: fastcam.resize_boxes(torch.ones(1, 4), (8, 8), (4, float("nan"))),
+        TypeError,
+        r"size must be \(H, W\), in whole pixels, got \(4, nan\)",
+    ),
+    *(
+        (
+            lambda crop=crop: fastcam.crop_boxes(torch.ones(1, 4), (8, 8), crop=crop),
+            ValueError,
+            r"crop must be \(H, W\), each at least 1, got",
+        )
+        for crop in ((0, 224), (224, -1))
+    ),
+    (
         lambda: fastcam.crop_boxes(torch.ones(1, 4), (8, 8), resize=(256, 256), crop=(300, 224)),
         ValueError,
         r"crop must fit in resize=\(256, 256\), got \(300, 224\)",

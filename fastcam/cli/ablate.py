@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import click
 
+from fastcam.cli.errors import click_errors
 from fastcam.cli.settings import settings_from, settings_options
 from fastcam.cli.terminal import say
-from fastcam.cli.train import said_errors
 from fastcam.export import replacing, write_json
+from fastcam.lock import locked
 
 __all__ = ["ablate"]
 
@@ -57,16 +59,18 @@ def ablate(
     in the same table. The schedule is chosen for the accuracy of the baseline on training images held out, never on
     boxes. Settings are those of "fastcam train"; cached features use data, model, weights and crop.
     """
-    with said_errors(out):
-        from fastcam.ablation import FINE_TUNINGS, FineTuning, markdown, write_plot
-        from fastcam.ablation import ablate as run
+    with ExitStack() as opened, click_errors(out):
+        # Not at the top: they bring the engine, which the other commands can do without.
+        from fastcam.reproduce import FINE_TUNINGS, TABLE_3, FineTuning, markdown, reproduce, write_plot
         from fastcam.training.engine import start_engine
 
         config = settings_from(file, settings, **_DEFAULTS)
         engine = start_engine(config.precision, device)
-        out.mkdir(parents=True, exist_ok=True)
+        if engine.is_global_zero:
+            opened.enter_context(locked(out))
         candidates = FINE_TUNINGS if choose else (FineTuning.of(config),)
-        result = run(
+        result = reproduce(
+            TABLE_3,
             config,
             engine,
             out,
@@ -75,7 +79,7 @@ def ablate(
             fine_tunings=candidates,
         )
         if engine.is_global_zero:
-            text = markdown(result)
+            text = markdown(result, TABLE_3.title)
             write_json(out / "ablation.json", result)
             with replacing(out / "ablation.md") as written:
                 written.write(text.encode())

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
+from tqdm import tqdm
 
-from fastcam.cli.checkpoint import trained_size
-from fastcam.cli.evaluation import Evaluation, Options
-from fastcam.cli.network import NetworkOptions
-from fastcam.cli.sizes import parsed_size
+from fastcam.cli.data_options import DataOptions, data_options, has_any_box
+from fastcam.cli.options import FILE, chosen_network, chosen_protocol, network_options, protocol_options
 from fastcam.cli.terminal import say
-from fastcam.data import GEOMETRIES, DataError, Geometry
-from fastcam.evaluation.score_maps import ScoreMapError
+from fastcam.data import DataError
+from fastcam.evaluation import ClassesError, Outputs, Pass, Report, ScoreMapError, ScoreMaps, Settings, headline
+from fastcam.evaluation import evaluate as run
 from fastcam.images import PictureError
-from fastcam.protocol import NAMED, Protocol
+from fastcam.inputs import GEOMETRIES, Inputs
+from fastcam.lock import LockedError, locked
+from fastcam.network import Network
 
 __all__ = ["evaluate"]
 
-_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _LISTS = ("--iou", "--iou_threshold_list")
 
 
@@ -50,6 +53,21 @@ def _thresholds(_context: click.Context, _parameter: click.Parameter, interval: 
     return count
 
 
+@dataclass
+class _Skips:
+    """Names and counts what is skipped, where that is allowed."""
+
+    allowed: bool
+    count: int = 0
+
+    def __call__(self, error: ValueError) -> None:
+        """Skip an image, or raise what is wrong with it."""
+        if not self.allowed:
+            raise error
+        self.count += 1
+        say(f"skipped {error}", error=True)
+
+
 @click.command(cls=_Command)
 @click.option(
     "--scoremaps",
@@ -58,13 +76,7 @@ def _thresholds(_context: click.Context, _parameter: click.Parameter, interval: 
     type=click.Path(exists=True, path_type=Path),
     help="Score maps: a folder of <image id>.npy or .npz, or one .npz with all of them.",
 )
-@click.option("--metadata", "--metadata_root", "metadata", type=_FOLDER, help="Metadata folder of wsolevaluation.")
-@click.option("--masks", "--mask_root", "masks", type=_FOLDER, help="Folder of the masks (OpenImages30K).")
-@click.option("--images", type=_FOLDER, help="With --metadata: folder of the pictures.")
-@click.option("--data", type=_FOLDER, help="In place of --metadata: a data set in its own folder.")
-@click.option("--boxes", type=_FOLDER, help="With --data: ImageNet's XML files.")
-@click.option("--dataset", "--dataset_name", "dataset", default="", help="Its name below --metadata: CUB, ILSVRC, ...")
-@click.option("--split", default="test", show_default=True, help="Which part of it.")
+@data_options
 @click.option(
     "--cam-curve-interval",
     "--cam_curve_interval",
@@ -99,25 +111,12 @@ def _thresholds(_context: click.Context, _parameter: click.Parameter, interval: 
     show_default=True,
     help="Pictures at 224x224, or at 256x256 of which the middle 224x224.",
 )
-@click.option("--threshold-from", metavar="SPLIT", help="Choose thresholds on this part too, not only on the same one.")
-@click.option("--mean-box-from", metavar="SPLIT", help="Part that the mean box is of. [default: train, else val]")
-@click.option("--checkpoint", type=_FILE, help="Weights of the network, in place of --scoremaps.")
-@click.option("--model", metavar="NAME", help="The network: one of fastcam's, or package.module:factory.")
+@network_options(
+    weights="--checkpoint", weights_help="Weights of the network, in place of --scoremaps.", default_model=None
+)
 @click.option(
     "--pooling", type=click.Choice(["gap", "tap", "gmp", "lse"]), help="Of the network. [default: as trained]"
 )
-@click.option("--features", metavar="MODULE[:input]", help="See fastcam localize.")
-@click.option("--classifier", metavar="MODULE", help="See fastcam localize.")
-@click.option("--classes", type=_FILE, help="Names of the network's classes, one a line.")
-@click.option(
-    "--input-size",
-    metavar="H[xW]",
-    callback=parsed_size,
-    help="With --geometry resize. [default: as trained, else 224x224]",
-)
-@click.option("--mean", type=float, nargs=3, help="See fastcam localize.")
-@click.option("--std", type=float, nargs=3, help="See fastcam localize.")
-@click.option("--device", metavar="DEVICE", help="cpu, cuda, ... [default: cuda where there is one]")
 @click.option(
     "--map-class",
     type=click.Choice(["true", "predicted"]),
@@ -125,12 +124,8 @@ def _thresholds(_context: click.Context, _parameter: click.Parameter, interval: 
     show_default=True,
     help="Whose map is evaluated: the true class's, or the one the network predicts, where it knows other classes.",
 )
-@click.option("--class-map", type=_FILE, help="For each class of the data those of the network: class,number[,...].")
-@click.option(
-    "--protocol", type=click.Choice(list(NAMED)), default="paper", show_default=True, help="GT-Loc, Top-k Loc."
-)
-@click.option("--percentile", type=float, help="Overrides the protocol's, in [0, 100].")
-@click.option("--threshold", type=float, help="Overrides the protocol's, in [0, 1].")
+@click.option("--class-map", type=FILE, help="For each class of the data those of the network: class,number[,...].")
+@protocol_options("GT-Loc, Top-k Loc.")
 @click.option("--scoremaps-out", type=click.Path(dir_okay=False, path_type=Path), help="Keep the network's maps: .npz.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Images at a time.")
 @click.option("--workers", type=click.IntRange(min=0), help="Processes that read. [default: one less than processors]")
@@ -142,13 +137,27 @@ def _thresholds(_context: click.Context, _parameter: click.Parameter, interval: 
 @click.option("--gallery", type=click.IntRange(min=1), metavar="N", help="gallery.html in --out: N best, N worst.")
 @click.option("--skip-bad", is_flag=True, help="Leave out and count what cannot be read; the exit status is then 1.")
 def evaluate(
+    scoremaps: Path | None,
+    num_thresholds: int,
+    multi_contour: bool,
+    multi_iou: bool,
     multi_contour_eval: bool | None,
     multi_iou_eval: bool | None,
-    geometry: str,
-    workers: int | None,
+    iou: tuple[int, ...],
+    geometry: Literal["resize", "crop"],
+    map_class: Literal["true", "predicted"],
+    class_map: Path | None,
     protocol: str,
     percentile: float | None,
     threshold: float | None,
+    scoremaps_out: Path | None,
+    batch_size: int,
+    workers: int | None,
+    out: Path | None,
+    plot_format: Literal["png", "svg"],
+    per_image: Path | None,
+    gallery: int | None,
+    skip_bad: bool,
     **given: Any,  # noqa: ANN401
 ) -> None:
     """Evaluate localization: MaxBoxAcc and MaxBoxAccV2 against boxes, PxAP against masks.
@@ -161,66 +170,128 @@ def evaluate(
     wsolevaluation to the last digit; smaller ones are raw, and resized and normalized as it does. The options of its
     evaluation.py work by its names too.
     """
-    network = {name: given.pop(name) for name in ("features", "classifier", "classes", "mean", "std", "device")}
-    size, checkpoint = given.pop("input_size"), given.pop("checkpoint")
-    given["multi_contour"] = given["multi_contour"] or bool(multi_contour_eval)
-    given["multi_iou"] = given["multi_iou"] or bool(multi_iou_eval)
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    options = Options(
-        geometry=_geometry(geometry, size, checkpoint),
-        geometry_name=geometry,
-        workers=min(8, processors - 1) if workers is None else workers,
-        protocol=_protocol(protocol, percentile, threshold),
-        protocol_name=protocol,
-        network=NetworkOptions("efficientnet-lite0", weights=checkpoint, input_size=size, **network),
-        **given,
+    data = DataOptions(**{one.name: given.pop(one.name) for one in fields(DataOptions)})
+    _check_source(scoremaps, data, given)
+    _check_outputs(scoremaps, iou, out, per_image, gallery, scoremaps_out)
+    inputs = _inputs(geometry, given["input_size"])
+    settings = Settings(
+        inputs,
+        tuple(level / 100 for level in iou),
+        num_thresholds,
+        batch_size,
+        _workers() if workers is None else workers,
     )
-    _check(options)
-    try:
-        skipped = Evaluation(options).run()
-    except (DataError, PictureError, ScoreMapError) as error:
-        hint = "" if isinstance(error, DataError) else " (--skip-bad leaves it out)"
-        raise click.ClickException(f"{error}{hint}") from error
-    if skipped:
-        say(f"{skipped} skipped", error=True)
+    chosen = chosen_protocol(protocol, percentile, threshold)
+    skips = _Skips(skip_bad)
+
+    def tell(report: Report, done: Pass) -> None:
+        number = headline(
+            done, multi_contour=multi_contour or bool(multi_contour_eval), mean=multi_iou or bool(multi_iou_eval)
+        )
+        say(report.to_markdown())
+        say(f"localization: {number}")
+
+    with _click_errors(), contextlib.nullcontext() if out is None else locked(out):
+        split = data.read(data.split, skips)
+        other = None if data.threshold_from is None else data.read(data.threshold_from, skips)
+        left_out = skips.count
+        training = data.read_training(skips) if has_any_box(split) else None
+        source = ScoreMaps(scoremaps) if scoremaps is not None else _network(geometry, given)
+        run(
+            source,
+            split,
+            settings,
+            protocol=chosen,
+            map_class=map_class,
+            class_map=class_map,
+            thresholds_from=other,
+            training=training,
+            outputs=Outputs(out, plot_format, gallery, per_image, scoremaps_out),
+            on_skipped=skips,
+            skipped=left_out,
+            on_report=tell,
+            progress=_progress,
+        )
+    if skips.count:
+        say(f"{skips.count} skipped", error=True)
         sys.exit(1)
 
 
-def _check(options: Options) -> None:
+def _check_source(scoremaps: Path | None, data: DataOptions, network: dict[str, Any]) -> None:
     """Refuse what contradicts itself before anything is read."""
-    network = options.network.weights is not None or options.model is not None
-    if (options.scoremaps is None) == (not network):
+    asked = network["weights"] is not None or network["model"] is not None
+    if (scoremaps is None) == (not asked):
         raise click.UsageError("give either --scoremaps, or a network by --checkpoint or --model")
-    if (options.data is None) == (options.metadata is None):
+    if (data.data is None) == (data.metadata is None):
         raise click.UsageError("give either --data or --metadata")
-    if network and options.metadata is not None and options.images is None:
+    if asked and data.metadata is not None and data.images is None:
         raise click.UsageError("a network needs the pictures: give --images beside --metadata")
-    if options.gallery is not None and options.out is None:
+
+
+def _check_outputs(
+    scoremaps: Path | None,
+    iou: tuple[int, ...],
+    out: Path | None,
+    per_image: Path | None,
+    gallery: int | None,
+    scoremaps_out: Path | None,
+) -> None:
+    """Likewise of what is written."""
+    if gallery is not None and out is None:
         raise click.UsageError("--gallery needs --out, the folder it is written to")
-    if options.scoremaps_out is not None and not network:
+    if scoremaps_out is not None and scoremaps is not None:
         raise click.UsageError("--scoremaps-out keeps the maps of a network: give --checkpoint or --model")
-    if len(set(options.iou)) < len(options.iou):
-        raise click.BadParameter(f"{' '.join(map(str, options.iou))} has one twice", param_hint="--iou")
-    for name, path in (("--per-image", options.per_image), ("--scoremaps-out", options.scoremaps_out)):
+    if len(set(iou)) < len(iou):
+        raise click.BadParameter(f"{' '.join(map(str, iou))} has one twice", param_hint="--iou")
+    for name, path in (("--per-image", per_image), ("--scoremaps-out", scoremaps_out)):
         if path is not None and not path.parent.is_dir():
             raise click.BadParameter(f"{path.parent} is not a folder", param_hint=name)
 
 
-def _geometry(name: str, size: tuple[int, int] | None, checkpoint: Path | None) -> Geometry:
+def _inputs(geometry: str, size: tuple[int, int] | None) -> Inputs:
+    """Which pixels of the pictures score maps are of."""
     if size is None:
-        trained = trained_size(checkpoint) if name == "resize" else None
-        return GEOMETRIES[name] if trained is None else Geometry(trained)
-    if name != "resize":
+        return GEOMETRIES[geometry]
+    if geometry != "resize":
         raise click.UsageError("--input-size goes with --geometry resize")
     try:
-        return Geometry(size)
+        return Inputs(size)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--input-size") from error
 
 
-def _protocol(name: str, percentile: float | None, threshold: float | None) -> Protocol:
-    given = {"percentile": percentile, "threshold": threshold}
+def _network(geometry: str, options: dict[str, Any]) -> Network:
+    """Load the network that the options ask for, with the geometry that they ask for."""
+    network = chosen_network(weights_flag="--checkpoint", **options)
+    inputs = network.inputs
+    if geometry == "crop":
+        inputs = inputs.replace(resize=GEOMETRIES[geometry].resize, crop=GEOMETRIES[geometry].crop)
+    elif inputs.crop is not None:
+        inputs = inputs.replace(resize=inputs.size, crop=None)
+    return replace(network, name=str(options["weights"] or options["model"]), inputs=inputs)
+
+
+def _workers() -> int:
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, processors - 1)
+
+
+@contextlib.contextmanager
+def _click_errors() -> Iterator[None]:
     try:
-        return NAMED[name].replace(**{field: value for field, value in given.items() if value is not None})
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
+        yield
+    except ClassesError as error:
+        raise click.UsageError(f"{error} (see --class-map and --map-class)") from error
+    except (DataError, PictureError, ScoreMapError) as error:
+        hint = "" if isinstance(error, DataError) else " (--skip-bad leaves it out)"
+        raise click.ClickException(f"{error}{hint}") from error
+    # OSError: what cannot be written; the numbers are printed by then.
+    except (ImportError, LockedError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@contextlib.contextmanager
+def _progress(name: str, count: int) -> Iterator[Callable[[int], object]]:
+    # disable=None: shown on a terminal alone.
+    with tqdm(total=count, desc=name, unit="image", disable=None, file=sys.stderr, leave=False) as progress:
+        yield progress.update

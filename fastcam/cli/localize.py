@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from fastcam.cli.options import DEFAULT_MODEL, chosen_network, chosen_protocol, network_options, protocol_options
 from fastcam.cli.terminal import say, table
-from fastcam.images import PictureError, find_pictures
+from fastcam.folders import find_pictures
+from fastcam.images import MOST_PIXELS, PictureError
 from fastcam.lock import LockedError, locked
 from fastcam.network import At, Network
 from fastcam.pictures import FileSettings, Results, localize_files, short_names
@@ -51,6 +52,13 @@ __all__ = ["localize"]
     type=click.IntRange(min=1),
     help="Pictures at a time. [default: 4, on a GPU 16]",
 )
+@click.option(
+    "--most-pixels",
+    type=click.IntRange(min=1),
+    default=MOST_PIXELS,
+    show_default=True,
+    help="Skip pictures with more, by their headers.",
+)
 @click.option("--no-overlay", is_flag=True, help="Write no pictures.")
 def localize(
     paths: tuple[str, ...],
@@ -61,6 +69,7 @@ def localize(
     threshold: float | None,
     at: str,
     batch_size: int | None,
+    most_pixels: int,
     no_overlay: bool,
     **network_options: Any,  # noqa: ANN401
 ) -> None:
@@ -84,7 +93,7 @@ def localize(
     count = network.extractor.num_classes
     if top_k > count:
         raise click.BadParameter(f"{top_k} of {count} classes", param_hint="--top-k")
-    settings = FileSettings(top_k, chosen, cast("At", at), batch_size, overlays=not no_overlay)
+    settings = FileSettings(top_k, chosen, cast("At", at), batch_size, not no_overlay, most_pixels)
     try:
         with locked(out), _short_warnings():
             skipped = _run(network, pictures, out, settings)

@@ -18,6 +18,7 @@ __all__ = [
     "DEFAULT_MODEL",
     "FILE",
     "FOLDER",
+    "all_options",
     "chosen_network",
     "chosen_protocol",
     "network_options",
@@ -88,7 +89,7 @@ def network_options(*, weights: str, weights_help: str, default_model: str | Non
         ),
         click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, ... [default: cuda where there is one]"),
     )
-    return _all(options)
+    return all_options(options)
 
 
 def protocol_options(text: str) -> Callable[[_Command], _Command]:
@@ -98,7 +99,7 @@ def protocol_options(text: str) -> Callable[[_Command], _Command]:
         click.option("--percentile", type=float, help="Overrides the protocol's, in [0, 100]."),
         click.option("--threshold", type=float, help="Overrides the protocol's, in [0, 1]."),
     )
-    return _all(options)
+    return all_options(options)
 
 
 def chosen_network(
@@ -154,7 +155,9 @@ def chosen_protocol(name: str, percentile: float | None, threshold: float | None
         raise click.UsageError(str(error)) from error
 
 
-def _all(options: tuple[Callable[[Any], Any], ...]) -> Callable[[_Command], _Command]:
+def all_options(options: tuple[Callable[[Any], Any], ...]) -> Callable[[_Command], _Command]:
+    """Put options onto a command, in this order."""
+
     def add(command: _Command) -> _Command:
         for option in reversed(options):
             command = option(command)

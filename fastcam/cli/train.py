@@ -47,7 +47,7 @@ def train(
     with --resume. The accuracy of each epoch is that of training images held out. Several processes, on one machine
     or many: torchrun --nproc-per-node 2 --no-python fastcam train ...; the batch size is that of all together.
     """
-    with ExitStack() as held_open, click_errors(out):
+    with ExitStack() as opened, click_errors(out):
         # Not at the top: they bring the engine, which the other commands can do without.
         from fastcam.training.data import read_part
         from fastcam.training.engine import start_engine
@@ -57,21 +57,13 @@ def train(
         config = settings_from(file, settings)
         engine = start_engine(config.precision, device)
         if engine.is_global_zero:
-            held_open.enter_context(locked(out))
+            opened.enter_context(locked(out))
         trained = run(config, out, engine, resume=resume, tensorboard=tensorboard)
         last = trained.history[trained.epoch - 1]
         results: dict[str, Any] = {"checkpoint": trained.checkpoint.name, **last}
         if test:
             split = read_part(config.data, "test", out=out, images=config.images)
-            judged = final_pass(
-                trained,
-                split,
-                engine,
-                crop=config.crop,
-                batch_size=config.batch_size,
-                workers=config.workers,
-                protocol=NAMED[protocol],
-            )
+            judged = final_pass(trained, split, engine, workers=config.workers, protocol=NAMED[protocol])
             results |= {"protocol": protocol, "test": judged}
         if engine.is_global_zero:
             write_json(out / "results.json", results)

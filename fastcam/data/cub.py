@@ -85,7 +85,7 @@ def read_cub(root: str | os.PathLike[str], split: str = "test", *, on_bad: OnBad
             raise part.error(f"is_train must be 0 or 1, got {part.fields[1]!r}")
         if kind.fields[1] not in labels:
             raise kind.error(f"class {kind.fields[1]!r} is not in classes.txt")
-        path = line.fields[1]
+        path = line.below(1, "path")
         if seen.setdefault(path, line.number) != line.number:
             raise line.error(f"path {path!r} stands in line {seen[path]} already")
         if part.fields[1] != _SPLITS[split]:

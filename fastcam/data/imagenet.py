@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from fastcam.data.lines import DataError, Line, checked_box
 from fastcam.data.record import NO_BOXES, OnBad, Record, Split, raising
-from fastcam.images import SUFFIXES, PictureError, picture_size
+from fastcam.folders import SUFFIXES
+from fastcam.images import PictureError, picture_size
 
 __all__ = ["is_imagenet", "read_imagenet"]
 
-_WNID = re.compile(r"n\d{8}")
+_WNID = re.compile(r"n[0-9]{8}")
+_MOST_XML = 1 << 20
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -113,13 +115,27 @@ def _picture(path: Path, folder: str | None, files: dict[str, Path], *, needed: 
     return path, wnid, boxes, size
 
 
-def _annotation(path: Path, size: tuple[int, int]) -> tuple[list[str], NDArray[np.float64]]:
+def _xml(path: Path) -> ElementTree.Element:
     try:
-        root = ElementTree.parse(path).getroot()
+        # Of an annotation: what is larger is none, and is not read.
+        with open(path, "rb") as file:
+            text = file.read(_MOST_XML + 1)
+        if len(text) > _MOST_XML:
+            raise DataError(f"{path}: has more than the {_MOST_XML} bytes that an annotation may have")
+        return ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
         raise DataError(f"{path}:{error.position[0]}: not XML: {error}") from error
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from error
+    # Of an encoding that Python does not know, or that XML may not be in.
+    except (LookupError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: not XML: {error}") from error
+
+
+def _annotation(path: Path, size: tuple[int, int]) -> tuple[list[str], NDArray[np.float64]]:
+    root = _xml(path)
     width, height = root.findtext("size/width"), root.findtext("size/height")
     if (width, height) != (None, None) and (width, height) != (str(size[1]), str(size[0])):
         raise DataError(f"{path}: size {width}x{height}, but the picture is {size[1]}x{size[0]} (width x height)")

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath, PureWindowsPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DataError", "Line", "checked_box", "read_lines", "read_table"]
+__all__ = ["DataError", "Line", "checked_box", "read_lines", "read_table", "unsafe"]
 
 # Boxes of the data sets end up to a pixel behind the picture's edge, by rounding and by counting from 1.
 _SLACK = 1.0
+
+_WHOLE = re.compile(r"[+-]?[0-9]+")
 
 
 class DataError(ValueError):
@@ -40,26 +44,52 @@ class Line:
 
     def whole(self, index: int, name: str, *, least: int = 0) -> int:
         """Read a field as a whole number that is at least ``least``."""
-        try:
-            value = int(self.fields[index])
-        except ValueError:
-            raise self.error(f"{name} must be a whole number, got {self.fields[index]!r}") from None
+        # int() takes digits of other scripts and underscores too.
+        if not _WHOLE.fullmatch(self.fields[index]):
+            raise self.error(f"{name} must be a whole number, got {self.fields[index]!r}")
+        value = int(self.fields[index])
         if value < least:
             raise self.error(f"{name} must be at least {least}, got {value}")
         return value
+
+    def below(self, index: int, name: str) -> str:
+        """Read a field as a path that stays below the folder it is given for."""
+        path = self.fields[index]
+        reason = unsafe(path)
+        if reason is not None:
+            raise self.error(f"{name} must lie below its folder, got {path!r}, which {reason}")
+        return path
 
     def numbers(self, start: int, names: tuple[str, ...]) -> list[float]:
         """Read as many finite numbers as there are names, from a field on."""
         values = []
         for name, text in zip(names, self.fields[start:], strict=True):
             try:
-                value = float(text)
+                value = float(text if text.isascii() and "_" not in text else "")
             except ValueError:
                 raise self.error(f"{name} must be a number, got {text!r}") from None
             if not math.isfinite(value):
                 raise self.error(f"{name} must be finite, got {text!r}")
             values.append(value)
         return values
+
+
+def unsafe(path: str) -> str | None:
+    """Say why a path out of a file does not stay below the folder it is given for; None where it does.
+
+    Example:
+        >>> unsafe("wren/1.jpg"), unsafe("../1.jpg"), unsafe("/etc/passwd")
+        (None, "leads out of it by '..'", 'is absolute')
+    """
+    if not path or "\0" in path:
+        return "is no path"
+    # As any system reads it: a drive or a backslash leads away where data sets are read on Windows.
+    for kind in (PurePosixPath(path), PureWindowsPath(path)):
+        if kind.is_absolute() or kind.drive or kind.root:
+            return "is absolute"
+        if ".." in kind.parts:
+            return "leads out of it by '..'"
+    return None
 
 
 def read_lines(

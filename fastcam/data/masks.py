@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.data.record import Record
-from fastcam.images import PictureError
+from fastcam.images import PictureError, check_pixels, picture_size
 from fastcam.inputs import RESIZE, Inputs
 
 __all__ = ["read_mask"]
@@ -63,8 +63,11 @@ def _covered(path: Path, inputs: Inputs) -> NDArray[np.bool_]:
         raise ImportError('masks need OpenCV: pip install "fastcam[evaluation]"') from error
     try:
         encoded = np.fromfile(path, np.uint8)
+        check_pixels(picture_size(path))
     except OSError as error:
         raise PictureError(f"{path}: {error.strerror or error}") from error
+    except PictureError as error:
+        raise PictureError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
     # OpenCV and not Pillow: they turn colours into grey by different weights, and the evaluator of the field uses it.
     grey = cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE) if encoded.size else None
     if grey is None:

@@ -98,7 +98,8 @@ def read_metadata(
     boxes, mask_lines = _localization(folder / "localization.txt", ids)
     root_of_masks = _masks_root(Path(masks) if masks is not None else pictures)
     records = []
-    for name, line in ids.items():
+    for line in ids.values():
+        name = line.below(0, "path")
         label = _of(labels, line, "class_labels.txt").whole(1, "label")
         size = _size(_of(sizes, line, "image_sizes.txt")) if sizes else None
         if boxes and size is None:
@@ -114,7 +115,7 @@ def read_metadata(
             else []
         )
         parts = _of(mask_lines, line, "localization.txt") if mask_lines else []
-        ignore = parts[0].fields[2] if parts else ""
+        ignore = parts[0].below(2, "ignore") if parts and parts[0].fields[2] else ""
         records.append(
             Record(
                 name,
@@ -122,7 +123,7 @@ def read_metadata(
                 label,
                 np.stack(found) if found else NO_BOXES,
                 size,
-                tuple(root_of_masks / one.fields[1] for one in parts),
+                tuple(root_of_masks / one.below(1, "mask") for one in parts),
                 root_of_masks / ignore if ignore else None,
             )
         )

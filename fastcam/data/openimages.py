@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fastcam.data.lines import DataError
 from fastcam.data.record import Record, Split
-from fastcam.images import SUFFIXES
+from fastcam.folders import SUFFIXES
 
 __all__ = ["is_openimages", "read_openimages"]
 

@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastcam.data.record import Split
+from fastcam.evaluation.at_threshold import boxes_at, masks_at
 from fastcam.evaluation.gallery import Exhibit
 from fastcam.evaluation.network_pass import Predictions
 from fastcam.evaluation.numbers import Chosen, chosen_thresholds
 from fastcam.evaluation.per_image import Row
 from fastcam.evaluation.score_maps import ScoreMaps
-from fastcam.evaluation.score_pass import Pass, boxes_at, masks_at
+from fastcam.evaluation.score_pass import Pass
 from fastcam.evaluation.settings import Settings
+from fastcam.evaluation.truth import Boxes
 from fastcam.images import PictureError
 
 __all__ = ["exhibit", "extremes", "rows_of"]
@@ -25,7 +27,7 @@ __all__ = ["exhibit", "extremes", "rows_of"]
 def rows_of(
     split: Split,
     maps: ScoreMaps,
-    truth: Sequence[NDArray[np.int64] | None],
+    truth: Sequence[Boxes],
     settings: Settings,
     done: Pass,
     *,
@@ -90,13 +92,13 @@ def exhibit(row: Row, split: Split, number: int, maps: ScoreMaps, settings: Sett
         maps: its score map.
         settings: of the pass.
     """
-    record, geometry = split[number], settings.geometry
+    record, inputs = split[number], settings.inputs
     try:
         photo = record.read()
     except PictureError:
         photo = None
-    size = record.size or (photo.shape[:2] if photo is not None else geometry.resize)
-    found = np.zeros((0, 4)) if row.box is None else geometry.to_picture(np.array([row.box]), size)
+    size = record.size or (photo.shape[:2] if photo is not None else inputs.resize)
+    found = np.zeros((0, 4)) if row.box is None else inputs.to_picture(np.array([row.box]), size)
     caption = split.classes[record.label]
     if row.top1 is not None:
         caption += ", class right" if row.top1 else ", class wrong"
@@ -108,12 +110,12 @@ def _on_whole(values: NDArray[np.floating[Any]], settings: Settings) -> NDArray[
     """A score map over the whole picture: zeros around what a crop kept."""
     low, high = float(values.min()), float(values.max())
     scaled = (values.astype(np.float32) - low) / (high - low if high > low else 1)
-    geometry = settings.geometry
-    if geometry.crop is None:
+    inputs = settings.inputs
+    if inputs.crop is None:
         return scaled.astype(np.float64)
-    height, width = geometry.size
-    whole = np.zeros(geometry.resize)
-    top, left = ((outer - inner) // 2 for outer, inner in zip(geometry.resize, geometry.size, strict=True))
+    height, width = inputs.size
+    whole = np.zeros(inputs.resize)
+    top, left = ((outer - inner) // 2 for outer, inner in zip(inputs.resize, inputs.size, strict=True))
     small = Image.fromarray(scaled).resize((width, height), Image.Resampling.BILINEAR)
     whole[top : top + height, left : left + width] = np.asarray(small)
     return whole

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fastcam.evaluation.score_pass import Pass, mask_iou
+from fastcam.evaluation.at_threshold import mask_iou
+from fastcam.evaluation.judge import Judged
+from fastcam.evaluation.score_pass import Pass
 from fastcam.metrics import MaxBoxAcc
 
 __all__ = [
@@ -17,9 +19,11 @@ __all__ = [
     "Chosen",
     "Number",
     "Numbers",
+    "beside_judged",
     "chosen_thresholds",
-    "loc_of_box",
+    "headline",
     "of_box",
+    "of_judged",
     "of_metric",
     "of_pass",
     "title",
@@ -59,6 +63,8 @@ _TITLES = {
     "peak_iou": "peak mask IoU",
     "mask_iou": "mask IoU",
 }
+
+_CLASSES = ("top1_cls", "top5_cls")
 
 _FAMILIES = {
     "max_box_acc_v2": "MaxBoxAccV2",
@@ -130,6 +136,28 @@ def of_pass(done: Pass, chosen: Chosen | None = None) -> dict[str, Number]:
     return found
 
 
+def headline(done: Pass, *, multi_contour: bool = False, mean: bool = False) -> float:
+    """Return what wsolevaluation's script prints last, in percent, in its own order of operations.
+
+    Args:
+        done: the pass.
+        multi_contour: of any contour (V2), not of the largest.
+        mean: over the IoU thresholds, not at 0.5; also where 0.5 is none of them.
+
+    Returns:
+        With boxes MaxBoxAcc; else PxAP.
+    """
+    if done.largest is None or done.any is None:
+        assert done.pixels is not None
+        return float(done.pixels.compute()["pxap"]) * 100
+    metric = done.any if multi_contour else done.largest
+    counts = metric.right[0].numpy()
+    best = [float((row * 100.0 / float(metric.images)).max()) for row in counts]
+    if mean or 0.5 not in metric.iou_thresholds:
+        return float(np.average(best))
+    return best[metric.iou_thresholds.index(0.5)]
+
+
 def of_metric(metric: MaxBoxAcc, family: str) -> dict[str, Number]:
     """Collect the numbers of a MaxBoxAcc metric; ``family`` is the first part of their keys."""
     values = metric.compute()
@@ -159,20 +187,17 @@ def of_box(ious: NDArray[np.float64], levels: Sequence[float]) -> dict[str, Numb
     return found
 
 
-def loc_of_box(ious: NDArray[np.float64], correct: NDArray[np.bool_] | None) -> dict[str, Number]:
-    """Numbers of one box for all images beside those of a network's boxes at a fixed threshold.
+def of_judged(judged: Judged, chosen_on: str | None = None) -> dict[str, Number]:
+    """Collect Cls, GT-Loc and Top-k Loc; ``chosen_on`` says how the boxes' threshold was chosen."""
+    return {
+        key: Number(float(hits.mean()), None, None if key in _CLASSES else chosen_on)
+        for key, hits in judged.hits().items()
+    }
 
-    Args:
-        ious: (n,) best IoU of the box with each image's ground truth, compared as the network's boxes are.
-        correct: (n, 2) bool, top-1 and top-5; None where the network's classes are others.
-    """
-    right = ious >= 0.5
-    if correct is None:
-        return {"loc": Number(float(right.mean()))}
-    found = {"gt_loc": Number(float(right.mean()))}
-    for column, key in enumerate(("top1_loc", "top5_loc")):
-        found[key] = Number(float((right & correct[:, column]).mean()))
-    return found
+
+def beside_judged(judged: Judged) -> dict[str, Number]:
+    """Collect GT-Loc and Top-k Loc of one box for all images, which has no threshold and classifies nothing."""
+    return {key: number for key, number in of_judged(judged).items() if key not in _CLASSES}
 
 
 def _at(metric: MaxBoxAcc, family: str, indices: Sequence[int], split: str) -> dict[str, Number]:

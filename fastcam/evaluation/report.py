@@ -1,4 +1,4 @@
-"""An evaluation as JSON and as Markdown: :class:`Report`."""
+"""An evaluation in numbers, as JSON and as Markdown: :class:`Report`, and how it is put together."""
 
 from __future__ import annotations
 
@@ -7,9 +7,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastcam.evaluation.numbers import ORACLE, Number, Numbers, title
+import numpy as np
+import torch
+from numpy.typing import NDArray
 
-__all__ = ["COLUMNS", "Report"]
+from fastcam.evaluation.judge import Judge, Judged
+from fastcam.evaluation.numbers import (
+    ORACLE,
+    Chosen,
+    Number,
+    Numbers,
+    beside_judged,
+    of_box,
+    of_judged,
+    of_metric,
+    of_pass,
+    title,
+)
+from fastcam.evaluation.score_pass import Pass
+from fastcam.evaluation.settings import Settings
+from fastcam.evaluation.trivial import sweep_gaussian, trivial_boxes
+from fastcam.evaluation.truth import Truth
+from fastcam.metrics import MaxBoxAcc
+from fastcam.protocol import WSOLEVAL, Protocol
+
+__all__ = ["COLUMNS", "Report", "make_report"]
 
 COLUMNS = {
     "score_maps": "score maps",
@@ -95,6 +117,75 @@ class Report:
         }
         lines += ["", *(notes.get(one, f"{one}: at the threshold that is best on the {one} split.") for one in how)]
         return "\n".join(lines).rstrip()
+
+
+def make_report(
+    facts: Mapping[str, Any],
+    done: Pass,
+    truth: Truth,
+    settings: Settings,
+    *,
+    judged: Judged | None = None,
+    protocol: Protocol | None = None,
+    training: Truth | None = None,
+    chosen: Chosen | None = None,
+) -> Report:
+    """Collect everything about a pass: its numbers, those of the trivial predictors on the same images, the curves.
+
+    Args:
+        facts: what was evaluated and how.
+        done: the pass.
+        truth: its ground truth.
+        settings: its settings.
+        judged: what a network did on the images of the pass, at the threshold of ``protocol``.
+        protocol: how its boxes were found and compared; None: there is no network.
+        training: the ground truth that the mean box is of; None: there is none.
+        chosen: thresholds of another split.
+
+    Returns:
+        The :class:`Report`.
+    """
+    classified = {} if judged is None else of_judged(judged, "fixed")
+    numbers: dict[str, Numbers] = {"score_maps": {**classified, **of_pass(done, chosen)}}
+    if done.largest is not None and done.used.any():
+        correct = None if judged is None else judged.correct
+        boxes = trivial_boxes(settings.inputs.size, training, WSOLEVAL)
+        beside = {} if protocol is None else trivial_boxes(settings.inputs.size, training, protocol)
+        for name, box in boxes.items():
+            ious = _ious(box, truth, done.used, WSOLEVAL)
+            own: Numbers = {}
+            if protocol is not None:
+                own = beside_judged(Judged(_ious(beside[name], truth, done.used, protocol) >= 0.5, correct))
+            numbers[name] = {**own, **of_box(ious, settings.iou_thresholds)}
+        largest, of_any = sweep_gaussian(truth, done.used, settings)
+        numbers["centred_gaussian"] = {**of_metric(largest, "max_box_acc"), **of_metric(of_any, "max_box_acc_v2")}
+    if done.centred is not None and done.used.any():
+        pxap = Number(float(done.centred.compute()["pxap"]))
+        numbers["centred_gaussian"] = {**numbers.get("centred_gaussian", {}), "pxap": pxap}
+    return Report(facts, numbers, _curves(done))
+
+
+def _ious(box: NDArray[np.float64], truth: Truth, used: NDArray[np.bool_], protocol: Protocol) -> NDArray[np.float64]:
+    return Judge(truth, protocol).ious(torch.from_numpy(box)[None])[used]
+
+
+def _curves(done: Pass) -> dict[str, list[float]]:
+    curves: dict[str, list[float]] = {}
+
+    def add(metric: MaxBoxAcc, family: str) -> None:
+        values = metric.compute()
+        for level in metric.iou_thresholds:
+            name = f"{level * 100:g}"
+            curves[f"{family}_{name}"] = values[f"curve_{name}"].tolist()
+
+    if done.largest is not None and done.any is not None:
+        curves["thresholds"] = done.largest.thresholds.tolist()
+        add(done.largest, "max_box_acc")
+        add(done.any, "max_box_acc_v2")
+    if done.pixels is not None:
+        values = done.pixels.compute()
+        curves |= {name: values[name].tolist() for name in ("precision", "recall")}
+    return curves
 
 
 def _cell(number: Number) -> str:

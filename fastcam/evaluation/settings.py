@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastcam.data.geometry import RESIZE, Geometry
+from fastcam.inputs import RESIZE, Inputs
 
 __all__ = ["Settings"]
 
@@ -14,14 +14,14 @@ class Settings:
     """How score maps are evaluated.
 
     Attributes:
-        geometry: how the pictures came to the evaluated pixels.
+        inputs: how the pictures came to the evaluated pixels.
         iou_thresholds: IoUs at which a box is right.
         num_thresholds: thresholds are ``np.arange(0, 1, 1 / num_thresholds)``.
         batch_size: images at a time.
         workers: processes that read; 0 reads in this one.
     """
 
-    geometry: Geometry = RESIZE
+    inputs: Inputs = RESIZE
     iou_thresholds: tuple[float, ...] = (0.3, 0.5, 0.7)
     num_thresholds: int = 1000
     batch_size: int = 64

@@ -10,15 +10,20 @@ from typing import Any
 from fastcam.methods.method import Method
 from fastcam.methods.table import create_method, why_not
 from fastcam.models import Classifier, create
+from fastcam.safe_load import short
 
 __all__ = ["Recipe"]
+
+_PLAIN = (bool, int, float, str)
+_FEW = 8
 
 
 @dataclass(frozen=True)
 class Recipe:
     """What a training's settings, and the checkpoint that it leaves, say of the network.
 
-    All names are those that fastcam registers; nothing that a recipe holds is imported or called.
+    All names are those that fastcam registers, and all values are plain; nothing that a recipe holds is imported or
+    called.
 
     Attributes:
         model: one of :data:`fastcam.models.NETWORKS`.
@@ -27,6 +32,9 @@ class Recipe:
         model_options: further arguments of the model.
         method: one of :data:`fastcam.methods.METHODS`.
         method_options: its arguments.
+
+    Raises:
+        ValueError: a value of another type. Whether names and options exist is seen when it is built.
     """
 
     model: str
@@ -35,6 +43,20 @@ class Recipe:
     model_options: Mapping[str, Any] = field(default_factory=dict)
     method: str = "cam"
     method_options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("model", "pooling", "method"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} must be a name, got {short(getattr(self, name))}")
+        if self.tap_threshold is not None and type(self.tap_threshold) not in (int, float):
+            raise ValueError(f"tap_threshold must be a number, got {short(self.tap_threshold)}")
+        for name in ("model_options", "method_options"):
+            options = getattr(self, name)
+            if not isinstance(options, Mapping) or not all(isinstance(option, str) for option in options):
+                raise ValueError(f"{name} must be a table, got {short(options)}")
+            for option, value in options.items():
+                if not _plain(value):
+                    raise ValueError(f"{name}: {short(option)} must be a number, a text or a few, got {short(value)}")
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Recipe:
@@ -83,3 +105,10 @@ class Recipe:
         method = create_method(self.method, **self.method_options)
         method.attach(model)
         return model, method
+
+
+def _plain(value: object) -> bool:
+    """Whether an option's value is one that a constructor can check: a number, a text, or a few of them."""
+    if isinstance(value, (list, tuple)):
+        return len(value) <= _FEW and all(type(one) in _PLAIN for one in value)
+    return type(value) in _PLAIN and not (isinstance(value, str) and len(value) > 1000)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastcam.metrics.arguments import GroundTruth
+from fastcam.metrics.ground_truth import GroundTruth
 from fastcam.metrics.metric import SumMetric
 
 __all__ = ["GTKnownLoc", "checked_found", "checked_iou"]

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fastcam.metrics.arguments import GroundTruth, checked_maps, outside_error
+from fastcam.metrics.arguments import checked_maps, outside_error
+from fastcam.metrics.ground_truth import GroundTruth
 from fastcam.ops.score_maps import score_levels
 from fastcam.ops.sweep import sweep_levels
 from fastcam.sizes import checked_size

@@ -8,7 +8,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from fastcam.metrics.arguments import GroundTruth, checked_labels
+from fastcam.metrics.arguments import checked_labels
+from fastcam.metrics.ground_truth import GroundTruth
 from fastcam.metrics.gt_known import checked_found, checked_iou
 from fastcam.metrics.metric import SumMetric
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.models.names import WeightNames
+from fastcam.safe_load import checked_tensors, load_safely
 
 __all__ = ["WeightsMismatchError", "WeightsReport", "downloaded", "load_weights", "read_state_dict"]
 
@@ -178,22 +179,12 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         {'fc.bias': tensor([0., 0.])}
     """
     path = Path(path)
-    with open(path, "rb"):  # an error of the file system says so itself
-        pass
-    try:
-        state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
-    except ImportError:
-        raise
-    # A file that is no checkpoint fails wherever its bytes first make no sense.
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(
-            f"{path}: not a state dict that can be loaded safely (torch.save(model.state_dict())): {reason}"
-        ) from error
+    state = _read_safetensors(path) if path.suffix == ".safetensors" else load_safely(path, "a state dict")
     for key in _NESTED:
         if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
             state = state[key]
-    if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+    state = checked_tensors(path, state)
+    if not state:
         raise ValueError(f"{path}: expected a state dict, names to tensors, or one under the key 'state_dict'")
     while wrapper := next((one for one in _WRAPPERS if all(name.startswith(one) for name in state)), None):
         state = {name.removeprefix(wrapper): value for name, value in state.items()}
@@ -250,17 +241,18 @@ def _hint(problem: WeightsMismatchError, imagenet: bool) -> str:
     return ""
 
 
-def _read_pickle(path: Path) -> object:
-    state: object = torch.load(path, map_location="cpu", weights_only=True)
-    return state
-
-
 def _read_safetensors(path: Path) -> object:
     try:
         from safetensors.torch import load_file
     except ImportError as error:
         raise ImportError(f'{path} needs safetensors: pip install "fastcam[weights]"') from error
-    return load_file(path)
+    with open(path, "rb"):  # an error of the file system says so itself
+        pass
+    try:
+        return load_file(path)
+    # A file that is none fails wherever its bytes first make no sense.
+    except Exception as error:
+        raise ValueError(f"{path}: not a state dict that can be loaded safely: {error}") from error
 
 
 def _some(names: Sequence[str]) -> str:

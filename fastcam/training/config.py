@@ -19,6 +19,9 @@ Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
 Select = Literal["last", "best"]
 
 
+_MOST_SIGNS = 1 << 20
+
+
 class ConfigError(ValueError):
     """A choice that cannot be met; the message names it, what came and what was expected."""
 
@@ -167,9 +170,12 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     if suffix not in readers:
         raise ConfigError(f"{os.fspath(path)}: expected a file that ends in {', '.join(readers)}")
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        with open(path, encoding="utf-8") as file:
+            text = file.read(_MOST_SIGNS + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{os.fspath(path)}: {error}") from error
+    if len(text) > _MOST_SIGNS:
+        raise ConfigError(f"{os.fspath(path)}: has more than the {_MOST_SIGNS} characters that settings may have")
     values = readers[suffix](path, text)
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise ConfigError(f"{os.fspath(path)}: expected settings, a name and a value each")
@@ -183,7 +189,8 @@ def _read_toml(path: str | os.PathLike[str], text: str) -> Any:  # noqa: ANN401
         raise ImportError('TOML on Python 3.10 needs tomli: pip install "fastcam[training]"') from error
     try:
         return toml.loads(text)
-    except toml.TOMLDecodeError as error:
+    # RecursionError: of tables within tables within tables.
+    except (toml.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{os.fspath(path)}: {error}") from error
 
 
@@ -193,9 +200,35 @@ def _read_yaml(path: str | os.PathLike[str], text: str) -> Any:  # noqa: ANN401
     except ImportError as error:
         raise ImportError('YAML needs PyYAML: pip install "fastcam[training]"') from error
     try:
+        _refuse_repetitions(yaml.compose(text, yaml.SafeLoader), set())
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    # ValueError: a date that is none. RecursionError: lists within lists within lists.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{os.fspath(path)}: {' '.join(str(error).split())}") from error
+
+
+def _refuse_repetitions(node: Any, seen: set[int]) -> None:  # noqa: ANN401
+    """Refuse keys that stand twice, of which YAML's reader drops one, and aliases, by which a small file grows large.
+
+    Args:
+        node: of ``yaml.compose``; None for an empty file.
+        seen: the nodes visited, by identity.
+    """
+    if node is None:
+        return
+    where = f"line {node.start_mark.line + 1}"
+    if id(node) in seen:
+        raise ValueError(f"an alias of {where}; settings are written out")
+    seen.add(id(node))
+    keys = set()
+    for part in node.value if isinstance(node.value, list) else ():
+        for one in part if isinstance(part, tuple) else (part,):
+            _refuse_repetitions(one, seen)
+        if isinstance(part, tuple):
+            key = part[0].value
+            if isinstance(key, str) and key in keys:
+                raise ValueError(f"{key!r} stands twice, again in line {part[0].start_mark.line + 1}")
+            keys.add(str(key))
 
 
 def _typed(name: str, value: Any, hint: Any) -> Any:  # noqa: ANN401

@@ -3,83 +3,66 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from fastcam.data import Geometry, Record, Split
-from fastcam.evaluation import Comparison
-from fastcam.metrics import GTKnownLoc, TopKAccuracy, TopKLoc
+from fastcam.data import Split
+from fastcam.evaluation.network_pass import NetworkSettings, run_network
+from fastcam.evaluation.truth import ground_truth
+from fastcam.methods import MethodExtractor
+from fastcam.network import Network
 from fastcam.protocol import PAPER, Protocol
-from fastcam.training.batches import Pictures, normalized, usable_workers
+from fastcam.training.batches import usable_workers
 from fastcam.training.engine import Fabric
 from fastcam.training.loop import Trained
 
 __all__ = ["final_pass"]
 
-
-class _Numbered(Pictures):
-    """Pictures with their number in the place of their label."""
-
-    def __getitem__(self, number: int) -> tuple[torch.Tensor, int]:
-        return super().__getitem__(number)[0], number
+_NUMBERS = ("top1_cls", "gt_loc", "top1_loc")
 
 
 def final_pass(
-    trained: Trained,
-    split: Split,
-    engine: Fabric,
-    *,
-    crop: int = 224,
-    batch_size: int = 32,
-    workers: int = 0,
-    protocol: Protocol = PAPER,
+    trained: Trained, split: Split, engine: Fabric, *, workers: int = 0, protocol: Protocol = PAPER
 ) -> dict[str, float]:
-    """Classify and localize the images of a part of a data set, each process its share.
+    """Classify and localize the images of a part of a data set, as ``fastcam evaluate`` does with the checkpoint.
+
+    Each process runs its share; the numbers are those of all processes, and of one process alone.
 
     Args:
         trained: what to judge.
         split: the images; where one has no box only the classification is judged.
         engine: of the training.
-        crop: side in pixels that the whole image is resized to.
-        batch_size: images at a time.
         workers: processes that decode.
-        protocol: how a map becomes a box.
+        protocol: how a map becomes a box, and how that is compared.
 
     Returns:
-        ``top1_cls`` and, with boxes, ``gt_loc`` and ``top1_loc`` (IoU at least 0.5), as fractions, of all processes.
+        ``top1_cls`` and, with boxes, ``gt_loc`` and ``top1_loc`` (IoU at least 0.5), as fractions.
+
+    Raises:
+        PictureError: a picture that cannot be read.
     """
-    geometry = Geometry((crop, crop))
-    classes = trained.model.classifier.out_features
-    metrics: dict[str, Any] = {"top1_cls": TopKAccuracy(num_classes=classes)}
-    # The evaluators that work on levels count both ends of a box.
-    comparison = Comparison.of(split, geometry, inclusive=protocol.quantize)
-    if split.has_boxes:
-        metrics["gt_loc"] = GTKnownLoc(inclusive=comparison.inclusive)
-        metrics["top1_loc"] = TopKLoc(box="true", inclusive=comparison.inclusive)
-    for metric in metrics.values():
-        metric.to(engine.device)
-    own = range(engine.global_rank, len(split), engine.world_size)
-    pictures = _Numbered([split[number] for number in own], geometry)
-    loader = DataLoader(pictures, batch_size=batch_size, num_workers=usable_workers(workers))
+    network = Network(
+        str(trained.checkpoint),
+        trained.model,
+        MethodExtractor(trained.model, trained.method),
+        trained.inputs,
+        trained.classes,
+        engine.device,
+    )
+    truth = ground_truth(split, trained.inputs)
+    settings = NetworkSettings(
+        protocol, {label: (label,) for label in range(len(trained.classes))}, workers=usable_workers(workers)
+    )
+    share = (engine.global_rank, engine.world_size)
+    count = -(-len(split) // engine.world_size)
     shown = None if engine.is_global_zero else True
-    for pixels, numbers in tqdm(loader, desc="test", unit="batch", disable=shown, file=sys.stderr, leave=False):
-        records = [split[own[number]] for number in numbers.tolist()]
-        labels = torch.tensor([record.label for record in records], device=engine.device)
-        images = normalized(pixels.to(engine.device), trained.model.preprocessing)
-        logits, found = trained.method.localize(trained.model, images, labels, protocol=protocol)
-        metrics["top1_cls"].update(logits, labels)
-        if split.has_boxes:
-            truth = [_truth(record, split, geometry, comparison) for record in records]
-            metrics["gt_loc"].update(found.boxes, truth)
-            predicted = logits.argmax(dim=1, keepdim=True)
-            metrics["top1_loc"].update(found.boxes, truth, predicted=predicted, labels=labels)
-    return {name: metric.compute().item() for name, metric in metrics.items()}
-
-
-def _truth(record: Record, split: Split, geometry: Geometry, comparison: Comparison) -> torch.Tensor:
-    size = record.size or record.read().shape[:2]
-    boxes = geometry.boxes(record.boxes, (size[0], size[1]), box_end=split.box_end)
-    return torch.from_numpy(comparison.moved(boxes))
+    with tqdm(total=count, desc="test", unit="image", disable=shown, file=sys.stderr, leave=False) as progress:
+        predictions = run_network(network, split, truth, settings, share=share, on_progress=progress.update)
+    hits = predictions.judged(predictions.used, boxed=split.has_boxes).hits()
+    names = [name for name in _NUMBERS if name in hits]
+    counts = torch.tensor([int(hits[name].sum()) for name in names] + [int(predictions.used.sum())])
+    total = engine.all_reduce(counts.to(engine.device), reduce_op="sum")
+    assert isinstance(total, torch.Tensor)
+    *right, images = total.tolist()
+    return {name: count / images for name, count in zip(names, right, strict=True)}

@@ -16,7 +16,8 @@ pytest.importorskip("matplotlib")
 
 import sweep_peers
 
-from fastcam.data import RESIZE, read_cub, read_mask, read_metadata
+from fastcam.data import read_cub, read_mask, read_metadata
+from fastcam.inputs import RESIZE
 
 LEVELS = (0.3, 0.5, 0.7)
 
@@ -304,17 +305,19 @@ class TestNetwork:
 
     @pytest.mark.usefixtures("colours")
     def test_a_checkpoint_with_the_settings_of_its_training(self):
+        from fastcam.checkpoint import write_checkpoint
         from fastcam.models import create
 
         model = create("efficientnet-lite0", num_classes=2, pooling="tap", width=0.25)
-        content = {"state_dict": model.state_dict(), "classes": ["auk", "wren"]}
+        content = {"state_dict": model.state_dict(), "classes": ["auk", "wren"], "inputs": RESIZE.to_mapping()}
+        content |= {"method_state": {}, "optimizer": {}, "precision": {}, "epoch": 1, "history": []}
         config = {
             "model": "efficientnet-lite0",
             "pooling": "tap",
             "tap_threshold": 0.2,
             "model_options": {"width": 0.25},
         }
-        torch.save({**content, "config": config}, "last.pt")
+        write_checkpoint("last.pt", {**content, "config": config})
         run("--data", "birds", "--checkpoint", "last.pt", "--out", "out", "--input-size", "64")
         assert 0 <= value(report(), "top1_cls") <= 1
         torch.save(torch.nn.Linear(2, 3).state_dict(), "other.pt")

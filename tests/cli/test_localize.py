@@ -8,6 +8,7 @@ import pytest
 from command import CliRunner, Image, box, direct, load, main, overlap, paint, process, rows, run
 
 import fastcam
+from fastcam.lock import locked
 
 
 class TestResults:
@@ -123,6 +124,35 @@ class TestPicturesThatCannotBeRead:
         assert rows(here) == []
         assert load(here, "boxes.json") == []
         assert result.stdout == ""
+
+    def test_one_that_is_too_large_is_not_decoded(self, here):
+        paint(here / "a.png", size=(90, 70))
+        paint(here / "b.png", size=(50, 60))
+        result = run("a.png", "b.png", "--most-pixels", 5000, code=1)
+        assert "skipped a.png: has 70x90 pixels (width x height), more than the 5000 allowed" in result.stderr
+        assert [row["file"] for row in rows(here)] == ["b.png"]
+
+    def test_names_that_end_lines(self, here):
+        name = "a\rb\u2028c.png"
+        paint(here / "in" / name)
+        run("in")
+        assert [os.path.basename(row["file"]) for row in rows(here)] == [name]
+
+    def test_a_picture_wider_than_its_format(self, here):
+        # Named .jpg, and a PNG; as a JPEG its overlay could not be written.
+        paint(here / "a.png", size=(4, 65_536), box=(0, 0, 9, 4)).rename(here / "wide.jpg")
+        run("wide.jpg")
+        assert os.listdir("out/overlays") == ["wide.jpg.png"]
+
+
+class TestTwoAtOnce:
+    def test_the_second_is_refused(self, here):
+        paint(here / "a.png")
+        with locked(here / "out"):
+            message = run("a.png", code=1).stderr
+        assert "another run writes to this folder" in message
+        assert str(os.getpid()) in message
+        assert os.listdir("out") == []
 
 
 class TestInterruptions:

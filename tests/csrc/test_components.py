@@ -221,3 +221,34 @@ def test_a_large_mask_in_strips_is_the_whole_one(shape, connectivity, threads):
             whole, joined = results
             assert joined.boxes.equal(whole.boxes)
             assert joined.areas.equal(whole.areas)
+
+
+def nested_bows(height, width):
+    """Bows, one within the other: the arms of each meet far below."""
+    mask = np.zeros((height, width), bool)
+    for i in range(0, min(width // 2, height) - 1, 2):
+        mask[: height - i, [i, width - 1 - i]] = True
+        mask[height - 1 - i, i : width - i] = True
+    return mask
+
+
+def serpentine(height, width):
+    """One line that goes down and up again from column to column."""
+    mask = np.zeros((height, width), bool)
+    mask[:, ::2] = True
+    mask[-1, 1::4] = mask[0, 3::4] = True
+    return mask
+
+
+@pytest.mark.parametrize("draw", [nested_bows, serpentine])
+@pytest.mark.parametrize("connectivity", [4, 8])
+def test_components_that_meet_in_a_later_strip_are_one(draw, connectivity, threads):
+    for mask in (draw(2101, 2003), draw(2101, 2003)[::-1]):
+        for area, keep in product(AREAS, ("largest", "all")):
+            results = []
+            for count in (1, 5):
+                threads(count)
+                results.append(fastcam.boxes_from_masks(mask, keep=keep, area=area, connectivity=connectivity))
+            whole, joined = results
+            assert joined.boxes.equal(whole.boxes)
+            assert joined.areas.equal(whole.areas)

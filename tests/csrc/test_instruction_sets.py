@@ -36,8 +36,16 @@ def test_a_build_shares_no_weak_symbol_with_the_others(name, tmp_path):
     if not CMAKE.is_file():
         pytest.skip("runs in a checkout")
     built = tmp_path / "core.o"
-    options = ["-std=c++20", "-O3", "-fPIC", "-ffp-contract=off", f"-DFASTCAM_ISA={name}", *flags()[name]]
-    subprocess.run(["g++", *options, "-c", ROOT / "csrc/core.cpp", "-o", built], check=True)
+    options = [
+        "-std=c++20",
+        "-O3",
+        "-fPIC",
+        f"-I{ROOT / 'csrc'}",
+        "-ffp-contract=off",
+        f"-DFASTCAM_ISA={name}",
+        *flags()[name],
+    ]
+    subprocess.run(["g++", *options, "-c", ROOT / "csrc/core/core.cpp", "-o", built], check=True)
     listed = subprocess.run(["nm", "-C", "--defined-only", built], check=True, capture_output=True, text=True).stdout
     symbols = [line.split(" ", 2)[1:] for line in listed.splitlines()]
     weak = [symbol for kind, symbol in symbols if kind in "WwVvu"]

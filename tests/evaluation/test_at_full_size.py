@@ -11,11 +11,12 @@ pytest.importorskip("torchmetrics")
 
 from datasets import metadata
 
-from fastcam.data import RESIZE, read_metadata
-from fastcam.evaluation.ground_truth import ground_truth
+from fastcam.data import read_metadata
 from fastcam.evaluation.score_maps import ScoreMaps, writing_score_maps
 from fastcam.evaluation.score_pass import evaluate_score_maps
 from fastcam.evaluation.settings import Settings
+from fastcam.evaluation.truth import ground_truth
+from fastcam.inputs import RESIZE
 
 COUNT = 50_000
 STATM = Path("/proc/self/statm")

@@ -14,7 +14,8 @@ pytest.importorskip("torchmetrics")
 pytest.importorskip("matplotlib")
 
 from fastcam.evaluation.gallery import Exhibit, write_gallery
-from fastcam.evaluation.numbers import ORACLE, Number, loc_of_box, of_box, title
+from fastcam.evaluation.judge import Judged
+from fastcam.evaluation.numbers import ORACLE, Number, beside_judged, of_box, of_judged, title
 from fastcam.evaluation.per_image import COLUMNS, Row, write_rows
 from fastcam.evaluation.plots import plot_precision_recall, plot_thresholds
 from fastcam.evaluation.report import Report
@@ -96,10 +97,13 @@ def test_a_box_without_threshold():
         "max_box_acc_70": 0.5,
         "max_box_acc_mean": pytest.approx(2 / 3),
     }
-    beside = {key: one.value for key, one in loc_of_box(ious, correct).items()}
+    judged = Judged(ious >= 0.5, correct)
+    beside = {key: one.value for key, one in beside_judged(judged).items()}
     assert beside == {"gt_loc": 0.75, "top1_loc": 0.25, "top5_loc": 0.5}
-    assert loc_of_box(ious, None)["loc"].value == 0.75
+    assert beside_judged(Judged(ious >= 0.5, None))["loc"].value == 0.75
     assert {one.chosen_on for one in found.values()} == {None}
+    fixed = {key: one.chosen_on for key, one in of_judged(judged, "fixed").items()}
+    assert fixed == {"top1_cls": None, "top5_cls": None, "gt_loc": "fixed", "top1_loc": "fixed", "top5_loc": "fixed"}
 
 
 def test_rows(tmp_path):

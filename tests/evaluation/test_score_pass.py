@@ -11,14 +11,16 @@ pytest.importorskip("torchmetrics")
 
 import sweep_peers  # noqa: E402
 
-from fastcam.data import RESIZE, Geometry, Record, Split, read_mask  # noqa: E402
-from fastcam.evaluation.ground_truth import ground_truth  # noqa: E402
-from fastcam.evaluation.numbers import chosen_thresholds, mask_iou, of_pass  # noqa: E402
+from fastcam.data import Record, Split, read_mask  # noqa: E402
+from fastcam.evaluation.at_threshold import boxes_at, mask_iou, masks_at  # noqa: E402
+from fastcam.evaluation.numbers import chosen_thresholds, of_pass  # noqa: E402
 from fastcam.evaluation.score_maps import ScoreMapError, ScoreMaps, writing_score_maps  # noqa: E402
-from fastcam.evaluation.score_pass import boxes_at, evaluate_score_maps, masks_at  # noqa: E402
+from fastcam.evaluation.score_pass import evaluate_score_maps  # noqa: E402
 from fastcam.evaluation.settings import Settings  # noqa: E402
+from fastcam.evaluation.truth import ground_truth  # noqa: E402
+from fastcam.inputs import Inputs  # noqa: E402
 
-SMALL = Geometry((56, 56))
+SMALL = Inputs((56, 56))
 COUNT = 12
 LEVELS = (0.3, 0.5, 0.7)
 
@@ -145,8 +147,7 @@ class TestSkipping:
 
     def test_records_without_truth_are_left_out(self, tmp_path):
         split = records(4)
-        truth = ground_truth(split, SMALL)
-        truth[2] = None
+        truth = ground_truth(split, SMALL).only(np.arange(4) != 2)
         done = evaluate_score_maps(
             split, saved(tmp_path / "a.npz", heats(4)), truth, Settings(SMALL, num_thresholds=10)
         )
@@ -163,19 +164,3 @@ def test_correct_classes_split_the_counts(tmp_path):
         alone = Split("toys", "test", tuple(split[number] for number in part), ("cube",))
         expected = evaluate_score_maps(alone, maps, [truth[number] for number in part], settings)
         assert done.any.right[variant].equal(expected.any.right[0])
-
-
-def test_ground_truth_outside_a_crop():
-    crop = Geometry((100, 100), (50, 50))
-    inside, outside = np.array([[30.0, 30, 60, 60]]), np.array([[0.0, 0, 10, 10]])
-
-    def split(*boxes):
-        return Split("toys", "test", (Record("1.jpg", Path("1.jpg"), 0, np.concatenate(boxes), (100, 100)),), ("cube",))
-
-    assert ground_truth(split(outside, inside), crop)[0].tolist() == [[5, 5, 35, 35]]
-    with pytest.raises(ValueError, match=r"1\.jpg: all of its boxes lie outside the crop"):
-        ground_truth(split(outside), crop)
-    skipped = []
-    assert ground_truth(split(outside), crop, on_skipped=skipped.append) == [None]
-    assert len(skipped) == 1
-    assert ground_truth(split(outside), RESIZE)[0].tolist() == [[0, 0, 22, 22]]

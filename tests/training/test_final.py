@@ -5,28 +5,27 @@ import pytest
 import torch
 
 import fastcam
-from fastcam.data import Geometry, read_cub
+from fastcam.data import read_cub
 from fastcam.training import TrainingConfig, final_pass, train
 from fastcam.training.data import read_part
 
 
-@pytest.mark.parametrize("box_end", ["exclusive", "inclusive"])
-def test_the_numbers_by_hand(box_end, config, birds, engine, tmp_path):
+@pytest.mark.parametrize("iou", ["half-open", "inclusive"])
+@pytest.mark.parametrize("ends", ["exclusive", "inclusive"])
+def test_the_numbers_by_hand(ends, iou, config, birds, engine, tmp_path):
     trained = train(config(model="resnet50", epochs=3), tmp_path, engine)
     # What the data's ends mean changes what is compared with half-open boxes.
-    split = replace(read_cub(birds, "test"), box_end=box_end)
-    judged = final_pass(trained, split, engine, crop=32, batch_size=5)
-    model, geometry = trained.model, Geometry((32, 32))
+    split = replace(read_cub(birds, "test"), ends=ends)
+    judged = final_pass(trained, split, engine, protocol=fastcam.PAPER.replace(iou=iou))
+    model, inputs = trained.model, trained.inputs
     right = found = both = 0
     for record in split:
         pixels = torch.from_numpy(record.read().copy()).permute(2, 0, 1) / 255
-        mean, std = (
-            torch.tensor(values)[:, None, None] for values in (model.preprocessing.mean, model.preprocessing.std)
-        )
+        mean, std = (torch.tensor(values)[:, None, None] for values in (inputs.mean, inputs.std))
         logits, one = model.localize(((pixels - mean) / std)[None], [record.label])
-        truth = torch.from_numpy(geometry.boxes(record.boxes, (32, 32), box_end=box_end))
-        truth[:, 2:] += box_end == "inclusive"
-        hit = fastcam.box_iou(one.boxes, truth).item() >= 0.5
+        truth = torch.from_numpy(inputs.boxes(record.boxes, (32, 32), ends=ends))
+        truth[:, 2:] += ends == "inclusive" and iou == "half-open"
+        hit = fastcam.box_iou(one.boxes, truth, inclusive=iou == "inclusive").item() >= 0.5
         correct = logits.argmax().item() == record.label
         right, found, both = right + correct, found + hit, both + (hit and correct)
     wanted = {"top1_cls": right / 16, "gt_loc": found / 16, "top1_loc": both / 16}
@@ -36,7 +35,7 @@ def test_the_numbers_by_hand(box_end, config, birds, engine, tmp_path):
 @pytest.mark.parametrize("method", ["acol", "spg", "adl"])
 def test_methods_with_branches(method, config, birds, engine, tmp_path):
     trained = train(config(method=method, epochs=1), tmp_path, engine)
-    judged = final_pass(trained, read_cub(birds, "test"), engine, crop=32)
+    judged = final_pass(trained, read_cub(birds, "test"), engine)
     assert set(judged) == {"top1_cls", "gt_loc", "top1_loc"}
     assert all(0 <= value <= 1 for value in judged.values())
 
@@ -57,7 +56,7 @@ def test_the_synthetic_benchmark_is_learnt_in_a_minute(engine, tmp_path):
         workers=0,
     )
     trained = train(config, tmp_path, engine)
-    judged = final_pass(trained, read_part("synthetic", "test", out=tmp_path), engine, crop=64)
+    judged = final_pass(trained, read_part("synthetic", "test", out=tmp_path), engine)
     assert judged["top1_cls"] >= 0.97
     # On two cores; what others do on the machine does not count.
     assert time.process_time() - started < 120

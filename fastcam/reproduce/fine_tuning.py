@@ -1,0 +1,155 @@
+"""Networks trained end to end, and how the rates of that are chosen: :func:`choose_fine_tuning`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+from fastcam.methods import MethodExtractor
+from fastcam.network import Network
+from fastcam.reproduce.choice import Candidate, Choice, Tried
+from fastcam.reproduce.observed import Observed, observe
+from fastcam.reproduce.table import Training
+from fastcam.training.batches import usable_workers
+from fastcam.training.config import ConfigError, TrainingConfig
+from fastcam.training.data import read_part
+from fastcam.training.engine import Fabric
+from fastcam.training.errors import DivergedError
+from fastcam.training.loop import train
+
+__all__ = ["FINE_TUNINGS", "FineTuning", "choose_fine_tuning", "fine_tuned"]
+
+
+@dataclass(frozen=True)
+class FineTuning(Candidate):
+    """The part of a training's settings that is chosen.
+
+    Attributes:
+        lr: learning rate of the backbone.
+        classifier_ratio: of the classifier's learning rate to ``lr``.
+        freeze_norm: leave batch normalization as it is.
+    """
+
+    lr: float
+    classifier_ratio: float
+    freeze_norm: bool
+
+    @classmethod
+    def of(cls, config: TrainingConfig) -> FineTuning:
+        """Return what a configuration says."""
+        return cls(config.lr, config.classifier_ratio, config.freeze_norm)
+
+    @property
+    def name(self) -> str:
+        """Of the candidate, in a list."""
+        norms = "frozen" if self.freeze_norm else "trained"
+        return f"lr {self.lr:g} (classifier x {self.classifier_ratio:g}), normalization {norms}"
+
+    def applied(self, config: TrainingConfig) -> TrainingConfig:
+        """Return a configuration with these rates."""
+        return replace(config, lr=self.lr, classifier_ratio=self.classifier_ratio, freeze_norm=self.freeze_norm)
+
+
+FINE_TUNINGS = tuple(
+    FineTuning(lr, ratio, frozen) for frozen, lr, ratio in product((True, False), (0.003, 0.01), (1.0, 10.0))
+)
+"""What the rates of an end-to-end training are chosen from."""
+
+
+def choose_fine_tuning(
+    config: TrainingConfig, engine: Fabric, out: Path, tried: Sequence[FineTuning], trainings: Sequence[Training]
+) -> Choice[FineTuning]:
+    """Choose by the baseline's classification accuracy on training images held out; boxes have no part in it.
+
+    Every candidate trains the baseline's network for all of the epochs on what ``config.hold_out`` leaves of the
+    training images, into a folder of its own below ``out/choice``; a choice that was cut off goes on from there. Of
+    equally accurate ones the lower loss on the images held out is better. As all trainings get the same schedule, the
+    best is then tried with the others, and the next best where one of them diverges. A training has diverged where its
+    loss is not finite, or in the last epoch still that of a guess, to within a twentieth.
+
+    Args:
+        config: what all trainings share.
+        engine: where.
+        out: folder of the table.
+        tried: the candidates; one alone is taken untried.
+        trainings: the baseline's first.
+
+    Raises:
+        ConfigError: no images held out, or no candidate that does not diverge.
+    """
+    if len(tried) == 1:
+        return Choice(tried[0], (), "as configured, not chosen")
+    if not config.hold_out:
+        raise ConfigError("hold_out must be above 0: it is what the rates are chosen on")
+    outcomes, ranks = {}, {}
+    for one in tried:
+        try:
+            accuracy, loss = _trial(one, trainings[0], config, engine, out)
+        except DivergedError as error:
+            outcomes[one] = Tried(one, None, str(error))
+        else:
+            outcomes[one], ranks[one] = Tried(one, accuracy), (-accuracy, loss)
+    for one in sorted(ranks, key=lambda one: ranks[one]):
+        failure = _failure(one, trainings[1:], config, engine, out)
+        if failure is not None:
+            outcomes[one] = replace(outcomes[one], failure=failure)
+        else:
+            how = (
+                f"{trainings[0].title} after {config.epochs} epochs, one cut that holds out "
+                f"{100 * config.hold_out:g}% of the training images, in percent"
+            )
+            return Choice(one, tuple(outcomes.values()), how)
+    raise ConfigError(f"every candidate diverged: {'; '.join(f'{one.name}: {outcomes[one].failure}' for one in tried)}")
+
+
+def _failure(
+    one: FineTuning, trainings: Sequence[Training], config: TrainingConfig, engine: Fabric, out: Path
+) -> str | None:
+    """Say why a candidate cannot be taken for one of the trainings, if so."""
+    for training in trainings:
+        try:
+            _trial(one, training, config, engine, out)
+        except DivergedError as error:
+            return f"with {training.title} {error}"
+    return None
+
+
+def _trial(
+    one: FineTuning, training: Training, config: TrainingConfig, engine: Fabric, out: Path
+) -> tuple[float, float]:
+    """Train with a candidate's rates; return accuracy and loss on the images held out, if it has not diverged."""
+    own = one.applied(replace(training.applied(config), select="last", seed=0))
+    rates = f"lr-{one.lr:g}-x{one.classifier_ratio:g}-{'frozen' if one.freeze_norm else 'trained'}"
+    trained = train(own, out / "choice" / f"{training.name}-{rates}", engine, resume=True, data_root=out)
+    last, guess = trained.history[-1], math.log(len(trained.classes))
+    loss, accuracy, held_out_loss = (last[name] for name in ("train_loss", "held_out_top1", "held_out_loss"))
+    assert loss is not None
+    assert accuracy is not None
+    assert held_out_loss is not None
+    if loss >= 0.95 * guess:
+        raise DivergedError(f"the loss is {loss:.4g} in the last epoch, a guess has {guess:.4g}")
+    return accuracy, held_out_loss
+
+
+def fine_tuned(
+    config: TrainingConfig, engine: Fabric, out: Path, seeds: Sequence[int], trainings: Sequence[Training]
+) -> Iterator[Observed]:
+    """Train on all training images with every seed, each into a folder of its own (``out/gap-0``), or go on there."""
+    for seed in seeds:
+        for training in trainings:
+            # The last epoch is judged: nothing is left to choose on images held out.
+            own = replace(training.applied(config), seed=seed, hold_out=0, select="last")
+            trained = train(own, out / f"{training.name}-{seed}", engine, resume=True, data_root=out)
+            network = Network(
+                str(trained.checkpoint),
+                trained.model,
+                MethodExtractor(trained.model, trained.method),
+                trained.inputs,
+                trained.classes,
+                engine.device,
+            )
+            testing = read_part(config.data, "test", out=out, images=config.images)
+            yield observe(network, training, testing, workers=usable_workers(config.workers))

@@ -1,0 +1,151 @@
+"""A table as Markdown and as a plot."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fastcam.export import replacing
+
+__all__ = ["markdown", "write_plot"]
+
+_MEASURES = {"top1_cls": "Top-1 Cls", "gt_loc": "GT Loc", "top1_loc": "Top-1 Loc"}
+
+_TECHNIQUES = {"tap": "TAP", "nwc": "NWC", "pas": "PaS"}
+
+
+def markdown(result: Mapping[str, Any], title: str = "Ablation") -> str:
+    """Lay a result of :func:`fastcam.reproduce.reproduce` out as Markdown, under the table's title."""
+    lines = [f"# {title}: {result['model']} on {result['dataset']}", "", *_caption(result)]
+    for family, rows in result["families"].items():
+        lines += ["", f"## {family}", "", *_table(rows, result["trivial"], family)]
+    lines += ["", *_notes(result)]
+    return "\n".join([*lines, ""])
+
+
+def _caption(result: Mapping[str, Any]) -> list[str]:
+    seeds, images = result["seeds"], result["test_images"]
+    spread = ", mean ± standard deviation over seeds" if len(seeds) > 1 else ""
+    return [
+        f"{result['classes']} classes, {result['train_images']} training and {images} test images; "
+        f"{len(seeds)} seed{'s' * (len(seeds) != 1)}; {result['training']}. "
+        f"Maps are {result['map_size'][0]}x{result['map_size'][1]}, boxes are judged at "
+        f"{result['size'][0]}x{result['size'][1]} (whole image resized, IoU at least 0.5). "
+        f"TAP has threshold {result['tap_threshold']:g}. " + result["remark"],
+        "",
+        (
+            f"Percent{spread}. In brackets the difference from the baseline and its 95% interval (paired bootstrap "
+            "over images); *n.r.*: not resolved, the interval holds 0. The oracle threshold is chosen on the test "
+            "boxes, in steps of 0.01: no method, an upper bound."
+        ),
+    ]
+
+
+def _table(rows: Sequence[Mapping[str, Any]], trivial: Mapping[str, Any], family: str) -> list[str]:
+    marks = [_TECHNIQUES[name] for name in rows[0]["techniques"]]
+    columns = [*_MEASURES.values(), f"{_MEASURES['gt_loc']}, oracle threshold"]
+    lines = [f"| {' | '.join([*marks, *columns])} |", f"|{':-:|' * len(marks)}{'---|' * len(columns)}"]
+    for row in rows:
+        used = ("✓" if on else "" for on in row["techniques"].values())
+        cells = (_cell(row[measure]) for measure in _MEASURES)
+        lines.append(f"| {' | '.join([*used, *cells])} | {100 * row['oracle_gt_loc']['mean']:.1f} |")
+    for name, values in trivial.items():
+        own = values[family]
+        # The name stands in the first column, of a technique or of the accuracy.
+        empty = " |" * len(marks)
+        lines.append(f"| {name} |{empty} {100 * own['gt_loc']:.1f} | {100 * own['top1_loc']:.1f} | |")
+    return lines
+
+
+def _cell(values: Mapping[str, Any]) -> str:
+    spread = f" ± {100 * values['std']:.1f}" if len(values["seeds"]) > 1 else ""
+    text = f"{100 * values['mean']:.1f}{spread}"
+    difference = values.get("difference")
+    if difference is None or not (difference["mean"] or difference["low"] or difference["high"]):
+        return text
+    mean, low, high = (f"{100 * difference[key]:+.1f}" for key in ("mean", "low", "high"))
+    return f"{text} ({mean}, {low} to {high}{'' if difference['resolved'] else ', *n.r.*'})"
+
+
+def _notes(result: Mapping[str, Any]) -> list[str]:
+    notes = ["Trivial predictors look at no image; their Top-1 Loc takes the baseline's classifier."]
+    for family, rows in result["families"].items():
+        worse = [row["name"] for row in rows if _hurts(row)]
+        unclear = [row["name"] for row in rows if "difference" in row["gt_loc"] and not _resolved(row)]
+        against = {key: f"{100 * rows[-1]['against_centred'][key]:+.1f}" for key in ("mean", "low", "high")}
+        notes.append(
+            f"{family}: GT Loc of {rows[-1]['name']} minus that of the centred box is {against['mean']} "
+            f"({against['low']} to {against['high']})."
+        )
+        if worse:
+            notes.append(f"{family}: GT Loc is lower than the baseline's with {', '.join(worse)}.")
+        if unclear:
+            notes.append(f"{family}: the images do not resolve the difference in GT Loc of {', '.join(unclear)}.")
+    choice = result["choice"]
+    if choice["tried"]:
+        tried = ", ".join(f"{one['name']}: {_accuracy(one)}" for one in choice["tried"])
+        notes.append(
+            "The schedule is the one with the best accuracy of the baseline's classifier on training images held out "
+            f"({choice['how']}): {tried}. Taken: {choice['taken']}."
+        )
+    times = f"{result['seconds']:.0f} s in all, {result['choice_seconds']:.0f} s of them for the choice"
+    if result["resumed"]:
+        times = f"{result['seconds']:.0f} s since it last went on from its checkpoints"
+    notes.append(f"{result['machine']}; {times}.")
+    return [line for note in notes for line in (note, "")][:-1]
+
+
+def _accuracy(tried: Mapping[str, Any]) -> str:
+    if tried["accuracy"] is None:
+        return "diverged"
+    # The failure says with which training the candidate diverged, and then how.
+    failure = tried["failure"].partition(" the loss")[0] if tried["failure"] else ""
+    return f"{100 * tried['accuracy']:.1f}{f' (diverged {failure})' if failure else ''}"
+
+
+def _hurts(row: Mapping[str, Any]) -> bool:
+    return bool(row["gt_loc"].get("difference", {"high": 0})["high"] < 0)
+
+
+def _resolved(row: Mapping[str, Any]) -> bool:
+    return bool(row["gt_loc"]["difference"]["resolved"])
+
+
+def write_plot(path: str | os.PathLike[str], result: Mapping[str, Any]) -> None:
+    """Draw GT Loc and Top-1 Loc of every row and family, with the centred box as a line; PNG, SVG or PDF.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    try:
+        # Not pyplot: it would choose a window system, and keep every figure.
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError('the plot needs matplotlib: pip install "fastcam[training]"') from error
+    families = result["families"]
+    figure = Figure(figsize=(10, 3.4 * len(families)), layout="constrained")
+    for axes, (family, rows) in zip(figure.subplots(len(families), squeeze=False)[:, 0], families.items(), strict=True):
+        for number, measure in enumerate(("gt_loc", "top1_loc")):
+            places = [place + 0.4 * (number - 0.5) for place in range(len(rows))]
+            means, stds = ([100 * row[measure][key] for row in rows] for key in ("mean", "std"))
+            bars = axes.bar(places, means, 0.38, yerr=stds, capsize=2, label=_MEASURES[measure])
+            axes.bar_label(bars, fmt="%.0f", fontsize=8)
+        axes.plot(
+            range(len(rows)),
+            [100 * row["oracle_gt_loc"]["mean"] for row in rows],
+            "k_",
+            markersize=18,
+            label="GT Loc, oracle threshold",
+        )
+        for (name, values), style in zip(result["trivial"].items(), (":", "--", "-."), strict=True):
+            axes.axhline(100 * values[family]["gt_loc"], color="grey", linestyle=style, linewidth=1, label=name)
+        axes.set_xticks(range(len(rows)), [row["name"].replace(" + ", "\n+ ") for row in rows], fontsize=8)
+        axes.set(title=family, ylabel="%", ylim=(0, 100))
+    figure.axes[0].legend(fontsize=7, ncols=3, loc="upper left")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=Path(path).suffix.removeprefix("."), dpi=120)
+    with replacing(path) as file:
+        file.write(buffer.getbuffer())

@@ -1,0 +1,36 @@
+import torch
+
+from fastcam.reproduce.heads import Schedule, choose_schedule, fit_head
+
+
+def toy(n=60):
+    draw = torch.Generator().manual_seed(0)
+    labels = torch.arange(n) % 3
+    return torch.randn(n, 8, generator=draw) + 3 * torch.nn.functional.one_hot(labels, 8), labels
+
+
+def test_a_seed_settles_it():
+    pooled, labels = toy()
+    schedule = Schedule(lr=0.01, epochs=3)
+    one, again, other = (fit_head(pooled, labels, 3, schedule, seed=seed) for seed in (0, 0, 1))
+    assert torch.equal(one.weight, again.weight)
+    assert not torch.equal(one.weight, other.weight)
+
+
+def test_the_choice_is_the_most_accurate_on_images_held_out():
+    pooled, labels = toy()
+    useless, good = Schedule(lr=0.0, epochs=5), Schedule(lr=0.1, epochs=5)
+    choice = choose_schedule(pooled, labels, 3, [useless, good])
+    assert choice.schedule == good
+    assert [one.schedule for one in choice.tried] == [useless, good]
+    assert choice.tried[1].accuracy > 0.8
+    # The images held out are not trained on: labels without sense cannot be learnt.
+    noise = torch.randint(0, 3, (60,), generator=torch.Generator().manual_seed(1))
+    (only,) = choose_schedule(pooled, noise, 3, [Schedule(lr=0.5, epochs=100)]).tried
+    assert only.accuracy < 0.6
+
+
+def test_of_equals_the_shortest():
+    pooled, labels = toy()
+    tried = [Schedule(lr=0.0, epochs=9), Schedule(lr=0.0, epochs=2)]
+    assert choose_schedule(pooled, labels, 3, tried).schedule == tried[1]
