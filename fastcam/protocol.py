@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import warnings
 from dataclasses import dataclass, fields, replace
@@ -29,8 +28,13 @@ _CHOICES: Final[dict[str, tuple[Any, ...]]] = {
 }
 
 
+class _Values:
+    # No field of the dataclass, as this class is none; and no cached property, which torch.compile does not trace.
+    values: tuple[Any, ...]
+
+
 @dataclass(frozen=True)
-class Protocol:
+class Protocol(_Values):
     r"""Every choice between a class activation map and its box.
 
     The threshold of Eq. 6 is :math:`\tau = \theta \cdot \mathrm{per}_i(M')`, with :math:`M'` the map resized to the
@@ -53,6 +57,7 @@ class Protocol:
         empty: the box where nothing is kept: ``"zeros"`` or ``"image"`` (0, 0, W, H). Its area is 0 either way.
         iou: how the box is compared with the ground truth: ``"half-open"``, or ``"inclusive"``: x1 and y1 count as
             pixels inside, in both. It does not change the box.
+        values: the values of all these fields, in their order.
 
     Raises:
         ValueError: a field outside its range, named with what came and what was expected.
@@ -97,11 +102,7 @@ class Protocol:
                 UserWarning,
                 stacklevel=3,
             )
-
-    @functools.cached_property
-    def values(self) -> tuple[Any, ...]:
-        """The values of all fields, in their order."""
-        return tuple(getattr(self, field.name) for field in fields(self))
+        object.__setattr__(self, "values", tuple(getattr(self, field.name) for field in fields(self)))
 
     def replace(self, **changes: Any) -> Protocol:  # noqa: ANN401
         """Return a copy with some fields changed; unknown names are a TypeError that lists the known ones."""

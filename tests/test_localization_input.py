@@ -149,6 +149,16 @@ def test_nothing_flows_back_and_nothing_is_changed():
     assert torch.equal(weight, WEIGHT)
 
 
+@pytest.mark.parametrize("options", [{}, {"percentile": 95}, {"protocol": fastcam.AUTHORS, **ALL}], ids=str)
+def test_it_compiles_whole_and_finds_the_same(options):
+    def found(features):
+        result = fastcam.localize(features, WEIGHT[:3], size=(20, 31), **options)
+        return result.boxes, result.thresholds, result.maps
+
+    compiled = torch.compile(found, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(FEATURES), found(FEATURES), rtol=0, atol=0)
+
+
 BAD = [
     ({"size": 224}, TypeError, r"size must be \(H, W\), or one .* 3 images, got 224"),
     ({"size": (0, 5)}, ValueError, r"size must be .* at least 1 .* got \(0, 5\)"),

@@ -31,6 +31,7 @@ def protocol_of(*values: Any) -> Protocol:  # noqa: ANN401
     protocol = object.__new__(Protocol)
     for name, value in zip(_NAMES, values, strict=True):
         object.__setattr__(protocol, name, value)
+    object.__setattr__(protocol, "values", values)
     return protocol
 
 
