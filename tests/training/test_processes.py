@@ -35,7 +35,7 @@ def joined(rank, port, config, out, test):
     told_of_the_other(rank, port)
     engine = start_engine(device="cpu")
     trained = train(config, out, engine)
-    judged = final_pass(trained, test, engine, crop=config.crop)
+    judged = final_pass(trained, test, engine)
     (out / f"judged-{rank}.json").write_text(json.dumps(judged))
 
 
@@ -63,7 +63,7 @@ def test_two_processes_end_with_the_weights_of_one(config, birds, engine, tmp_pa
     settings = config(model_options={"width": 1 / 8}, epochs=3, pooling="tap")
     trained = train(settings, tmp_path / "one", engine)
     test = read_cub(birds, "test")
-    judged = final_pass(trained, test, engine, crop=settings.crop)
+    judged = final_pass(trained, test, engine)
     port, out = free_port(), tmp_path / "two"
     processes = [_FORKED.Process(target=joined, args=(rank, port, settings, out, test)) for rank in range(2)]
     for process in processes:
