@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fastcam.export import replacing
+from fastcam.export import write_table
 
 __all__ = ["COLUMNS", "Row", "write_rows"]
 
@@ -53,12 +51,10 @@ def write_rows(path: str | os.PathLike[str], rows: Iterable[Row]) -> None:
         ...     print(pathlib.Path(folder, "a.csv").read_text().splitlines()[1])
         a.jpg,3,,,,,1,2,30,40,0.500000,1.000000,
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in rows:
-        flags = (None if flag is None else int(flag) for flag in (row.top1, row.top5, row.fits))
-        ious = (None if iou is None else f"{iou:.6f}" for iou in (row.iou, row.iou_of_any, row.mask_iou))
-        writer.writerow((row.id, row.label, row.predicted, *flags, *(row.box or [None] * 4), *ious))
-    with replacing(path) as file:
-        file.write(text.getvalue().encode("utf-8", errors="backslashreplace"))
+    write_table(path, COLUMNS, map(_fields, rows))
+
+
+def _fields(row: Row) -> tuple[object, ...]:
+    flags = (None if flag is None else int(flag) for flag in (row.top1, row.top5, row.fits))
+    ious = (None if iou is None else f"{iou:.6f}" for iou in (row.iou, row.iou_of_any, row.mask_iou))
+    return (row.id, row.label, row.predicted, *flags, *(row.box or [None] * 4), *ious)
