@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -71,3 +73,25 @@ def images() -> torch.Tensor:
 def model() -> Net:
     """The small classifier, in eval mode."""
     return Net().eval()
+
+
+_INNOCENT = """
+import pathlib
+pathlib.Path("ran").touch()
+def run():
+    pathlib.Path("ran").touch()
+"""
+
+
+@pytest.fixture
+def guarded(tmp_path, monkeypatch):
+    """A working folder with a module that would leave a trace, which nothing may."""
+    (tmp_path / "innocent.py").write_text(_INNOCENT)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    yield tmp_path
+    assert not (tmp_path / "ran").exists()
+    assert "innocent" not in sys.modules
+    # Kilobytes: nothing here is worth half a gigabyte.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000
