@@ -1,6 +1,8 @@
 // Compiled once for each instruction set, each time with another FASTCAM_ISA: the name of its namespace.
 #include "core/core.hpp"
 
+#include <memory>
+
 #include "maps/activation.hpp"
 #include "maps/locate.hpp"
 #include "maps/pooling.hpp"
@@ -65,17 +67,43 @@ void with_large_mask(const MaskBatch& masks, std::int64_t image, int strips, con
   use(mask);
 }
 
-// The thread's own instance. If this were inlined, the compiler would look up its address again, by a call, wherever it
-// lacks a register for it: in the innermost loops too.
 template <class T>
-[[gnu::noinline]] T& of_this_thread() {
-  static thread_local T instance;
-  return instance;
+struct OfThread {
+  T instance;
+  bool in_use = false;
+};
+
+// If this were inlined, the compiler would look up its address again, by a call, wherever it lacks a register for it:
+// in the innermost loops too.
+template <class T>
+[[gnu::noinline]] OfThread<T>& of_this_thread() {
+  static thread_local OfThread<T> own;
+  return own;
 }
+
+// What keeps its buffers from call to call: the thread's own instance. While that is in use, another one: a signal
+// handler that runs where a call may be interrupted may call the core again.
+template <class T>
+class Workspace {
+ public:
+  Workspace() : own_(of_this_thread<T>()), other_(own_.in_use ? new T : nullptr) { own_.in_use = true; }
+  ~Workspace() {
+    if (other_ == nullptr) own_.in_use = false;
+  }
+  Workspace(const Workspace&) = delete;
+  Workspace& operator=(const Workspace&) = delete;
+
+  T& operator*() const { return other_ == nullptr ? own_.instance : *other_; }
+
+ private:
+  OfThread<T>& own_;
+  const std::unique_ptr<T> other_;
+};
 
 template <int Connectivity>
 void find_largest(const MaskBatch& masks, std::int64_t begin, std::int64_t end, Region* regions) {
-  auto& finder = of_this_thread<ComponentFinder<Connectivity>>();
+  const Workspace<ComponentFinder<Connectivity>> workspace;
+  auto& finder = *workspace;
   Buffer<std::uint64_t> scratch;
   for (std::int64_t i = begin; i < end; ++i)
     with_mask(masks, i, scratch, [&](const Mask& mask) { regions[i] = finder.largest(mask, masks.area); });
@@ -89,8 +117,8 @@ template <int Connectivity>
 void find_all(const MaskBatch& masks, std::int64_t image, void (*emit)(void*, const Region&), void* context) {
   Buffer<std::uint64_t> scratch;
   with_mask(masks, image, scratch, [&](const Mask& mask) {
-    of_this_thread<ComponentFinder<Connectivity>>().all(mask, masks.area,
-                                                        [&](const Region& region) { emit(context, region); });
+    const Workspace<ComponentFinder<Connectivity>> workspace;
+    (*workspace).all(mask, masks.area, [&](const Region& region) { emit(context, region); });
   });
 }
 
@@ -165,15 +193,10 @@ void tap_backward(const Planes& planes, const void* grad, std::int64_t begin, st
 }
 
 template <int Connectivity>
-Locator<Connectivity>& locator(const Maps& maps, const Protocol& protocol) {
-  auto& instance = of_this_thread<Locator<Connectivity>>();
-  instance.prepare(maps, protocol);
-  return instance;
-}
-
-template <int Connectivity>
 void find_boxes(const Maps& maps, const Protocol& protocol, std::int64_t begin, std::int64_t end, const Found& found) {
-  Locator<Connectivity>& boxes = locator<Connectivity>(maps, protocol);
+  const Workspace<Locator<Connectivity>> workspace;
+  Locator<Connectivity>& boxes = *workspace;
+  boxes.prepare(maps, protocol);
   for (std::int64_t i = begin; i < end; ++i) boxes.run(i, maps.data + i * maps.h * maps.w, found);
 }
 
@@ -184,7 +207,9 @@ void locate(const Maps& maps, const Protocol& protocol, std::int64_t begin, std:
 template <int Connectivity, class Element>
 void find_boxes_of(const Features& features, const Classes& classes, const Maps& maps, const Protocol& protocol,
                    std::int64_t begin, std::int64_t end, const Found& found) {
-  Locator<Connectivity>& boxes = locator<Connectivity>(maps, protocol);
+  const Workspace<Locator<Connectivity>> workspace;
+  Locator<Connectivity>& boxes = *workspace;
+  boxes.prepare(maps, protocol);
   ActivationMaps<Element, Work<Element>> activation(features, classes);
   const std::int64_t positions = activation.positions();
   Buffer<Work<Element>> sums;
@@ -210,7 +235,8 @@ void localize(const Features& features, const Classes& classes, const Maps& maps
 }
 
 void score_levels(const ScoreMaps& maps, std::int64_t begin, std::int64_t end, std::uint8_t* levels, bool* inside) {
-  auto& map = of_this_thread<ScoreMap>();
+  const Workspace<ScoreMap> workspace;
+  ScoreMap& map = *workspace;
   for (std::int64_t i = begin; i < end; ++i) {
     map.start(maps, i);
     inside[i] = write_levels(map, levels + i * maps.height * maps.width);
@@ -219,8 +245,10 @@ void score_levels(const ScoreMaps& maps, std::int64_t begin, std::int64_t end, s
 
 void score_histogram(const ScoreMaps& maps, const std::uint8_t* masks, const Edges& edges, std::int64_t begin,
                      std::int64_t end, std::int64_t* counts, bool* inside, bool* known) {
-  auto& map = of_this_thread<ScoreMap>();
-  auto& histogram = of_this_thread<ScoreHistogram>();
+  const Workspace<ScoreMap> map_workspace;
+  const Workspace<ScoreHistogram> histogram_workspace;
+  ScoreMap& map = *map_workspace;
+  ScoreHistogram& histogram = *histogram_workspace;
   histogram.start(edges, counts);
   for (std::int64_t i = begin; i < end; ++i) {
     map.start(maps, i);
@@ -232,7 +260,8 @@ void score_histogram(const ScoreMaps& maps, const std::uint8_t* masks, const Edg
 }
 
 void sweep(const LevelMaps& maps, const TruthBoxes& truth, std::int64_t begin, std::int64_t end, const Swept& out) {
-  auto& sweeper = of_this_thread<Sweeper>();
+  const Workspace<Sweeper> workspace;
+  Sweeper& sweeper = *workspace;
   for (std::int64_t i = begin; i < end; ++i) sweeper.run(maps, truth, i, out);
 }
 

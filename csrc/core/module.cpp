@@ -3,14 +3,22 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#else
+#include <pthread.h>
+#endif
 
 #include <cstdint>
+#include <exception>
 #include <string>
 #include <string_view>
 #include <tuple>
 #include <vector>
 
 #include "core/core.hpp"
+#include "core/interruption.hpp"
 #include "core/keywords.hpp"
 #include "core/schedule.hpp"
 
@@ -29,6 +37,28 @@ T* at(Address address) {
   return reinterpret_cast<T*>(address);  // NOLINT: that is what an address is for
 }
 
+// Python's handlers of signals run on its main thread alone: the first one of the process.
+bool on_main_thread() {
+#if defined(__linux__)
+  return syscall(SYS_gettid) == getpid();
+#else
+  return pthread_main_np() != 0;
+#endif
+}
+
+// Runs the handlers of the signals that have come. If one of them raises, so does the call: the error is set.
+bool interrupted() {
+  if (!on_main_thread()) return false;
+  const py::gil_scoped_acquire held;
+  return PyErr_CheckSignals() != 0;
+}
+
+// While the core works, other threads of Python may run, and a signal may end it.
+struct Working {
+  const py::gil_scoped_release released;
+  const Call call{interrupted};
+};
+
 void write_box(const Region& region, float* box) {
   box[0] = static_cast<float>(region.x0);
   box[1] = static_cast<float>(region.y0);
@@ -46,7 +76,7 @@ void write_area(const Region& region, Area area, Address areas, std::int64_t i) 
 void largest(Address data, bool packed, std::int64_t count, int height, int width, std::string_view area,
              int connectivity, Address boxes, Address areas, int threads) {
   const MaskBatch masks{at<const void>(data), packed, height, width, area_of(area), connectivity};
-  const py::gil_scoped_release released;
+  const Working working;
   std::vector<Region> regions(static_cast<std::size_t>(count));
   schedule::largest(masks, count, threads, regions.data());
   for (std::int64_t i = 0; i < count; ++i) {
@@ -62,7 +92,7 @@ py::tuple all_components(Address data, bool packed, std::int64_t count, int heig
   std::vector<std::vector<Region>> found;
   py::ssize_t total = 0;
   {
-    const py::gil_scoped_release released;
+    const Working working;
     found = schedule::all(masks, count, threads);
     for (const auto& regions : found) total += static_cast<py::ssize_t>(regions.size());
   }
@@ -89,7 +119,7 @@ Features features_at(Address data, int dtype, const Shape& shape, const Strides&
 void weighted_sums(Address data, int dtype, const Shape& shape, const Strides& strides, Address weight,
                    std::int64_t rows, Address index, std::int64_t count, std::int64_t per_image, bool clamp_negative,
                    Address maps, int threads) {
-  const py::gil_scoped_release released;
+  const Working working;
   const Features features = features_at(data, dtype, shape, strides);
   const Classes classes{at<const void>(weight), rows, at<const std::int64_t>(index), per_image, clamp_negative};
   schedule::weighted_sums(features, classes, count, threads, at<void>(maps));
@@ -101,7 +131,7 @@ Found found_at(Address boxes, Address areas, Address thresholds, Address maps, A
 
 void locate(Address data, std::int64_t count, const Size& shape, const Size& size, const Protocol& protocol,
             Address boxes, Address areas, Address thresholds, Address maps, Address masks, int threads) {
-  const py::gil_scoped_release released;
+  const Working working;
   const auto [h, w] = shape;
   const auto [height, width] = size;
   const Maps small{at<const float>(data), h, w, height, width};
@@ -111,7 +141,7 @@ void locate(Address data, std::int64_t count, const Size& shape, const Size& siz
 void localize(Address data, int dtype, const Shape& shape, const Strides& strides, Address weight, std::int64_t rows,
               Address index, std::int64_t count, std::int64_t per_image, const Size& size, const Protocol& protocol,
               Address boxes, Address areas, Address thresholds, Address maps, Address masks, int threads) {
-  const py::gil_scoped_release released;
+  const Working working;
   const Features features = features_at(data, dtype, shape, strides);
   const Classes classes{at<const void>(weight), rows, at<const std::int64_t>(index), per_image,
                         protocol.clamp_negative};
@@ -124,7 +154,7 @@ void localize(Address data, int dtype, const Shape& shape, const Strides& stride
 void tap_forward(Address x, int dtype, bool interleaved, std::int64_t images, std::int64_t channels,
                  std::int64_t positions, double threshold, Address values, Address cutoffs, Address counts,
                  int threads) {
-  const py::gil_scoped_release released;
+  const Working working;
   const Planes planes{at<const void>(x), static_cast<Dtype>(dtype), interleaved, channels, positions};
   const Pooled out{at<void>(values), at<void>(cutoffs), at<std::int32_t>(counts)};
   schedule::tap_forward(planes, threshold, images, threads, out);
@@ -132,7 +162,7 @@ void tap_forward(Address x, int dtype, bool interleaved, std::int64_t images, st
 
 void tap_backward(Address grad, Address x, int dtype, bool interleaved, std::int64_t images, std::int64_t channels,
                   std::int64_t positions, Address cutoffs, Address counts, Address dx, int threads) {
-  const py::gil_scoped_release released;
+  const Working working;
   const Planes planes{at<const void>(x), static_cast<Dtype>(dtype), interleaved, channels, positions};
   const Pooled saved{nullptr, at<void>(cutoffs), at<std::int32_t>(counts)};
   schedule::tap_backward(planes, at<const void>(grad), images, threads, saved, at<void>(dx));
@@ -146,7 +176,7 @@ ScoreMaps score_maps_at(Address data, int dtype, bool raw, const Size& shape, co
 
 void score_levels(Address data, int dtype, bool raw, std::int64_t count, const Size& shape, const Size& size,
                   Address levels, Address inside, int threads) {
-  const py::gil_scoped_release released;
+  const Working working;
   schedule::score_levels(score_maps_at(data, dtype, raw, shape, size), count, threads, at<std::uint8_t>(levels),
                          at<bool>(inside));
 }
@@ -154,7 +184,7 @@ void score_levels(Address data, int dtype, bool raw, std::int64_t count, const S
 void score_histogram(Address data, int dtype, bool raw, std::int64_t count, const Size& shape, const Size& size,
                      Address masks, Address edges, int thresholds, Address counts, Address inside, Address known,
                      int threads) {
-  const py::gil_scoped_release released;
+  const Working working;
   schedule::score_histogram(score_maps_at(data, dtype, raw, shape, size), at<const std::uint8_t>(masks),
                             {at<const double>(edges), thresholds}, count, threads, at<std::int64_t>(counts),
                             at<bool>(inside), at<bool>(known));
@@ -162,7 +192,7 @@ void score_histogram(Address data, int dtype, bool raw, std::int64_t count, cons
 
 void sweep(Address levels, std::int64_t count, int height, int width, Address boxes, Address ends, Address of_largest,
            Address largest_boxes, Address of_any, int threads) {
-  const py::gil_scoped_release released;
+  const Working working;
   const LevelMaps maps{at<const std::uint8_t>(levels), height, width};
   const TruthBoxes truth{at<const double>(boxes), at<const std::int64_t>(ends)};
   const Swept out{at<double>(of_largest), at<std::int32_t>(largest_boxes), at<double>(of_any)};
@@ -182,6 +212,12 @@ PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
   py::class_<Protocol> protocol(m, "Protocol", "fastcam.Protocol, as far as the core reads it.");
   protocol.def(py::init(&protocol_of));
   protocol.attr("fields") = protocol_fields();
+  py::register_local_exception_translator([](std::exception_ptr thrown) {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const Interrupted&) {  // NOLINT: Python's error is set already
+    }
+  });
   m.def("largest", &largest);
   m.def("all_components", &all_components);
   m.def("weighted_sums", &weighted_sums);

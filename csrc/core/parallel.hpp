@@ -2,6 +2,8 @@
 // parallel_for   work on a range, cut into pieces where it is large enough
 //
 // The caller and the workers take pieces in turn. What a piece computes never depends on how many threads there are.
+// Between pieces the call may be interrupted (interruption.hpp). What a piece throws, on whichever thread, comes out of
+// the call, and the pool can be used again.
 #pragma once
 
 #include <dlfcn.h>
@@ -18,7 +20,18 @@
 #include <thread>
 #include <vector>
 
+#include "core/interruption.hpp"
+
 namespace fastcam {
+
+// Calls piece(begin, end) over [0, count) in steps of `grain`, on this thread.
+template <class Piece>
+void in_steps(std::int64_t count, std::int64_t grain, const Piece& piece) {
+  for (std::int64_t begin = 0; begin < count; begin += grain) {
+    if (begin > 0) interruption_point();
+    piece(begin, std::min(begin + grain, count));
+  }
+}
 
 // The process that loaded this library.
 inline const pid_t loaded_by = getpid();
@@ -38,8 +51,8 @@ class ThreadPool {
     static pid_t owner = 0;
     const std::lock_guard lock(guard);
     if (owner != getpid()) {
+      pool = new ThreadPool(getpid() == loaded_by ? openmp() : nullptr);
       owner = getpid();
-      pool = new ThreadPool(owner == loaded_by ? openmp() : nullptr);
     }
     return *pool;
   }
@@ -47,14 +60,11 @@ class ThreadPool {
   // Runs piece(begin, end) over [0, count) in steps of `grain`, on at most `threads` threads including the caller's. If
   // the pool is busy, the caller works alone.
   void run(std::int64_t count, std::int64_t grain, int threads, const Piece& piece) {
-    const std::unique_lock busy(running_, std::try_to_lock);
     const std::int64_t pieces = (count + grain - 1) / grain;
     const int helpers = static_cast<int>(std::min<std::int64_t>(threads, pieces)) - 1;
-    if (!busy.owns_lock() || helpers < 1) {
-      piece(0, count);
-      return;
-    }
-    job_ = {&piece, count, grain};
+    const Turn turn(busy_);
+    if (!turn.taken || helpers < 1) return in_steps(count, grain, piece);
+    job_ = {&piece, count, grain, Call::current()};
     next_ = 0;
     error_ = nullptr;
     if (team_ != nullptr)
@@ -76,6 +86,21 @@ class ThreadPool {
     const Piece* piece = nullptr;
     std::int64_t count = 0;
     std::int64_t grain = 1;
+    Call* call = nullptr;
+  };
+
+  // Takes the pool, if nobody has it. No mutex: the thread that has it may try again, in a signal handler.
+  struct Turn {
+    explicit Turn(std::atomic_flag& busy_flag)
+        : busy(busy_flag), taken(!busy.test_and_set(std::memory_order_acquire)) {}
+    ~Turn() {
+      if (taken) busy.clear(std::memory_order_release);
+    }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+    std::atomic_flag& busy;
+    const bool taken;
   };
 
   void run_on_workers(int helpers) {
@@ -121,25 +146,59 @@ class ThreadPool {
   }
 
   void work() noexcept {
+    const Call::Helper helper(job_.call);
+    ++working_;
     for (;;) {
       const std::int64_t begin = next_.fetch_add(job_.grain);
-      if (begin >= job_.count) return;
-      try {
+      if (begin >= job_.count) break;
+      try_to([&] {
         (*job_.piece)(begin, std::min(begin + job_.grain, job_.count));
-      } catch (...) {
-        const std::lock_guard lock(mutex_);
-        error_ = std::current_exception();
-        next_ = job_.count;
-      }
+        interruption_point();
+      });
+    }
+    if (Call::made_here()) await_others();
+    --working_;
+  }
+
+  // The thread that made the call has nothing left to do, but it alone can see that the call is interrupted.
+  void await_others() noexcept {
+    constexpr auto patience = std::chrono::milliseconds(10);
+    const auto start = std::chrono::steady_clock::now();
+    while (working_ > 1) {
+      if (std::chrono::steady_clock::now() - start < patience)
+        std::this_thread::yield();
+      else
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      try_to(interruption_point);
     }
   }
 
+  // Keeps what is thrown, and leaves the pieces that nobody has taken yet. An interruption stands above all else: the
+  // caller has been told of it already.
+  template <class Task>
+  void try_to(const Task& task) noexcept {
+    try {
+      task();
+    } catch (const Interrupted&) {
+      give_up(true);
+    } catch (...) {
+      give_up(false);
+    }
+  }
+  void give_up(bool interrupted) {
+    const std::lock_guard lock(mutex_);
+    if (interrupted || !error_) error_ = std::current_exception();
+    next_ = job_.count;
+  }
+
   const Team team_;
-  std::mutex running_, mutex_;
+  std::atomic_flag busy_;
+  std::mutex mutex_;
   std::condition_variable wake_, done_;
   std::vector<std::thread> workers_;
   Job job_;
   std::atomic<std::int64_t> next_{0};
+  std::atomic<int> working_{0};
   std::exception_ptr error_;
   int wanted_ = 0;
   std::atomic<int> unfinished_{0};
@@ -150,11 +209,9 @@ class ThreadPool {
 // about what one item takes, in nanoseconds.
 template <class Piece>
 void parallel_for(std::int64_t count, double cost, int threads, const Piece& piece) {
-  constexpr double worth_waking = 100e3, worth_taking = 25e3;  // ns: of all work, of a piece
-  if (threads <= 1 || count <= 1 || static_cast<double>(count) * cost < worth_waking) {
-    piece(std::int64_t{0}, count);
-    return;
-  }
+  constexpr double worth_waking = 100e3, worth_taking = 25e3, worth_a_look = 1e6;  // ns: of all work, of a piece
+  if (count <= 1 || static_cast<double>(count) * cost < worth_waking) return piece(std::int64_t{0}, count);
+  if (threads <= 1) return in_steps(count, static_cast<std::int64_t>(worth_a_look / cost) + 1, piece);
   const std::int64_t fair = (count + threads - 1) / threads;
   const auto grain = static_cast<std::int64_t>(worth_taking / cost) + 1;
   ThreadPool::instance().run(count, std::min(fair, grain), threads, piece);

@@ -80,12 +80,12 @@ class Axis {
 
   void prepare(const Kernel& kernel) {
     if (kernel == kernel_) return;
-    kernel_ = kernel;
     const int count = kernel.count();
     first_.reserve(static_cast<std::size_t>(count));
     spans_.reserve(static_cast<std::size_t>(count) + 1);
-    span_count_ = 0;
     for (auto& factor : factors_) factor.reserve(static_cast<std::size_t>(count) + overrun);
+    kernel_ = kernel;
+    span_count_ = 0;
     for (int i = 0; i < count; ++i) {
       const auto at = static_cast<std::size_t>(i);
       const Position<T> position = kernel.position(i);

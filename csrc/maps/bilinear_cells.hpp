@@ -27,10 +27,10 @@ class BilinearCells {
   }
 
   void start(const ResizedRows& rows, const float* map) {
+    bounds_.reserve(static_cast<std::size_t>(rows.x().spans()) * static_cast<std::size_t>(rows.y().spans()));
     rows_ = &rows;
     across_ = rows.x().spans();
     down_ = rows.y().spans();
-    bounds_.reserve(static_cast<std::size_t>(across_) * static_cast<std::size_t>(down_));
     for (int i = 0; i < down_; ++i) {
       const float* above = map + std::int64_t{rows.y().tap(rows.y().begin(i), 0)} * across_;
       const float* below = map + std::int64_t{rows.y().tap(rows.y().begin(i), 1)} * across_;

@@ -18,9 +18,9 @@ template <int Connectivity>
 class Locator {
  public:
   void prepare(const Maps& maps, const Protocol& protocol) {
+    bits_.reserve(ResizedMap::words(maps));
     maps_ = maps;
     protocol_ = protocol;
-    bits_.reserve(ResizedMap::words(maps));
   }
 
   // Finds the box of map i.

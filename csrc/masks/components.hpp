@@ -17,15 +17,16 @@
 #include "masks/outline.hpp"
 #include "masks/union_find.hpp"
 #include "vector/buffer.hpp"
+#include "vector/pace.hpp"
 
 namespace fastcam::FASTCAM_ISA {
 
 struct Component {
   std::int32_t x0, y0, x1, y1;  // half-open
-  std::int32_t pixels;
-  std::int32_t euler;    // 1 minus the number of holes that are not filled; where it is 1, area2 is exact
-  std::int64_t area2;    // twice the polygon area, without those holes
-  std::int32_t first_x;  // the column of the first pixel in raster order, which lies in row y0
+  std::int32_t first_x;         // the column of the first pixel in raster order, which lies in row y0
+  std::int32_t euler;           // 1 minus the number of holes that are not filled; where it is 1, area2 is exact
+  std::int64_t pixels;
+  std::int64_t area2;  // twice the polygon area, without those holes
 };
 
 // Twice the polygon area of the 2x2 windows that two touching runs of adjacent rows share.
@@ -97,7 +98,7 @@ class Labeller {
 
 inline std::uint32_t Labeller::start(std::int32_t begin, std::int32_t end, int y) {
   const std::uint32_t label = forest_.add();
-  components_[label] = {begin, y, end, y + 1, end - begin, 1, 0, begin};
+  components_[label] = {begin, y, end, y + 1, begin, 1, end - begin, 0};
   return label;
 }
 
@@ -170,7 +171,7 @@ void Labeller::join_by_words(const Mask& mask, const Row& above, const Row& here
                                    });
   for (int i = 0; i < here.count; ++i) {
     const std::uint32_t known = here.labels[i], fresh = forest_.add_if(known == none);
-    components_[fresh] = {here.begins[i], y, here.ends[i], y + 1, 0, 0, 0, here.begins[i]};
+    components_[fresh] = {here.begins[i], y, here.ends[i], y + 1, here.begins[i], 0, 0, 0};
     const std::uint32_t label = here.labels[i] = chosen(known == none, fresh, known);
     extend(label, here.begins[i], here.ends[i], y);
     if constexpr (Polygon) ++components_[label].euler;
@@ -188,7 +189,9 @@ void Labeller::label_dense(const Mask& mask, int y0, int y1) {
   const std::size_t capacity = Runs::capacity(mask.width);
   Row above{{begins_[0].reserve(capacity), ends_[0].reserve(capacity)}, above_};
   Row here{{begins_[1].reserve(capacity), ends_[1].reserve(capacity)}, here_};
+  Pace pace;
   for (int y = y0; y < y1; ++y) {
+    pace.add(mask.width);
     here.count = finder.find_many(mask.row(y), 0, here.begins, here.ends);
     reserve(here.count);
     join_by_words<Connectivity, Polygon>(mask, above, here, y);
@@ -201,8 +204,10 @@ template <int Connectivity, bool Polygon>
 void Labeller::label_sparse(const Mask& mask, int y0, int y1) {
   using Rows = AlignedRows<Connectivity, Polygon>;
   table_.start(mask.width);
+  Pace pace;
   int rows;
   for (int top = y0; top < y1; top += rows) {
+    pace.add(std::int64_t{mask.width} * table_.capacity());
     rows = std::min(table_.capacity(), y1 - top);
     table_.find(mask, top, rows);
     for (int row = 1; row <= rows;) {

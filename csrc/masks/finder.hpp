@@ -18,7 +18,7 @@ class Finder {
   Region largest(const Mask& mask, Area area) {
     if (area == Area::polygon) return largest_by_polygon<Connectivity>(mask, labelled<true>(mask));
     if constexpr (Connectivity == 8) {
-      if (is_dense(mask)) {
+      if (is_dense(mask) && TwoRowLabeller::fits(mask)) {
         two_rows_.template label<8, false>(mask);
         if (const auto found = largest_of_two_rows(two_rows_)) return *found;
       }

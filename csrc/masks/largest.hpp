@@ -61,7 +61,7 @@ Region largest_by_pixels(const Labels& labels) {
   labels.for_each([&](const Component& c) {
     if (c.pixels > best.pixels) best = c;
   });
-  return region(best, best.pixels);
+  return region(best, static_cast<double>(best.pixels));
 }
 
 template <int Connectivity, class Labels>
@@ -89,6 +89,7 @@ std::optional<Region> largest_of_two_rows(const Labels& labels) {
     if (better) best = c;
   });
   if (tie) return std::nullopt;
+  if (best.pixels == 0) return Region{};
   return Region{best.x0, best.y0, best.x1, best.y1, static_cast<double>(best.pixels)};
 }
 
@@ -97,7 +98,8 @@ template <int Connectivity, class Labels, class Visit>
 void every_region(const Mask& mask, Area area, const Labels& labels, const Visit& visit) {
   labels.for_each([&](const Component& c) {
     const bool pixels = area == Area::pixels;
-    visit(region(c, pixels ? c.pixels : static_cast<double>(exact_area2<Connectivity>(mask, c)) / 2));
+    visit(region(c,
+                 pixels ? static_cast<double>(c.pixels) : static_cast<double>(exact_area2<Connectivity>(mask, c)) / 2));
   });
 }
 

@@ -18,14 +18,15 @@ class RunTable {
   static bool fits(int width) { return width < INT32_MAX / 8; }
 
   void start(int width) {
-    width_ = width;
-    rows_ = 0;
-    capacity_ = std::max(1, std::min(256, (1 << 22) / pitch()));
-    first_.reserve(static_cast<std::size_t>(capacity_) + 3 + lanes<int>);
-    first_[0] = first_[1] = 0;
-    const std::size_t most_runs = static_cast<std::size_t>(capacity_ + 1) * (static_cast<std::size_t>(width) / 2 + 1);
+    const int capacity = std::max(1, std::min(256, (1 << 22) / (width + 1)));
+    const std::size_t most_runs = static_cast<std::size_t>(capacity + 1) * (static_cast<std::size_t>(width) / 2 + 1);
+    first_.reserve(static_cast<std::size_t>(capacity) + 3 + lanes<int>);
     begins_.reserve(most_runs + Runs::capacity(width));
     ends_.reserve(most_runs + Runs::capacity(width));
+    width_ = width;
+    capacity_ = capacity;
+    rows_ = 0;
+    first_[0] = first_[1] = 0;
   }
 
   // How many rows a block can hold.

@@ -250,10 +250,13 @@ void for_each_contact(const Pixels& upper, const Pixels& lower, int words, std::
 inline bool is_dense(const Mask& mask) {
   constexpr int many_runs = 10, step = 16;
   const int words = mask.words();
+  const std::uint64_t tail = last_word_mask(mask.width);
   std::int64_t runs = 0, rows = 0;
   for (int y = step / 2; y < mask.height; y += step, ++rows) {
     const std::uint64_t* row = mask.row(y);
-    for (int k = 0; k < words; ++k) runs += std::popcount(row[k] & ~(row[k] << 1));
+    for (int k = 0; k + 1 < words; ++k) runs += std::popcount(row[k] & ~(row[k] << 1));
+    const std::uint64_t last = row[words - 1] & tail;
+    runs += std::popcount(last & ~(last << 1));
   }
   return runs > many_runs * rows;
 }

@@ -29,6 +29,9 @@ inline void merge(CountedBox& to, const CountedBox& from) {
 
 class TwoRowLabeller {
  public:
+  // Whether a mask's pixels can be counted in 32 bits.
+  static bool fits(const Mask& mask) { return std::int64_t{mask.height} * mask.width <= INT32_MAX; }
+
   // Finds the components of rows [y0, y1) of the mask. An odd number of rows is for the end of the mask alone.
   template <int Connectivity, bool Polygon>
   void label(const Mask& mask, int y0, int y1) {
@@ -143,9 +146,11 @@ inline void TwoRowLabeller::label_rows(const Mask& mask, int y0, int y1) {
   Pair here{both_[1].reserve(size), nullptr, labels_[1].reserve(capacity)};
   std::fill(above.both, above.both + words, std::uint64_t{0});
   Counted upper{nullptr, before_[0].reserve(size)}, lower{nullptr, before_[1].reserve(size)};
+  Pace pace;
   forest_.clear();
 
   for (int y = y0; y < y1; y += 2) {
+    pace.add(2 * std::int64_t{mask.width});
     upper.count(mask.row(y), words);
     lower.count(y + 1 < y1 ? mask.row(y + 1) : empty, words);
     here.lower = lower.row;

@@ -8,6 +8,7 @@
 
 #include "masks/runs.hpp"
 #include "scores/neighbourhood.hpp"
+#include "vector/pace.hpp"
 
 namespace fastcam::FASTCAM_ISA {
 
@@ -82,26 +83,36 @@ class Basins {
 
 template <bool Holes>
 void Basins<Holes>::find(const LevelMap& map) {
+  const auto rows = static_cast<std::size_t>(map.height()), words = rows * static_cast<std::size_t>(map.words());
+  starts_.reserve(words);
+  before_.reserve(words);
+  first_.reserve(rows + 1);
   height_ = map.height();
   width_ = map.width();
   words_ = map.words();
-  const auto words = static_cast<std::size_t>(height_) * static_cast<std::size_t>(words_);
-  starts_.reserve(words);
-  before_.reserve(words);
-  first_.reserve(static_cast<std::size_t>(height_) + 1);
   std::fill(std::begin(first_seed_), std::end(first_seed_), none);
   std::fill(std::begin(first_joint_), std::end(first_joint_), none);
   count_ = Holes ? 1 : 0;
   joint_count_ = 0;
   first_[0] = 0;
-  for (int y = 0; y < height_; ++y) cut(map, y);
+  Pace pace;
+  for (int y = 0; y < height_; ++y) {
+    pace.add(width_);
+    cut(map, y);
+  }
   const std::size_t segments = first_[static_cast<std::size_t>(height_)];
   onwards_.reserve(segments);
   labels_.reserve(segments);
-  for (int y = 0; y < height_; ++y) link(map, y);
+  for (int y = 0; y < height_; ++y) {
+    pace.add(width_);
+    link(map, y);
+  }
   label();
   if (count_ > 1)
-    for (int y = 0; y < height_; ++y) join(map, y);
+    for (int y = 0; y < height_; ++y) {
+      pace.add(width_);
+      join(map, y);
+    }
 }
 
 // Cuts row y into segments.

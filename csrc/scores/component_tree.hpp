@@ -71,11 +71,13 @@ class ComponentTree {
 
 template <bool Holes>
 void ComponentTree<Holes>::build(const Basins<Holes>& basins) {
-  count_ = basins.count();
-  nodes_.reserve(count_);
-  beginnings_.reserve(count_);
-  ends_.reserve(count_);
+  const std::uint32_t count = basins.count();
+  nodes_.reserve(count);
+  beginnings_.reserve(count);
+  ends_.reserve(count);
+  count_ = count;
   ends_count_ = 0;
+  Pace pace;
   std::uint32_t begun = 0;
   if (Holes) nodes_[0] = {keys, -1, 0, 1};
   beginnings_at_[keys] = ends_at_[keys] = 0;
@@ -88,6 +90,8 @@ void ComponentTree<Holes>::build(const Basins<Holes>& basins) {
     beginnings_at_[k] = begun;
     ends_at_[k] = ends_count_;
     alive_[k] = begun - ends_count_;
+    constexpr std::int64_t pixels_a_component = 64;  // take about as long
+    pace.add(pixels_a_component * (beginnings_at_[k] - beginnings_at_[k + 1]));
   }
 }
 

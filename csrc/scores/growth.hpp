@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "scores/component_tree.hpp"
+#include "vector/pace.hpp"
 
 namespace fastcam::FASTCAM_ISA {
 
@@ -59,7 +60,12 @@ class Growth {
   // Calls visit(number, Grown) for the components that exist, in no particular order.
   template <class Visit>
   void for_each(const Visit& visit) {
-    for (std::uint32_t i = 0; i < alive_count_; ++i) visit(alive_[i], grown_[alive_[i]]);
+    constexpr std::uint32_t step = 1 << 16;  // some milliseconds' work
+    for (std::uint32_t begin = 0; begin < alive_count_; begin += step) {
+      if (begin > 0) interruption_point();
+      const std::uint32_t end = begin + std::min(step, alive_count_ - begin);
+      for (std::uint32_t i = begin; i < end; ++i) visit(alive_[i], grown_[alive_[i]]);
+    }
   }
 
  private:
@@ -98,6 +104,7 @@ void Growth::walk(const LevelMap& map, const Basins<Holes>& basins, const Compon
   grown_.reserve(tree.count());
   alive_.reserve(tree.count());
   alive_count_ = 0;
+  Pace pace;
   const int end = tree.key(to) - 1;
   for (int key = tree.key(from), gathered = key; key > end; --key) {
     if (key == gathered) gathered = gather<Areas>(map, basins, tree, key, end);
@@ -115,6 +122,8 @@ void Growth::walk(const LevelMap& map, const Basins<Holes>& basins, const Compon
       grown_[c].changed |= grown_[c].extent.add(part.extent);
     }
     visit(tree.level(key));
+    constexpr std::int64_t pixels_a_component = 16;  // take about as long
+    pace.add(alive_count_ * pixels_a_component);
   }
 }
 
@@ -147,10 +156,13 @@ int Growth::gather(const LevelMap& map, const Basins<Holes>& basins, const Compo
   parts<Areas>().reserve(static_cast<std::size_t>(size));
   std::fill(parts<Areas>().data(), parts<Areas>().data() + size, Part<Areas>{});
   const Keys keys{first, stop};
-  for (int y = 0; y < map.height(); ++y)
+  Pace pace;
+  for (int y = 0; y < map.height(); ++y) {
+    pace.add(map.width());
     basins.for_each_segment(y, [&](std::uint32_t basin, int begin, int peak, int past) {
       gather_segment<Areas>(map, tree, basin, y, begin, peak, past, keys);
     });
+  }
   return stop;
 }
 

@@ -127,16 +127,21 @@ inline void LevelMap::start(const std::uint8_t* levels, int height, int width) {
 }
 
 inline void LevelMap::resize(int height, int width) {
+  const int words = words_in_row(width), stride = 64 * words + 2;
+  const auto row = static_cast<std::size_t>(stride), rows = static_cast<std::size_t>(height);
+  const std::size_t plane = (rows + 2) * row + 64;
+  plane_.reserve(plane);
+  neighbours_.reserve(rows * (row - 2));
+  bits_.reserve(rows * static_cast<std::size_t>(words));
+  not_first_.reserve(row);
+  not_last_.reserve(row);
   height_ = height;
   width_ = width;
-  words_ = words_in_row(width);
-  stride_ = 64 * words_ + 2;
-  const auto row = static_cast<std::size_t>(stride_), rows = static_cast<std::size_t>(height);
-  std::memset(plane_.reserve((rows + 2) * row + 64), 0, (rows + 2) * row + 64);
-  neighbours_.reserve(rows * (row - 2));
-  bits_.reserve(rows * static_cast<std::size_t>(words_));
-  std::memset(not_first_.reserve(row), -1, row);
-  std::memset(not_last_.reserve(row), -1, row);
+  words_ = words;
+  stride_ = stride;
+  std::memset(plane_.data(), 0, plane);
+  std::memset(not_first_.data(), -1, row);
+  std::memset(not_last_.data(), -1, row);
   not_first_[0] = 0;
   not_last_[static_cast<std::size_t>(width - 1)] = 0;
 }

@@ -2,9 +2,13 @@
 //
 // It stands in for std::vector. The linker keeps one copy of a std::vector<T> for all builds of the core, and if that
 // were the one for the newest instruction set, older processors would stop. This one is in each build's namespace.
+//
+// Where there is no memory, reserve() throws std::bad_alloc and the buffer is as it was. What owns buffers and keeps
+// them from call to call reserves first and then records what they hold, so that after a failure it holds what it says.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <new>
 #include <type_traits>
@@ -25,6 +29,7 @@ class Buffer {
   T* reserve(std::size_t count) {
     if (count > capacity_) {
       const std::size_t grown = count > 2 * capacity_ ? count : 2 * capacity_;
+      if (grown > SIZE_MAX / sizeof(T)) throw std::bad_alloc();
       void* moved = std::realloc(data_, grown * sizeof(T));
       if (moved == nullptr) throw std::bad_alloc();
       data_ = static_cast<T*>(moved);
