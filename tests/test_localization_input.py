@@ -191,3 +191,19 @@ def test_a_low_percentile_warns():
 def test_size_cannot_be_forgotten():
     with pytest.raises(TypeError, match="size"):
         fastcam.localize(FEATURES, WEIGHT, 0)
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 0), (0, 3)])
+@pytest.mark.parametrize("size", [[], (4, 4)])
+def test_no_images_and_no_classes(shape, size):
+    found = fastcam.localize(
+        torch.zeros(0, 2, 3, 3),
+        torch.zeros(5, 2),
+        torch.zeros(shape, dtype=torch.int64),
+        size=size,
+        return_maps=True,
+        return_masks=True,
+    )
+    assert found.boxes.shape == (*shape, 4)
+    assert found.areas.shape == found.labels.shape == shape
+    assert len(found.maps) == len(found.masks) == 0

@@ -39,10 +39,10 @@ def read_class_map(path: str | os.PathLike[str], names: Sequence[str], known: in
     for name, line in lines.items():
         if name not in labels:
             raise line.error(f"{name!r} is no class of the data: neither a name nor a number below {len(names)}")
-        try:
-            numbers = tuple(int(part) for part in line.fields[1].split(","))
-        except ValueError:
-            raise line.error(f"expected the network's class numbers, got {line.fields[1]!r}") from None
+        parts = [part.strip() for part in line.fields[1].split(",")]
+        if not all(part.isascii() and part.isdigit() for part in parts):
+            raise line.error(f"expected the network's class numbers, got {line.fields[1]!r}")
+        numbers = tuple(map(int, parts))
         if not all(0 <= number < known for number in numbers):
             raise line.error(f"class numbers must lie in [0, {known}), got {line.fields[1]}")
         found[labels[name]] = numbers

@@ -138,6 +138,14 @@ class TestPicturesThatCannotBeRead:
         run("in")
         assert [os.path.basename(row["file"]) for row in rows(here)] == [name]
 
+    def test_a_name_that_is_not_utf_8(self, here):
+        paint(here / "in" / "a.png")
+        os.rename(b"in/a.png", b"in/a\xff.png")
+        result = run("in")
+        assert "a\\udcff.png" in result.stdout
+        assert rows(here)[0]["file"].endswith("a\\udcff.png")
+        assert load(here, "dataset.json")["images"][0]["file_name"].endswith("a\udcff.png")
+
     def test_a_picture_wider_than_its_format(self, here):
         # Named .jpg, and a PNG; as a JPEG its overlay could not be written.
         paint(here / "a.png", size=(4, 65_536), box=(0, 0, 9, 4)).rename(here / "wide.jpg")
