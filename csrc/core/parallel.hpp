@@ -157,18 +157,24 @@ class ThreadPool {
       });
     }
     if (Call::made_here()) await_others();
-    --working_;
+    {
+      const std::lock_guard lock(mutex_);
+      --working_;
+    }
+    alone_.notify_one();
   }
 
-  // The thread that made the call has nothing left to do, but it alone can see that the call is interrupted.
+  // The thread that made the call has nothing left to do, but it alone can see that the call is interrupted. It sleeps
+  // rather than yield, which would cost it its turn on a busy processor.
   void await_others() noexcept {
-    constexpr auto patience = std::chrono::milliseconds(10);
+    constexpr auto patience = std::chrono::microseconds(200);
     const auto start = std::chrono::steady_clock::now();
+    while (working_ > 1 && std::chrono::steady_clock::now() - start < patience) continue;
     while (working_ > 1) {
-      if (std::chrono::steady_clock::now() - start < patience)
-        std::this_thread::yield();
-      else
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      {
+        std::unique_lock lock(mutex_);
+        alone_.wait_for(lock, std::chrono::milliseconds(20), [this] { return working_ <= 1; });
+      }
       try_to(interruption_point);
     }
   }
@@ -194,7 +200,7 @@ class ThreadPool {
   const Team team_;
   std::atomic_flag busy_;
   std::mutex mutex_;
-  std::condition_variable wake_, done_;
+  std::condition_variable wake_, done_, alone_;
   std::vector<std::thread> workers_;
   Job job_;
   std::atomic<std::int64_t> next_{0};
