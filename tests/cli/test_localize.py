@@ -176,7 +176,9 @@ class TestInterruptions:
     def test_what_was_done_is_written(self, here, model, code):
         for number in range(4):
             paint(here / "in" / f"{number}.png")
-        result = process("in", "--batch-size", "1", model=f"toy_network:{model}", cwd=here)
+        # Where the tests are run under nohup, SIGHUP is ignored, and so it would stay.
+        heard = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL)}
+        result = process("in", "--batch-size", "1", model=f"toy_network:{model}", cwd=here, **heard)
         assert result.returncode == code, result.stderr
         assert [row["file"][-5:] for row in rows(here)] == ["0.png", "1.png"]
         assert len(load(here, "boxes.json")) == len(load(here, "dataset.json")["images"]) == 2
