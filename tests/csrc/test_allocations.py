@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -37,7 +39,9 @@ def failing(tmp_path_factory):
 
 def answers(command, environment):
     """The lines that a process prints, None for one that takes too long; then its exit status."""
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
         lines = queue.Queue()
 
         def read():
@@ -53,7 +57,8 @@ def answers(command, environment):
         except queue.Empty:
             yield None
         finally:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # the forked child too
 
 
 def tally(failing, build, threads, share):
