@@ -37,6 +37,9 @@ def test_a_signal_ends_a_long_call_and_the_next_one_is_right(call, threads):
     pytest.fail(f"{took} seconds from the signal to the exception")
 
 
+@pytest.mark.skipif(
+    "asan" in os.environ.get("LD_PRELOAD", ""), reason="the script is run without the sanitized package"
+)
 def test_a_handler_may_call_the_core_in_the_midst_of_a_call():
     script = """
 import signal, torch
