@@ -1,8 +1,8 @@
 """Times one checkout of fastcam against another: ``python bench/compare.py OLD_PYTHON NEW_PYTHON``.
 
 Each of the two runs in a process of its own, with its own environment. A row's call is timed in one and then in the
-other, in turns, so that the ratio survives a machine whose speed wanders. What is called is the interface that both
-have.
+other, in turns, so that the ratio survives a machine whose speed wanders. The processes are started several times,
+because where a process's memory lies can change a row's time by half. What is called is the interface that both have.
 """
 
 from __future__ import annotations
@@ -13,9 +13,13 @@ import sys
 from collections.abc import Callable
 from statistics import median
 from time import perf_counter
+from typing import IO
 
-_ROUNDS = 21
+_STARTS = 9
+_TURNS = 3
 _SECONDS = 0.04
+
+Worker = tuple[IO[str], IO[str], list[str]]  # what it reads, what it writes, the names of its rows
 
 
 def rows() -> dict[str, Callable[[], object]]:
@@ -105,28 +109,38 @@ def work() -> None:
         print((perf_counter() - start) / count, flush=True)
 
 
+def start(python: str) -> Worker:
+    worker = subprocess.Popen([python, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    return worker.stdin, worker.stdout, json.loads(worker.stdout.readline())
+
+
+def time_row(worker: Worker, name: str) -> float:
+    """Seconds a call."""
+    print(json.dumps(name), file=worker[0], flush=True)
+    return float(worker[1].readline())
+
+
 def main(old: str, new: str) -> None:
     """Compare, and print a line a row: microseconds a call of both, and how long the new one takes beside the old."""
-    workers = [
-        subprocess.Popen([python, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for python in (old, new)
-    ]
-    names = [json.loads(worker.stdout.readline()) for worker in workers if worker.stdout is not None]
+    seconds: dict[str, list[tuple[float, float]]] = {}
+    for number in range(_STARTS):
+        workers = start(old), start(new)
+        for name in workers[0][2]:
+            turns: tuple[list[float], list[float]] = [], []
+            for turn in range(_TURNS):
+                for which in (0, 1) if (turn + number) % 2 else (1, 0):
+                    turns[which].append(time_row(workers[which], name))
+            seconds.setdefault(name, []).append((median(turns[0]), median(turns[1])))
+        for worker in workers:
+            worker[0].close()
     print(f"{'':45} {'old us':>10} {'new us':>10} {'new / old':>9}   quartiles")
-    for name in names[0]:
-        seconds: list[list[float]] = [[], []]
-        for turn in range(_ROUNDS):
-            for number in (0, 1) if turn % 2 else (1, 0):
-                worker = workers[number]
-                assert worker.stdin is not None
-                assert worker.stdout is not None
-                worker.stdin.write(json.dumps(name) + "\n")
-                worker.stdin.flush()
-                seconds[number].append(float(worker.stdout.readline()))
-        ratios = sorted(b / a for a, b in zip(*seconds, strict=True))
-        before, after = (1e6 * median(some) for some in seconds)
-        low, high = ratios[_ROUNDS // 4], ratios[-1 - _ROUNDS // 4]
-        print(f"{name:45} {before:10.1f} {after:10.1f} {median(ratios):9.2f}   {low:.2f} to {high:.2f}", flush=True)
+    for name, pairs in seconds.items():
+        before, after = (1e6 * median(some) for some in zip(*pairs, strict=True))
+        ratios = sorted(b / a for a, b in pairs)
+        low, high = ratios[_STARTS // 4], ratios[-1 - _STARTS // 4]
+        print(f"{name:45} {before:10.1f} {after:10.1f} {median(ratios):9.2f}   {low:.2f} to {high:.2f}")
 
 
 if __name__ == "__main__":
