@@ -1,18 +1,19 @@
-"""Listening to single modules of a network while it runs: named modules, and hooks that live only during a call."""
+"""Listening to modules of a network while it runs: named modules, and hooks that live only during a call."""
 
 from __future__ import annotations
 
 import difflib
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-__all__ = ["eager", "listening", "submodule"]
+__all__ = ["Heard", "eager", "first_tensor", "hearing_all", "listening", "submodule"]
 
 
 def submodule(root: nn.Module, name: str, argument: str) -> nn.Module:
@@ -59,3 +60,41 @@ def eager() -> AbstractContextManager[object]:
         return nullcontext()
     stance: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
     return stance
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What a module was called with last, and what it returned."""
+
+    name: str
+    input: object
+    output: object
+
+
+@contextmanager
+def hearing_all(root: nn.Module) -> Iterator[list[Heard]]:
+    """Yield a list of all calls of all named modules, in the order in which they ended."""
+    heard: list[Heard] = []
+
+    def hook(name: str) -> Callable[..., None]:
+        def after(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: object) -> None:
+            heard.append(Heard(name, next(iter([*args, *kwargs.values()]), None), output))
+
+        return after
+
+    handles = [
+        module.register_forward_hook(hook(name), with_kwargs=True) for name, module in root.named_modules() if name
+    ]
+    try:
+        yield heard
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def first_tensor(value: object) -> Tensor | None:
+    """Return a module's result, or the first tensor of a tuple, a list, a dictionary or a Hugging Face output."""
+    if isinstance(value, Tensor):
+        return value
+    values = value.values() if isinstance(value, Mapping) else value if isinstance(value, (tuple, list)) else ()
+    return next((one for one in values if isinstance(one, Tensor)), None)

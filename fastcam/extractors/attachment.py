@@ -1,0 +1,141 @@
+"""Where a network's class activation maps come from, found and proved without names: :func:`attach`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from fastcam.extractors.hooks import Heard, eager, first_tensor, hearing_all
+from fastcam.extractors.layout import Layout, possible_layouts
+from fastcam.extractors.linear_map import LinearMap, linear_map
+from fastcam.extractors.linear_walk import NoLinearMapError
+from fastcam.extractors.trace import Trace
+
+__all__ = ["Attachment", "attach", "logits_of", "state_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Attachment:
+    """What gives a network's class activation maps.
+
+    Attributes:
+        features: the module whose output (``"name:input"``: whose first input) is pooled over its positions.
+        layout: of that tensor.
+        pooling: ``"mean"``, ``"sum"``, ``"max"`` or ``"TAP(threshold)"``.
+        classifier: the module whose own weight is the maps', None where it is folded from several.
+        weight: (K, C), of the features' dtype.
+        folded: what the weight holds beside the classifier's: ``"batch norm"``, ``"layer norm"``, ``"scale"``, ...
+        difference: by how much pooled features times weight missed the logits, as a share of the largest.
+        state: what :func:`state_of` said of the network when it was read.
+    """
+
+    features: str
+    layout: Layout
+    pooling: str
+    classifier: str | None
+    weight: Tensor
+    folded: tuple[str, ...]
+    difference: float
+    state: tuple[object, ...]
+
+    def __str__(self) -> str:
+        head = f"classifier={self.classifier!r}"
+        if self.classifier is None:
+            head = f"weight folded from {', '.join(self.folded)}" if self.folded else "class maps"
+        return (
+            f"features={self.features!r} {self.layout}, pooled by {self.pooling}, {head}; "
+            f"explains the logits to {self.difference:.1e} of the largest"
+        )
+
+
+def attach(model: nn.Module, images: Tensor) -> Attachment:
+    """Find the features and the weight whose class activation maps are the network's own.
+
+    One forward pass is recorded, operator by operator. From the logits the walk goes back through what is linear for a
+    given image (linear layers, normalization, scales) to the pooling over positions, and on to the module that gave
+    its input. What the operators promise is compared with the logits before it is believed.
+
+    Args:
+        model: a classifier in eval mode, whose output is its logits, or has them as ``.logits``.
+        images: (N, 3, H, W), of which two are used.
+
+    Raises:
+        NoLinearMapError: there is no linear map, or the model is in training mode; the message says why.
+
+    Example:
+        >>> from fastcam.models import VGG16
+        >>> found = attach(VGG16(num_classes=5, width=1 / 16).eval(), torch.rand(2, 3, 64, 64))
+        >>> found.pooling, found.classifier
+        ('mean', 'classifier')
+    """
+    if any(part.training for part in model.modules()):
+        raise NoLinearMapError("the model is in training mode, in which no map is its own: call model.eval() first")
+    pair = images[:2] if len(images) > 1 else torch.cat([images, images.flip(-1)])
+    with torch.no_grad(), eager(), hearing_all(model) as heard, Trace(pair) as trace:
+        output = model(pair)
+    found = linear_map(trace, logits_of(output))
+    features, layout = _source(heard, found.features)
+    weight = found.weight.to(found.features.dtype)
+    classifier = _owner(model, found) if not found.folded else None
+    return Attachment(
+        features, layout, found.pooling, classifier, weight, found.folded, found.difference, state_of(model)
+    )
+
+
+def state_of(model: nn.Module) -> tuple[object, ...]:
+    """Return what changes whenever a parameter or a buffer is replaced or written."""
+    tensors = [*model.parameters(), *model.buffers()]
+    return tuple((id(one), one.data_ptr(), None if one.is_inference() else one._version) for one in tensors)
+
+
+def logits_of(output: object) -> Tensor:
+    """Return a network's logits (N, K): its output, or what that has as ``.logits``.
+
+    Raises:
+        TypeError: there are none.
+    """
+    logits = getattr(output, "logits", output)
+    if not isinstance(logits, Tensor):
+        raise TypeError(f"the model must return logits, or an object with .logits, got {type(output).__name__}")
+    if logits.dim() == 4 and logits.shape[2:] == (1, 1):
+        return logits.flatten(1)
+    return logits
+
+
+def _source(heard: list[Heard], features: Tensor) -> tuple[str, Layout]:
+    """The outermost module that gave the features: maps before tokens, outputs before inputs."""
+    fits = list(_fitting(heard, features))
+    if not fits:
+        raise NoLinearMapError("what is pooled is no module's output or input, so hooks cannot reach it")
+
+    def rank(fit: tuple[int, str, Layout]) -> tuple[int, bool, int, int]:
+        order, name, layout = fit
+        return -layout.dims, name.endswith(":input"), name.count("."), -order
+
+    _, name, layout = min(fits, key=rank)
+    return name, layout
+
+
+def _fitting(heard: list[Heard], features: Tensor) -> Iterator[tuple[int, str, Layout]]:
+    for order, one in enumerate(heard):
+        for name, value in ((one.name, one.output), (f"{one.name}:input", one.input)):
+            tensor = first_tensor(value)
+            if tensor is None or len(tensor) != len(features):
+                continue
+            for layout in possible_layouts(tensor, features.shape[1], features.shape[2]):
+                if torch.equal(layout.flat(tensor), features):
+                    yield order, name, layout
+
+
+def _owner(model: nn.Module, found: LinearMap) -> str | None:
+    """The module whose own weight the map's is."""
+    for name, module in model.named_modules():
+        weight = getattr(module, "weight", None)
+        if not isinstance(weight, Tensor) or weight.dim() < 2 or weight.numel() != found.weight.numel():
+            continue
+        if torch.equal(weight.detach().flatten(1).double(), found.weight):
+            return str(name)
+    return None
