@@ -1,0 +1,107 @@
+"""Maps of any classifier, without names: what :class:`fastcam.Localizer` does where it is given none."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from fastcam.activation import Index
+from fastcam.extractors.attachment import Attachment, attach, logits_of, state_of
+from fastcam.extractors.check import HeadMismatchWarning, levels_to_caller
+from fastcam.extractors.extraction import Extraction, LinearExtraction, check_choice, chosen_classes
+from fastcam.extractors.extractor import checked_images
+from fastcam.extractors.gradient import GRADIENT_METHODS, GradientExtraction, GradientMethod, class_gradients, watched
+from fastcam.extractors.gradient_source import GradientSource, gradient_source
+from fastcam.extractors.hooks import eager, first_tensor, listening
+from fastcam.extractors.linear_walk import NoLinearMapError
+
+__all__ = ["Automatic", "CamMethod", "GradientMapWarning"]
+
+CamMethod = Literal["auto", "cam", "grad-cam", "grad-cam++", "xgrad-cam", "layer-cam", "hires-cam"]
+
+
+class GradientMapWarning(HeadMismatchWarning):
+    """The network has no linear map, and its gradient is used in its place."""
+
+
+class Automatic:
+    """Finds where a network's maps come from at its first batch, and again where a folded weight may have changed.
+
+    Args:
+        model: any classifier.
+        cam: ``"cam"``: the linear map, or an error that says why there is none; ``"auto"``: the same, or Grad-CAM with
+            one :class:`GradientMapWarning`; or a method of :data:`fastcam.extractors.gradient.GRADIENT_METHODS`.
+    """
+
+    def __init__(self, model: nn.Module, cam: CamMethod = "auto") -> None:
+        self._model, self._cam = model, cam
+        self._lock = threading.Lock()
+        self._source: Attachment | GradientSource | None = None
+
+    def source(self, images: Tensor) -> Attachment | GradientSource:
+        """Return what the maps of these images are made from.
+
+        Raises:
+            ValueError: there is nothing to make them from, or with ``cam="cam"`` no linear map; says why.
+        """
+        with self._lock:
+            source = self._source
+            if source is None or (isinstance(source, Attachment) and source.state != state_of(self._model)):
+                source = self._source = self._find(images)
+        return source
+
+    def extract(self, images: Tensor, index: Index | None = None, *, top_k: int | None = None) -> Extraction:
+        """Run the model once: see :meth:`fastcam.extractors.Extractor.extract`."""
+        check_choice(index, top_k)
+        checked_images(images)
+        source = self.source(images)
+        size = (images.shape[2], images.shape[3])
+        if isinstance(source, Attachment):
+            logits, features = self._features(source, images)
+            labels = chosen_classes(logits, index, top_k)
+            return LinearExtraction(logits, labels, size, source.layout.planes(features, size), source.weight)
+        module, reads_input = self._module(source.features)
+        with torch.no_grad(), watched(module, reads_input) as held, eager():
+            logits = logits_of(self._model(images))
+            labels = chosen_classes(logits.detach(), index, top_k)
+            features, gradients = class_gradients(logits, labels, held[0], source.layout, size)
+        return GradientExtraction(logits.detach(), labels, size, features, gradients, self._method())
+
+    def _method(self) -> GradientMethod:
+        return "grad-cam" if self._cam in ("auto", "cam") else self._cam  # type: ignore[return-value]
+
+    def _find(self, images: Tensor) -> Attachment | GradientSource:
+        try:
+            found = attach(self._model, images)
+        except NoLinearMapError as error:
+            if self._cam == "cam":
+                raise ValueError(f"no linear map: {error}; cam='auto' takes a gradient map") from None
+            source = gradient_source(self._model, images, str(error))
+            if self._cam == "auto":
+                warnings.warn(
+                    f"no linear map, because {error}: Grad-CAM at {source.features!r} is taken, which approximates "
+                    "(cam='grad-cam' does so without this warning)",
+                    GradientMapWarning,
+                    stacklevel=levels_to_caller(),
+                )
+            return source
+        if self._cam in GRADIENT_METHODS:
+            return GradientSource(found.features, found.layout, f"{self._cam} was asked for")
+        return found
+
+    def _features(self, source: Attachment, images: Tensor) -> tuple[Tensor, Tensor]:
+        module, reads_input = self._module(source.features)
+        with torch.no_grad(), listening(module, reads_input) as heard, eager():
+            logits = logits_of(self._model(images))
+        features = first_tensor(heard[0]) if heard else None
+        if features is None:
+            raise RuntimeError(f"the module {source.features!r}, found at the first batch, was not called at this one")
+        return logits, features
+
+    def _module(self, name: str) -> tuple[nn.Module, bool]:
+        return self._model.get_submodule(name.removesuffix(":input")), name.endswith(":input")
+
