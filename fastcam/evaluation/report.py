@@ -173,7 +173,7 @@ def _curves(done: Pass) -> dict[str, list[float]]:
     curves: dict[str, list[float]] = {}
 
     def add(metric: MaxBoxAcc, family: str) -> None:
-        values = metric.compute()
+        values = metric.compute(curves=True)
         for level in metric.iou_thresholds:
             name = f"{level * 100:g}"
             curves[f"{family}_{name}"] = values[f"curve_{name}"].tolist()
@@ -183,7 +183,7 @@ def _curves(done: Pass) -> dict[str, list[float]]:
         add(done.largest, "max_box_acc")
         add(done.any, "max_box_acc_v2")
     if done.pixels is not None:
-        values = done.pixels.compute()
+        values = done.pixels.compute(curves=True)
         curves |= {name: values[name].tolist() for name in ("precision", "recall")}
     return curves
 

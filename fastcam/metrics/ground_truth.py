@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastcam.arrays import ArrayLike, as_tensor
 from fastcam.boxes import paired_iou
 
 __all__ = ["GroundTruth"]
@@ -17,7 +18,9 @@ class GroundTruth:
     """The boxes of a batch: all of them one after the other, and where those of each image end.
 
     Args:
-        boxes: for each image its boxes (G, 4), x0, y0, x1, y1 in pixels, at least one.
+        boxes: for each image its boxes (G, 4), x0, y0, x1, y1 in pixels, at least one. In one tensor or array
+            (N, G, 4) rows of NaN alone are no boxes: they fill up images that have fewer, as
+            ``torch.nn.utils.rnn.pad_sequence(boxes, batch_first=True, padding_value=torch.nan)`` does.
         images: how many images there are.
 
     Attributes:
@@ -30,18 +33,25 @@ class GroundTruth:
             inverted.
     """
 
-    def __init__(self, boxes: Sequence[Any] | Tensor, images: int) -> None:
+    def __init__(self, boxes: Sequence[Any] | ArrayLike, images: int) -> None:
         wanted = f"boxes must hold one (G, 4) for each of the {images} images"
+        whole = as_tensor("boxes", boxes, wanted) if isinstance(boxes, Tensor) or hasattr(boxes, "dtype") else None
         try:
-            every = [torch.as_tensor(one) for one in boxes]
-        except (TypeError, ValueError, RuntimeError) as error:
+            every: list[Any] = list(boxes if whole is None else whole)  # type: ignore[arg-type]
+        except TypeError as error:
             raise TypeError(f"{wanted}, got {type(boxes).__name__}: {error}") from error
         if len(every) != images:
             raise ValueError(f"{wanted}, got {len(every)}")
+        rows = []
         for i, one in enumerate(every):
-            if one.ndim != 2 or one.shape[1] != 4 or len(one) == 0:
-                raise ValueError(f"boxes[{i}] must be (G, 4) with at least one box, got shape {tuple(one.shape)}")
-        rows = [one.detach().to("cpu", torch.float64) for one in every]
+            given = as_tensor(f"boxes[{i}]", one, "(G, 4)").detach()
+            if whole is not None and given.ndim == 2 and given.is_floating_point():
+                given = given[~given.isnan().all(dim=1)]
+            if given.ndim != 2 or given.shape[1] != 4 or len(given) == 0:
+                raise ValueError(f"boxes[{i}] must be (G, 4) with at least one box, got shape {tuple(given.shape)}")
+            if given.is_complex() or given.dtype == torch.bool:
+                raise TypeError(f"boxes[{i}] must hold pixels, got {given.dtype}")
+            rows.append(given.to("cpu", torch.float64))
         self.boxes = torch.cat(rows) if rows else torch.zeros(0, 4, dtype=torch.float64)
         self.ends = torch.tensor([len(one) for one in rows], dtype=torch.int64).cumsum(0)
         self._refuse_inverted()

@@ -8,10 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastcam.arrays import ArrayLike
+from fastcam.metrics.arguments import checked_found, checked_iou
 from fastcam.metrics.ground_truth import GroundTruth
 from fastcam.metrics.metric import SumMetric
 
-__all__ = ["GTKnownLoc", "checked_found", "checked_iou"]
+__all__ = ["GTKnownLoc"]
 
 
 class GTKnownLoc(SumMetric):
@@ -45,10 +47,11 @@ class GTKnownLoc(SumMetric):
         super().__init__(**kwargs)
         self.iou_threshold = checked_iou(iou_threshold)
         self.inclusive = bool(inclusive)
+        self.record_settings(iou_threshold=self.iou_threshold, inclusive=self.inclusive)
         self.add_sum("right")
         self.add_sum("images")
 
-    def update(self, found: Tensor, boxes: Sequence[Any] | Tensor) -> None:
+    def update(self, found: ArrayLike, boxes: Sequence[Any] | ArrayLike) -> None:
         """Count a batch.
 
         Args:
@@ -56,7 +59,7 @@ class GTKnownLoc(SumMetric):
             boxes: the ground truth of every image, (G, 4).
 
         Raises:
-            TypeError: not a tensor, or boxes that are none.
+            TypeError: not an array, or boxes that are none.
             ValueError: a wrong shape, an image without boxes, a box that is negative or inverted.
         """
         given = checked_found(found, 2, "(N, 4)")
@@ -68,19 +71,3 @@ class GTKnownLoc(SumMetric):
     def compute(self) -> Tensor:
         """Return the share of right images."""
         return self.right.to(torch.float64) / self.images
-
-
-def checked_iou(iou_threshold: float) -> float:
-    """An IoU at which a box is right."""
-    if not 0 < float(iou_threshold) <= 1:
-        raise ValueError(f"iou_threshold must lie in (0, 1], got {iou_threshold!r}")
-    return float(iou_threshold)
-
-
-def checked_found(found: Tensor, ndim: int, wanted: str) -> Tensor:
-    """Found boxes of the wanted shape."""
-    if not isinstance(found, Tensor):
-        raise TypeError(f"found must be a tensor {wanted}, got {type(found).__name__}")
-    if found.ndim != ndim or found.shape[-1] != 4:
-        raise ValueError(f"found must be {wanted}, got shape {tuple(found.shape)}")
-    return found

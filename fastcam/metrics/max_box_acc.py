@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fastcam.metrics.arguments import checked_correct
-from fastcam.metrics.metric import SumMetric
-from fastcam.metrics.swept import Swept, sweep
+from fastcam.metrics.box_counts import VARIANTS, BoxCounts, level_name
+from fastcam.metrics.curves import CurveMetric, checked_number, drawn_curves
 
-__all__ = ["MaxBoxAcc", "MaxBoxAccV2"]
-
-_VARIANTS = ("", "top1_", "top5_")
+__all__ = ["MaxBoxAcc", "MaxBoxAccScore", "MaxBoxAccV2", "MaxBoxAccV2Score"]
 
 
-class MaxBoxAcc(SumMetric):
+class MaxBoxAcc(CurveMetric, BoxCounts):
     """MaxBoxAcc of Choe et al. (CVPR 2020), digit for digit that of wsolevaluation, at all thresholds in one pass.
 
     An image counts as right at a threshold where the IoU of its box with one of its ground-truth boxes reaches the
@@ -33,12 +27,14 @@ class MaxBoxAcc(SumMetric):
         num_thresholds: thresholds are ``np.arange(0, 1, 1 / num_thresholds)``.
         **kwargs: of ``torchmetrics.Metric``.
 
-    ``compute()`` gives a dictionary of float64, fractions in [0, 1]: for IoU 0.5 ``max_box_acc_50``, the
-    ``best_threshold_50`` (the first of equals) and ``curve_50``, the accuracy at every threshold; ``max_box_acc``, the
-    mean over the IoU thresholds; and, where ``correct`` was given, the same with ``top1_`` and ``top5_`` in front, for
-    which the image must have been classified rightly as well. Before the first image all of them are NaN.
+    ``compute()`` gives a dictionary of float64, fractions in [0, 1]: for IoU 0.5 ``max_box_acc_50`` and the
+    ``best_threshold_50`` (the first of equals); ``max_box_acc``, the mean over the IoU thresholds; and, where
+    ``correct`` was given, the same with ``top1_`` and ``top5_`` in front, for which the image must have been classified
+    rightly as well. ``compute(curves=True)`` adds ``curve_50``, the accuracy at every threshold. Before the first image
+    all of them are NaN. :class:`MaxBoxAccScore` gives one of the accuracies alone.
 
     Raises:
+        TypeError: ``iou_thresholds`` that are no numbers.
         ValueError: an IoU threshold outside (0, 1], none, two that are equal; fewer than one threshold.
 
     Example:
@@ -52,10 +48,6 @@ class MaxBoxAcc(SumMetric):
         0.5
     """
 
-    right: Tensor
-    images: Tensor
-    graded: Tensor
-
     def __init__(
         self,
         iou_thresholds: Sequence[float] = (0.5,),
@@ -63,108 +55,41 @@ class MaxBoxAcc(SumMetric):
         num_thresholds: int = 1000,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
-        super().__init__(**kwargs)
-        self.iou_thresholds = _checked_ious(iou_thresholds)
-        self.multi_contour = bool(multi_contour)
-        self.thresholds = checked_thresholds(num_thresholds)
-        self.add_sum("right", len(_VARIANTS), len(self.iou_thresholds), len(self.thresholds))
-        self.add_sum("images")
-        self.add_sum("graded")
+        super().__init__(iou_thresholds, multi_contour, num_thresholds, **kwargs)
 
-    def update(
-        self,
-        maps: Tensor | npt.NDArray[np.floating[Any]] | Swept,
-        boxes: Sequence[Any] | Tensor | None = None,
-        *,
-        size: tuple[int, int] | None = None,
-        correct: Tensor | npt.NDArray[np.bool_] | None = None,
-    ) -> None:
-        """Count a batch.
-
-        Args:
-            maps: score maps (N, h, w), or what :func:`sweep` found for them, which several metrics may share.
-            boxes: the ground truth of every image, (G, 4), as :func:`sweep` takes it.
-            size: (H, W) of the evaluated maps, where the given ones are raw.
-            correct: (N, 2) bool: whether the class was right in the first place, and among the first five. Either
-                every batch comes with it or none.
-
-        Raises:
-            TypeError: see :func:`sweep`; boxes missing.
-            ValueError: see :func:`sweep`; ``correct`` of another shape or type; a ``Swept`` without what is counted.
-        """
-        swept = self._swept(maps, boxes, size)
-        iou = swept.iou_of_any if self.multi_contour else swept.iou
-        if iou is None:
-            raise ValueError(f"maps was swept without {'multi_contour' if self.multi_contour else 'largest'}=True")
-        graded = [torch.ones(len(swept), dtype=torch.bool, device=iou.device)]
-        if correct is not None:
-            graded += checked_correct(correct, len(swept)).to(iou.device).unbind(dim=1)
-        # Which threshold means which entry depends on the highest level alone.
-        counts = torch.zeros_like(self.right)
-        limits = torch.tensor(self.iou_thresholds, dtype=torch.float64, device=iou.device)
-        hits = iou[:, None] >= limits[:, None]
-        for maximum in swept.maxima.unique().tolist():
-            these = swept.maxima == maximum
-            entry = torch.from_numpy((self.thresholds * maximum).astype(np.int64)).to(iou.device)
-            for variant, right in enumerate(graded):
-                by_entry = hits[these & right].sum(dim=0)
-                counts[variant] += by_entry[:, entry].to(counts.device)
-        self.right += counts
-        self.images += len(swept)
-        if correct is not None:
-            self.graded += len(swept)
-
-    def compute(self) -> dict[str, Tensor]:
-        """Return the accuracies, best thresholds and curves; see the class.
+    def compute(self, *, curves: bool = False) -> dict[str, Tensor]:
+        """Return the accuracies and best thresholds, and the curves if asked for; see the class.
 
         Raises:
             ValueError: some batches came with ``correct`` and others without.
         """
-        images, graded = int(self.images), int(self.graded)
-        if graded not in (0, images):
-            raise ValueError(f"correct must come with every batch or with none, got it for {graded} of {images} images")
-        found: dict[str, Tensor] = {}
-        for variant, prefix in enumerate(_VARIANTS if graded else _VARIANTS[:1]):
-            found |= self._of_variant(prefix, self.right[variant].to(torch.float64) / self.images)
-        return found
+        numbers, lines = self.accuracies()
+        return {**numbers, **lines} if curves else numbers
 
-    def _swept(
-        self,
-        maps: Tensor | npt.NDArray[np.floating[Any]] | Swept,
-        boxes: Sequence[Any] | Tensor | None,
-        size: tuple[int, int] | None,
-    ) -> Swept:
-        if isinstance(maps, Swept):
-            if boxes is not None or size is not None:
-                raise TypeError("maps are swept already, so boxes and size must not be given")
-            return maps
-        if boxes is None:
-            raise TypeError("boxes must hold one (G, 4) for each image, got None")
-        return sweep(maps, boxes, size=size, largest=not self.multi_contour, multi_contour=self.multi_contour)
+    @staticmethod
+    def is_curve(name: str) -> bool:
+        """Whether this is the name of a curve, not of a number."""
+        return "curve_" in name
 
-    def _wrap_compute(self, compute: Callable[..., Any]) -> Callable[..., Any]:
-        whole = super()._wrap_compute(compute)
+    def plot(self, val: Any = None, ax: Any = None) -> tuple[Any, Any]:  # noqa: ANN401
+        """Draw the accuracy at every threshold, a line for each IoU; of given values, what they are over the steps.
 
-        @functools.wraps(whole)
-        def wrapped(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-            # torchmetrics takes the dimension off what has a single value; a curve keeps its.
-            return {
-                name: value.reshape(-1) if "curve" in name else value for name, value in whole(*args, **kwargs).items()
-            }
+        Args:
+            val: what ``compute`` or ``forward`` gave, or a list of such; by default the curves as they are now.
+            ax: the axes to draw on; by default those of a new figure.
 
-        return wrapped
+        Returns:
+            The figure (None where ``ax`` is given) and the axes.
 
-    def _of_variant(self, prefix: str, curves: Tensor) -> dict[str, Tensor]:
-        found, best = {}, []
-        for iou, curve in zip(self.iou_thresholds, curves, strict=True):
-            at = int(curve.argmax())
-            best.append(curve[at])
-            name = f"{iou * 100:g}"
-            found[f"{prefix}max_box_acc_{name}"] = curve[at]
-            found[f"{prefix}best_threshold_{name}"] = curve.new_tensor(self.thresholds[at])
-            found[f"{prefix}curve_{name}"] = curve
-        found[f"{prefix}max_box_acc"] = torch.stack(best).mean()
-        return found
+        Raises:
+            ModuleNotFoundError: matplotlib is not installed.
+        """
+        if val is not None:
+            return super().plot(val, ax)
+        found = self.compute(curves=True)
+        at = torch.from_numpy(self.thresholds)
+        lines = {name.replace("curve_", "IoU "): (at, found[name]) for name in found if self.is_curve(name)}
+        return drawn_curves(lines, ax, ("threshold", "accuracy"), type(self).__name__)
 
 
 class MaxBoxAccV2(MaxBoxAcc):
@@ -193,15 +118,74 @@ class MaxBoxAccV2(MaxBoxAcc):
         super().__init__(iou_thresholds, multi_contour, num_thresholds, **kwargs)
 
 
-def checked_thresholds(num_thresholds: int) -> npt.NDArray[np.float64]:
-    """``np.arange(0, 1, 1 / num_thresholds)``."""
-    if isinstance(num_thresholds, bool) or not isinstance(num_thresholds, int) or num_thresholds < 1:
-        raise ValueError(f"num_thresholds must be a whole number, at least 1, got {num_thresholds!r}")
-    return np.arange(0, 1, 1 / num_thresholds)
+class MaxBoxAccScore(BoxCounts):
+    """One accuracy of :class:`MaxBoxAcc` as a single value: for trackers, bootstrapping and loggers.
+
+    Args:
+        number: which: ``"max_box_acc"``, the mean over the IoUs; ``"max_box_acc_50"``; or one of these with ``top1_``
+            or ``top5_`` in front, for which every batch must come with ``correct``.
+        iou_thresholds: as :class:`MaxBoxAcc`.
+        multi_contour: likewise.
+        num_thresholds: likewise.
+        **kwargs: of ``torchmetrics.Metric``.
+
+    ``update`` is that of :class:`MaxBoxAcc`; ``compute()`` gives a fraction in [0, 1], float64; NaN before the first
+    image. In a ``torchmetrics.MetricCollection`` it shares the counts of a :class:`MaxBoxAcc` of the same settings.
+
+    Raises:
+        TypeError: ``iou_thresholds`` that are no numbers.
+        ValueError: as :class:`MaxBoxAcc`; a ``number`` that it does not have.
+
+    Example:
+        >>> import torch
+        >>> from fastcam.metrics import MaxBoxAccScore
+        >>> metric = MaxBoxAccScore()
+        >>> scores = torch.zeros(1, 8, 8)
+        >>> scores[0, 2:6, 1:5] = 1
+        >>> metric.update(scores, [[[1, 2, 5, 6]]])
+        >>> metric.compute().item()
+        1.0
+    """
+
+    def __init__(
+        self,
+        number: str = "max_box_acc",
+        iou_thresholds: Sequence[float] = (0.5,),
+        multi_contour: bool = False,
+        num_thresholds: int = 1000,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        super().__init__(iou_thresholds, multi_contour, num_thresholds, **kwargs)
+        levels = ["max_box_acc", *(f"max_box_acc_{level_name(iou)}" for iou in self.iou_thresholds)]
+        self.number = checked_number(number, [f"{prefix}{level}" for prefix in VARIANTS for level in levels])
+        self.needs_correct = number.startswith("top")
+
+    def compute(self) -> Tensor:
+        """Return the accuracy."""
+        numbers, _ = self.accuracies()
+        return numbers.get(self.number, self.images.to(torch.float64) * torch.nan)
 
 
-def _checked_ious(iou_thresholds: Sequence[float]) -> tuple[float, ...]:
-    ious = tuple(float(iou) for iou in iou_thresholds)
-    if not ious or not all(0 < iou <= 1 for iou in ious) or len(set(ious)) < len(ious):
-        raise ValueError(f"iou_thresholds must be distinct numbers in (0, 1], at least one, got {iou_thresholds!r}")
-    return ious
+class MaxBoxAccV2Score(MaxBoxAccScore):
+    """One accuracy of :class:`MaxBoxAccV2` as a single value: :class:`MaxBoxAccScore` with its defaults.
+
+    Example:
+        >>> import torch
+        >>> from fastcam.metrics import MaxBoxAccV2Score
+        >>> metric = MaxBoxAccV2Score("max_box_acc_70")
+        >>> scores = torch.zeros(1, 8, 8)
+        >>> scores[0, 2:6, 1:5] = 1
+        >>> metric.update(scores, [[[1, 2, 7, 6]]])  # IoU 25 / 35
+        >>> metric.compute().item()
+        1.0
+    """
+
+    def __init__(
+        self,
+        number: str = "max_box_acc",
+        iou_thresholds: Sequence[float] = (0.3, 0.5, 0.7),
+        multi_contour: bool = True,
+        num_thresholds: int = 1000,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        super().__init__(number, iou_thresholds, multi_contour, num_thresholds, **kwargs)

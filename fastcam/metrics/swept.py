@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fastcam.arrays import ArrayLike
 from fastcam.metrics.arguments import checked_maps, outside_error
 from fastcam.metrics.ground_truth import GroundTruth
 from fastcam.ops.score_maps import score_levels
@@ -49,8 +50,8 @@ class Swept:
 
 
 def sweep(
-    maps: Tensor | npt.NDArray[np.floating[Any]],
-    boxes: Sequence[Any] | Tensor,
+    maps: ArrayLike,
+    boxes: Sequence[Any] | ArrayLike,
     *,
     size: tuple[int, int] | None = None,
     largest: bool = True,
@@ -63,7 +64,7 @@ def sweep(
     IoU takes x1 and y1 as the last pixels inside. All of it as the reference computes it, to the last bit.
 
     Args:
-        maps: (N, h, w) in [0, 1], used as given; with ``size``, any values.
+        maps: (N, h, w) or (N, 1, h, w) in [0, 1], used as given; with ``size``, any values.
         boxes: for each image the ground truth (G, 4), x0, y0, x1, y1 in pixels of the evaluated map, as the metadata
             files of the field hold them once resized.
         size: (H, W): the maps are raw. They are widened to float64, resized as OpenCV's ``INTER_CUBIC``

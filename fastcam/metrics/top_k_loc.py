@@ -8,9 +8,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from fastcam.metrics.arguments import checked_labels
+from fastcam.arrays import ArrayLike
+from fastcam.metrics.arguments import checked_classes, checked_count, checked_found, checked_iou, checked_labels
 from fastcam.metrics.ground_truth import GroundTruth
-from fastcam.metrics.gt_known import checked_found, checked_iou
 from fastcam.metrics.metric import SumMetric
 
 __all__ = ["TopKLoc"]
@@ -59,19 +59,18 @@ class TopKLoc(SumMetric):
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(**kwargs)
-        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-            raise ValueError(f"k must be a whole number, at least 1, got {k!r}")
+        self.k = checked_count("k", k)
         if box not in ("predicted", "true"):
             raise ValueError(f"box must be 'predicted' or 'true', got {box!r}")
-        self.k = k
         self.box = box
         self.iou_threshold = checked_iou(iou_threshold)
         self.inclusive = bool(inclusive)
+        self.record_settings(k=self.k, box=self.box, iou_threshold=self.iou_threshold, inclusive=self.inclusive)
         self.add_sum("right")
         self.add_sum("images")
 
     def update(
-        self, found: Tensor, boxes: Sequence[Any] | Tensor, *, predicted: Tensor, labels: Tensor | Sequence[int]
+        self, found: ArrayLike, boxes: Sequence[Any] | ArrayLike, *, predicted: ArrayLike, labels: ArrayLike
     ) -> None:
         """Count a batch.
 
@@ -83,12 +82,12 @@ class TopKLoc(SumMetric):
             labels: (N,) true classes.
 
         Raises:
-            TypeError: not a tensor, or boxes that are none.
+            TypeError: not an array, or boxes that are none.
             ValueError: a wrong shape, an image without boxes, a box that is negative or inverted.
         """
         of_true = self.box == "true"
         given = checked_found(found, 2 if of_true else 3, "(N, 4)" if of_true else "(N, T, 4)")
-        classes = self._checked_predicted(predicted, len(given))
+        classes = checked_classes(predicted, len(given), self.k)
         if not of_true and given.shape[1] < self.k:
             raise ValueError(f"found must hold a box for each of the first {self.k} classes, got {tuple(given.shape)}")
         right = classes == checked_labels(labels, len(given)).cpu()[:, None]
@@ -100,12 +99,3 @@ class TopKLoc(SumMetric):
     def compute(self) -> Tensor:
         """Return the share of right images."""
         return self.right.to(torch.float64) / self.images
-
-    def _checked_predicted(self, predicted: Tensor, images: int) -> Tensor:
-        if not isinstance(predicted, Tensor):
-            raise TypeError(f"predicted must be a tensor (N, T) of classes, got {type(predicted).__name__}")
-        if predicted.ndim != 2 or len(predicted) != images or predicted.shape[1] < self.k:
-            raise ValueError(f"predicted must be ({images}, T), T at least {self.k}, got {tuple(predicted.shape)}")
-        if predicted.is_floating_point() or predicted.dtype == torch.bool:
-            raise TypeError(f"predicted must hold classes, the likeliest first, got {predicted.dtype}: logits?")
-        return predicted[:, : self.k].cpu()

@@ -79,7 +79,8 @@ def test_top_k_accuracy_is_the_share_of_images():
     [
         ({"found": FOUND}, ValueError, r"found must be \(N, T, 4\)"),
         ({"found": FOUND[:, None]}, ValueError, "found must hold a box for each of the first 2 classes"),
-        ({"found": [1]}, TypeError, "found must be a tensor"),
+        ({"found": [1]}, ValueError, r"found must be \(N, T, 4\)"),
+        ({"found": "1"}, TypeError, "found must be a tensor"),
         (
             {"predicted": torch.rand(3, 4)},
             TypeError,

@@ -37,7 +37,7 @@ def filled(part, **options):
 def numbers(metrics):
     found = {}
     for i, metric in enumerate(metrics):
-        value = metric.compute()
+        value = metric.compute(curves=True) if hasattr(metric, "is_curve") else metric.compute()
         found |= {f"{i} {name}": one for name, one in value.items()} if isinstance(value, dict) else {str(i): value}
     return found
 

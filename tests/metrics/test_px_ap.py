@@ -71,7 +71,7 @@ def test_curves_are_those_of_the_definition():
     metric = PxAP(num_thresholds=50)
     metric.update(scores[:1], masks[:1])
     metric.update(scores[1:], masks[1:])
-    found = metric.compute()
+    found = metric.compute(curves=True)
     area, iou, precision, recall = by_definition(scores, masks, metric.thresholds)
     # The first bin, from 2 to 3, holds nothing.
     assert (found["recall"][0].item(), found["recall"][1:].tolist()) == (0, recall.tolist())
@@ -128,11 +128,13 @@ def test_what_is_wrong_is_named_and_not_counted(maps, masks, error, message):
     assert int(metric.counts.sum()) == 0
 
 
-def test_without_objects_it_means_nothing():
+def test_without_objects_it_is_not_a_number():
     metric = PxAP()
     metric.update(torch.rand(1, 3, 4), torch.zeros(1, 3, 4, dtype=torch.uint8))
-    with pytest.raises(RuntimeError, match="at least one object pixel"):
-        metric.compute()
+    with pytest.warns(UserWarning, match="PxAP has counted no object pixel, .* returning NaN"):
+        found = metric.compute(curves=True)
+    assert all(found[name].isnan().all() for name in ("pxap", "peak_iou", "recall"))
+    assert found["precision"][-1] == 0
 
 
 @pytest.mark.gpu
