@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.utils.dlpack import from_dlpack
 
 __all__ = ["ArrayLike", "as_dense", "as_tensor"]
 
@@ -56,7 +57,7 @@ def as_tensor(name: str, value: ArrayLike, wanted: str = "a tensor or an array")
     if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
         # What cannot be shared, such as memory that is read-only, may still be copied by NumPy below.
         with contextlib.suppress(TypeError, ValueError, RuntimeError, BufferError):
-            return as_dense(name, torch.from_dlpack(value))
+            return as_dense(name, from_dlpack(value))
     if hasattr(value, "__array__") or hasattr(value, "__array_interface__"):
         try:
             array = np.asarray(value)

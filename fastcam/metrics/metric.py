@@ -33,11 +33,6 @@ class RecordingMetric(Metric):
     """
 
     settings_json: Tensor
-    is_differentiable = False
-    higher_is_better = True
-    full_state_update = False
-    plot_lower_bound = 0.0
-    plot_upper_bound = 1.0
 
     def record_settings(self, **settings: object) -> None:
         """Make settings, which JSON can hold, part of the state; a subclass may add its own."""
@@ -112,6 +107,12 @@ class RecordingMetric(Metric):
 
 class SumMetric(RecordingMetric):
     """A metric whose counts are int64 sums: exact, of fixed size, added over processes, and part of ``state_dict``."""
+
+    is_differentiable = False
+    higher_is_better = True
+    full_state_update = False
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
 
     def add_sum(self, name: str, *shape: int) -> None:
         """Add a state of zeros."""
