@@ -58,7 +58,9 @@ class TopKAccuracy(RecordingMetric, MulticlassAccuracy):
             ValueError: a wrong shape or type; see ``MulticlassAccuracy``.
             RuntimeError: a class that does not exist.
         """
-        super().update(as_tensor("preds", preds), as_tensor("target", target))
+        labels = as_tensor("target", target)
+        # torch orders no unsigned integers of more than 8 bits.
+        super().update(as_tensor("preds", preds), labels if labels.is_floating_point() else labels.to(torch.int64))
 
     def compute(self) -> Tensor:
         """Return the share of right images."""
