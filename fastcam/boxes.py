@@ -25,11 +25,11 @@ def box_iou(a: Tensor, b: Tensor, *, inclusive: bool = False) -> Tensor:
             have it; otherwise boxes are half-open.
 
     Returns:
-        (N, M) float64. The intersection is clamped at 0; two boxes without area have an IoU of 0.
+        (N, M) float64 on the boxes' device. The intersection is clamped at 0; two boxes without area have an IoU of 0.
 
     Raises:
         TypeError: not a tensor.
-        ValueError: a shape other than (N, 4).
+        ValueError: a shape other than (N, 4), or boxes on two devices.
 
     Example:
         >>> import torch, fastcam
@@ -37,7 +37,9 @@ def box_iou(a: Tensor, b: Tensor, *, inclusive: bool = False) -> Tensor:
         >>> fastcam.box_iou(a, b, inclusive=True)  # 25 / 175
         tensor([[0.1429]], dtype=torch.float64)
     """
-    return _iou(_checked("a", a)[:, None], _checked("b", b)[None], inclusive)
+    a, b = _checked("a", a), _checked("b", b)
+    _check_devices(a, b)
+    return _iou(a[:, None], b[None], inclusive)
 
 
 def paired_iou(a: Tensor, b: Tensor, *, inclusive: bool = False) -> Tensor:
@@ -53,7 +55,7 @@ def paired_iou(a: Tensor, b: Tensor, *, inclusive: bool = False) -> Tensor:
 
     Raises:
         TypeError: not a tensor.
-        ValueError: shapes other than these.
+        ValueError: shapes other than these, or boxes on two devices.
 
     Example:
         >>> import torch
@@ -68,6 +70,7 @@ def paired_iou(a: Tensor, b: Tensor, *, inclusive: bool = False) -> Tensor:
         raise ValueError(f"b must be (N, G, 4), got shape {tuple(b.shape)}")
     if len(a) not in (1, len(b)):
         raise ValueError(f"a must be ({len(b)}, 4) or (1, 4) for the {len(b)} images of b, got shape {tuple(a.shape)}")
+    _check_devices(a, b)
     return _iou(a[:, None], b.to(torch.float64), inclusive)
 
 
@@ -90,7 +93,7 @@ def resize_boxes(boxes: Tensor, image_size: tuple[int, int], size: tuple[int, in
         size: (H, W) it is resized to.
 
     Returns:
-        (N, 4) int64.
+        (N, 4) int64, on the boxes' device.
 
     Raises:
         TypeError: not a tensor, or a size that is not in whole pixels.
@@ -102,8 +105,9 @@ def resize_boxes(boxes: Tensor, image_size: tuple[int, int], size: tuple[int, in
         [[26, 18, 172, 221]]
     """
     checked = _checked("boxes", boxes)
+    new, old = _edges("size", size, checked), _edges("image_size", image_size, checked)
     # Multiplied, then divided: one rounding, where a ratio times x has two and truncates one coordinate in 3,000 wrong.
-    return (checked * _edges("size", size) / _edges("image_size", image_size)).trunc().to(torch.int64)
+    return (checked * new / old).trunc().to(torch.int64)
 
 
 def crop_boxes(
@@ -124,7 +128,7 @@ def crop_boxes(
         crop: (H, W) of the centre crop.
 
     Returns:
-        (N, 4) int64, x1 and y1 inclusive. A box that lies outside the crop comes out degenerate.
+        (N, 4) int64 on the boxes' device, x1 and y1 inclusive. A box that lies outside the crop comes out degenerate.
 
     Raises:
         TypeError: not a tensor, or a size that is not in whole pixels.
@@ -140,7 +144,7 @@ def crop_boxes(
         raise ValueError(f"crop must fit in resize={resize}, got {crop}")
     checked = _checked("boxes", boxes)
     shift = checked.new_tensor([(resize[1] - crop[1]) // 2, (resize[0] - crop[0]) // 2] * 2)
-    scaled = checked / _edges("image_size", image_size) * _edges("resize", resize)
+    scaled = checked / _edges("image_size", image_size, checked) * _edges("resize", resize, checked)
     moved = (scaled - shift).trunc().to(torch.int64)
     low = moved[:, :2].clamp(min=0)
     high = torch.minimum(moved[:, 2:], moved.new_tensor([crop[1] - 1, crop[0] - 1]))
@@ -161,7 +165,12 @@ def _checked_size(name: str, size: tuple[int, int]) -> tuple[int, int]:
     return checked_size(size, f"{name} must be (H, W)")
 
 
-def _edges(name: str, size: tuple[int, int]) -> Tensor:
-    """Return (W, H, W, H) of a size (H, W)."""
+def _edges(name: str, size: tuple[int, int], boxes: Tensor) -> Tensor:
+    """Return (W, H, W, H) of a size (H, W), on the boxes' device and in their dtype."""
     height, width = _checked_size(name, size)
-    return torch.tensor([width, height] * 2, dtype=torch.float64)
+    return boxes.new_tensor([width, height] * 2)
+
+
+def _check_devices(a: Tensor, b: Tensor) -> None:
+    if a.device != b.device:
+        raise ValueError(f"a and b must be on one device, got {a.device} and {b.device}")

@@ -6,7 +6,6 @@ import contextlib
 import csv
 import io
 import json
-import math
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,6 +15,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fastcam.coco import coco_entry
 
 __all__ = [
     "CSV_COLUMNS",
@@ -60,7 +61,7 @@ class Detection:
         class_id: the class's number.
         class_name: its name.
         score: softmax of the logits.
-        box: x0, y0, x1, y1 in the picture's own pixels, half-open.
+        box: x0, y0, x1, y1 in the picture's own pixels, half-open; 0, 0, 0, 0 where nothing was found.
         milliseconds: what the picture took.
     """
 
@@ -70,6 +71,11 @@ class Detection:
     score: float
     box: tuple[float, float, float, float]
     milliseconds: float
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was found, so that there is no box."""
+        return not any(self.box)
 
 
 @contextlib.contextmanager
@@ -114,7 +120,8 @@ def write_csv(path: str | os.PathLike[str], detections: Iterable[Detection]) -> 
 
     Args:
         path: the file to write.
-        detections: one line each; coordinates in original pixels with two decimals.
+        detections: one line each; coordinates in original pixels with two decimals, left empty where nothing was
+            found.
 
     Example:
         >>> import tempfile, pathlib
@@ -207,8 +214,8 @@ def write_picture(path: str | os.PathLike[str], pixels: NDArray[np.uint8]) -> No
 def coco_results(detections: Iterable[Detection]) -> list[dict[str, Any]]:
     """Say boxes as COCO results: image_id, category_id, bbox, score.
 
-    ``bbox`` is x, y, width, height in pixels, with two decimals. A score that is not a number becomes None, JSON's
-    null.
+    ``bbox`` is x, y, width, height in pixels, with two decimals. Where nothing was found there is no box, and so no
+    result: a detection metric would count it as a wrong one. A score that is not a number becomes None, JSON's null.
 
     Example:
         >>> coco_results([Detection(Picture(1, "cat.png", 451, 300), 285, "cat", 0.5, (46, 0, 397, 300), 9.5)])
@@ -216,10 +223,9 @@ def coco_results(detections: Iterable[Detection]) -> list[dict[str, Any]]:
     """
     results = []
     for found in detections:
-        x0, y0, x1, y1 = map(float, found.box)
-        bbox = [round(value, 2) for value in (x0, y0, x1 - x0, y1 - y0)]
-        score = found.score if math.isfinite(found.score) else None
-        results.append({"image_id": found.picture.id, "category_id": found.class_id, "bbox": bbox, "score": score})
+        if not found.is_empty:
+            entry = coco_entry(found.picture.id, found.class_id, [float(value) for value in found.box], found.score)
+            results.append({**entry, "bbox": [round(value, 2) for value in entry["bbox"]]})
     return results
 
 
@@ -240,7 +246,7 @@ def coco_dataset(pictures: Iterable[Picture], classes: Iterable[str]) -> dict[st
 
 
 def _fields(found: Detection) -> tuple[object, ...]:
-    corners = (f"{value:.2f}" for value in found.box)
+    corners = ["" if found.is_empty else f"{value:.2f}" for value in found.box]
     names = (found.picture.file, found.class_id, found.class_name)
     return (*names, f"{found.score:.6f}", *corners, f"{found.milliseconds:.2f}")
 

@@ -140,7 +140,7 @@ class Inputs:
         if self.crop is None:
             moved = resize_boxes(given, image_size, self.resize)
         else:
-            last = given - torch.tensor([0, 0, 1, 1]) if ends == "exclusive" else given
+            last = given - given.new_tensor([0, 0, 1, 1]) if ends == "exclusive" else given
             moved = crop_boxes(last, image_size, resize=self.resize, crop=self.crop)
         result: NDArray[np.int64] = moved.numpy()
         return result

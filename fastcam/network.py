@@ -31,7 +31,8 @@ class Found:
     """What was found in one picture, the classes in their order.
 
     Attributes:
-        boxes: (T, 4) float64, x0, y0, x1, y1 in the picture's own pixels, half-open unless the protocol says otherwise.
+        boxes: (T, 4) float64, x0, y0, x1, y1 in the picture's own pixels, half-open unless the protocol says otherwise;
+            0, 0, 0, 0 where nothing was found.
         labels: (T,) int64, the classes.
         names: what they are called.
         scores: (T,) float32, their probabilities: the softmax of the logits.
@@ -46,6 +47,11 @@ class Found:
     scores: NDArray[np.float32]
     size: tuple[int, int]
     maps: NDArray[Any] | None = None
+
+    @property
+    def is_empty(self) -> NDArray[np.bool_]:
+        """(T,) bool: for which classes nothing was found, so that there is no box."""
+        return np.asarray((self.boxes == 0).all(axis=-1))
 
 
 @dataclass(frozen=True)
@@ -187,10 +193,13 @@ class Network:
         assert found.labels is not None
         assert found.scores is not None
         boxes = found.boxes.cpu().numpy().astype(np.float64).reshape(len(sizes), -1, 4)
-        labels, scores = (part.cpu().numpy().reshape(len(sizes), -1) for part in (found.labels, found.scores))
+        labels, scores, nothing = (
+            part.cpu().numpy().reshape(len(sizes), -1) for part in (found.labels, found.scores, found.is_empty)
+        )
         results = []
         for row, size in enumerate(sizes):
             own = self.inputs.to_picture(boxes[row], size) if at == "input" else boxes[row]
+            own[nothing[row]] = 0  # a crop would move the box that stands for none
             maps = None if found.maps is None else found.maps[row].cpu().numpy()
             names = tuple(self.classes[label] for label in labels[row].tolist())
             if maps is not None and maps.ndim == 2:
@@ -205,7 +214,8 @@ class Network:
             RuntimeError: the model does not run on an input of this size; the message says why.
         """
         shape = (1, 3, *self.inputs.size)
-        noise = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(self.device)
+        generator = torch.Generator("cpu").manual_seed(0)
+        noise = torch.randn(shape, generator=generator, device="cpu").to(self.device)
         try:
             # Of a copy: an extractor warns once of maps that are not the classifier's, and of the first real batch.
             with warnings.catch_warnings():
@@ -218,5 +228,6 @@ class Network:
 
 
 def _by_picture(index: Index, count: int) -> Tensor:
-    rows = torch.as_tensor(index)
+    # Not on a default device that may have been set: what a list holds is read here.
+    rows = index if isinstance(index, Tensor) else torch.as_tensor(index, device="cpu")
     return rows.expand(count) if rows.dim() == 0 else rows

@@ -198,3 +198,28 @@ BAD = [
 def test_a_bad_argument_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+class TestDevices:
+    """Boxes decide where the arithmetic takes place, whatever the default device is."""
+
+    TRUTH = torch.tensor([[60, 27, 385, 331]])
+
+    def calls(self, boxes):
+        yield fastcam.resize_boxes(boxes, (335, 500), (224, 224))
+        yield fastcam.crop_boxes(boxes, (335, 500))
+        yield fastcam.box_iou(boxes, boxes)
+        yield paired_iou(boxes, boxes[None])
+
+    def test_a_default_device_changes_nothing(self):
+        expected = list(self.calls(self.TRUTH))
+        with torch.device("meta"):
+            assert all(torch.equal(one, other) for one, other in zip(self.calls(self.TRUTH), expected, strict=True))
+
+    def test_boxes_on_another_device(self):
+        assert [one.device.type for one in self.calls(self.TRUTH.to("meta"))] == ["meta"] * 4
+
+    def test_boxes_on_two_devices(self):
+        for call in (lambda a, b: fastcam.box_iou(a, b), lambda a, b: paired_iou(a, b[None])):
+            with pytest.raises(ValueError, match="a and b must be on one device, got cpu and meta"):
+                call(self.TRUTH, self.TRUTH.to("meta"))

@@ -94,6 +94,14 @@ class TestCsv:
         assert rows[1] == [CAT.file, "285", "Egyptian cat", "0.770000", "46.32", "0.00", "398.65", "300.00", "9.46"]
         assert rows[2][:3] == [DOG.file, "207", 'golden "retriever"']
 
+    def test_a_picture_in_which_nothing_was_found_has_its_line_without_a_box(self, tmp_path):
+        write_csv(tmp_path / "boxes.csv", [Detection(CAT, 285, "cat", 0.9, (0.0, 0.0, 0.0, 0.0), 1.0), FOUND[1]])
+        with open(tmp_path / "boxes.csv", newline="", encoding="utf-8") as file:
+            first, second = csv.DictReader(file)
+        assert (first["file"], first["class_id"], first["score"]) == (CAT.file, "285", "0.900000")
+        assert [first[name] for name in ("x0", "y0", "x1", "y1")] == [""] * 4
+        assert second["x1"] == "3.00"
+
     def test_no_boxes_give_the_header(self, tmp_path):
         write_csv(tmp_path / "boxes.csv", [])
         assert (tmp_path / "boxes.csv").read_text() == "file,class_id,class,score,x0,y0,x1,y1,ms\n"
@@ -111,9 +119,16 @@ class TestCoco:
         assert second["bbox"] == [1.0, 2.0, 2.0, 2.0]
 
     def test_a_score_that_is_not_a_number(self, tmp_path):
-        results = coco_results([Detection(CAT, 285, "cat", float("nan"), (0, 0, 0, 0), 1.0)])
+        results = coco_results([Detection(CAT, 285, "cat", float("nan"), (0, 0, 1, 1), 1.0)])
         assert results[0]["score"] is None
         write_json(tmp_path / "a.json", results)
+
+    def test_nothing_found_is_no_result(self):
+        none = Detection(CAT, 285, "cat", 0.9, (0.0, 0.0, 0.0, 0.0), 1.0)
+        at_the_corner = Detection(CAT, 285, "cat", 0.9, (0.0, 0.0, 1.0, 1.0), 1.0)
+        assert none.is_empty
+        assert not at_the_corner.is_empty
+        assert [one["bbox"] for one in coco_results([none, at_the_corner])] == [[0.0, 0.0, 1.0, 1.0]]
 
     def test_dataset_gives_every_id_a_meaning(self):
         dataset = coco_dataset([CAT, DOG], ["tench", "goldfish"])
