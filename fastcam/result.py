@@ -259,7 +259,7 @@ class Localization:
 
     def _each(self, change: Callable[[Any], Any]) -> Localization:
         fields = {name: part if part is None else change(part) for name, part in vars(self).items() if name != "single"}
-        return dataclasses.replace(self, **fields)
+        return Localization(**fields, single=self.single)
 
 
 def _joined(name: str, parts: Sequence[Any]) -> Any:  # noqa: ANN401

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import reprlib
 from collections.abc import Sequence
 from typing import Any
@@ -54,5 +53,5 @@ def chosen_rows(images: Rows, count: int) -> int | slice | Tensor:
     wrong = table[(table < -count) | (table >= count)]
     if wrong.size:
         raise IndexError(f"image {wrong.flat[0]} is out of range: there are {count}")
-    numbers = table.astype(np.int64) % max(count, 1)
-    return torch.from_numpy(numbers) if table.ndim else operator.index(numbers[()])
+    rows = table.astype(np.int64) % max(count, 1)
+    return torch.from_numpy(rows) if rows.ndim else int(rows)

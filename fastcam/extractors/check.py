@@ -1,4 +1,4 @@
-"""The linear head of a classifier: its weight, and whether pooled features times that weight explain its logits."""
+"""Whether pooled features times the weight of a classifier's linear head explain its logits."""
 
 from __future__ import annotations
 
@@ -9,49 +9,27 @@ from torch import Tensor, nn
 
 from fastcam.pooling import LSE, TAP, lse, tap
 
-__all__ = ["HeadMismatchWarning", "head_weight", "mismatch"]
+__all__ = ["HeadMismatchWarning", "mismatch"]
 
 # How many units of rounding the two ways to the logits may differ by: four standard deviations of the rounded sum
 # stay below two, and a wrong pooling or a missing activation lies hundreds above.
 _ROUNDINGS = 6.0
+_QUANTIZED = 2.0**-7  # the rounding of 8 bits with a sign
 
 
 class HeadMismatchWarning(UserWarning):
     """The named features and classifier do not explain the model's logits, or could not be checked."""
 
 
-def head_weight(module: nn.Module, name: str) -> Tensor:
-    """Return the (K, C) weight of a linear layer or a 1x1 convolution.
-
-    Args:
-        module: the last layer of a classifier.
-        name: its name in the model, for the message.
-
-    Returns:
-        The module's own weight as (K, C), without a copy.
-
-    Raises:
-        ValueError: the module has no weight of shape (K, C) or (K, C, 1, 1).
-
-    Example:
-        >>> from torch import nn
-        >>> head_weight(nn.Conv2d(8, 3, 1), "head").shape
-        torch.Size([3, 8])
-    """
-    weight = getattr(module, "weight", None)
-    if isinstance(weight, Tensor) and (weight.dim() == 2 or (weight.dim() == 4 and weight.shape[2:] == (1, 1))):
-        return weight.flatten(1)
-    shape = f"a weight of shape {tuple(weight.shape)}" if isinstance(weight, Tensor) else "no weight"
-    inside = [f"{name}.{child}" for child, part in module.named_modules() if child and isinstance(part, nn.Linear)]
-    hint = f"; did you mean {' or '.join(map(repr, inside[-3:]))}?" if inside else ""
-    raise ValueError(
-        f"classifier={name!r} must name a linear layer or a 1x1 convolution, "
-        f"got {type(module).__name__} with {shape}{hint}"
-    )
-
-
 def mismatch(
-    model: nn.Module, features: Tensor, received: Tensor | None, weight: Tensor, bias: Tensor | None, logits: Tensor
+    model: nn.Module,
+    features: Tensor,
+    received: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None,
+    logits: Tensor,
+    *,
+    quantized: bool = False,
 ) -> str | None:
     """Compare ``pool(features) @ weight.T + bias`` with the logits, for every pooling whose map is the classifier's.
 
@@ -65,6 +43,7 @@ def mismatch(
         weight: (K, C).
         bias: (K,) or None.
         logits: (N, K), finite.
+        quantized: the layer rounds to 8 bits what it computes with.
 
     Returns:
         None where one of the poolings explains the logits to within rounding, else a sentence or two saying what was
@@ -79,6 +58,8 @@ def mismatch(
         False
     """
     unit = _rounding(features, weight, logits, *([] if received is None else [received]))
+    if quantized:
+        unit = max(unit, _QUANTIZED)
     wide, actual = weight.detach().float(), logits.detach().float()
     offset = 0.0 if bias is None else bias.detach().float()
     best, allowed, tried = float("inf"), 0.0, []

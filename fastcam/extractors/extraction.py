@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fastcam.activation import Index, cam, checked_index
+from fastcam.extractors.positions import check_positions
 from fastcam.localization import Localization, localize, localize_maps
 from fastcam.protocol import PAPER, Protocol
 from fastcam.sizes import Size
@@ -47,6 +48,8 @@ class LocalizeOptions(TypedDict, total=False):
 class Extraction(ABC):
     """One run of a network on N images.
 
+    Maps of one position are refused where the images have more: they would give the whole image for every class.
+
     Attributes:
         logits: (N, K), as the network gave them.
         labels: (N,) or (N, T) int64, the classes whose maps these are.
@@ -68,6 +71,7 @@ class Extraction(ABC):
     def _located(self, options: LocalizeOptions) -> Localization:
         """Find the boxes in the maps; scores are added by the caller, and ``size`` is among the options."""
         maps = self.maps(clamp_negative=options.get("protocol", PAPER).clamp_negative)
+        check_positions(maps.shape[-2:], self.size)
         return localize_maps(maps, self.labels, **options)
 
     def localize(self, **options: Unpack[LocalizeOptions]) -> Localization:
@@ -110,6 +114,9 @@ class LinearExtraction(Extraction):
     features: Tensor
     weight: Tensor
 
+    def __post_init__(self) -> None:
+        check_positions(self.features.shape[2:], self.size)
+
     def maps(self, *, clamp_negative: bool = True) -> Tensor:
         """Return the class activation maps, float32, or float64 for float64 features."""
         return cam(self.features, self.weight, self.labels, clamp_negative=clamp_negative)
@@ -125,9 +132,18 @@ class MapExtraction(Extraction):
 
     Attributes:
         finished: (N, h, w) or (N, T, h, w), a map for each of the labels.
+
+    Example:
+        >>> maps = torch.zeros(1, 7, 7)
+        >>> maps[0, 2:5, 1:3] = 1
+        >>> MapExtraction(torch.tensor([[0.0, 2.0]]), torch.tensor([1]), (7, 7), maps).localize().boxes
+        tensor([[1., 2., 3., 5.]])
     """
 
     finished: Tensor
+
+    def __post_init__(self) -> None:
+        check_positions(self.finished.shape[-2:], self.size)
 
     def maps(self, *, clamp_negative: bool = True) -> Tensor:  # noqa: ARG002
         """Return the finished maps."""

@@ -85,9 +85,13 @@ class Extractor(ABC):
 
 
 def checked_images(images: Tensor) -> Tensor:
-    """Refuse what is no batch of images (N, C, H, W)."""
+    """Refuse what is no batch of images (N, C, H, W) with values."""
     if not isinstance(images, Tensor):
         raise TypeError(f"images must be a tensor (N, 3, H, W), got {type(images).__name__}")
+    if images.is_nested or images.layout != torch.strided or images.device.type == "meta" or images.is_quantized:
+        kind = "a quantized one" if images.is_quantized else f"layout {images.layout} on {images.device}"
+        kind = "a nested one" if images.is_nested else kind
+        raise TypeError(f"images must be a dense tensor (N, 3, H, W) with values, got {kind}")
     if images.dim() != 4:
         raise ValueError(f"images must be (N, 3, H, W), got shape {tuple(images.shape)}")
     return images

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Heard", "eager", "first_tensor", "hearing_all", "listening", "submodule"]
+__all__ = ["Heard", "before_calls", "eager", "first_tensor", "hearing_all", "listening", "submodule"]
 
 
 def submodule(root: nn.Module, name: str, argument: str) -> nn.Module:
@@ -31,8 +31,14 @@ def submodule(root: nn.Module, name: str, argument: str) -> nn.Module:
 
 @contextmanager
 def listening(module: nn.Module, reads_input: bool) -> Iterator[list[Any]]:
-    """Yield a list that holds the module's last output, or first input of its last call, from this thread alone."""
+    """Yield a list that holds the module's last output, or first input of its last call, from this thread alone.
+
+    Of a scripted module, which takes no hooks, nothing is heard.
+    """
     heard: list[Any] = []
+    if isinstance(module, torch.jit.ScriptModule):
+        yield heard
+        return
     thread = threading.get_ident()
 
     def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -51,6 +57,23 @@ def listening(module: nn.Module, reads_input: bool) -> Iterator[list[Any]]:
         yield heard
     finally:
         handle.remove()
+
+
+@contextmanager
+def before_calls(module: nn.Module, action: Callable[[], object] | None) -> Iterator[None]:
+    """Run an action before each call of the module from this thread; None runs nothing."""
+    thread = threading.get_ident()
+
+    def run(_: nn.Module, __: tuple[Any, ...]) -> None:
+        if action is not None and threading.get_ident() == thread:
+            action()
+
+    handle = None if action is None else module.register_forward_pre_hook(run)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            handle.remove()
 
 
 def eager() -> AbstractContextManager[object]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import sys
 import warnings
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import torch
 from torch import Tensor, nn
 
 from fastcam.activation import Index
-from fastcam.extractors.check import HeadMismatchWarning, head_weight, mismatch
+from fastcam.extractors.check import HeadMismatchWarning, mismatch
 from fastcam.extractors.extraction import LinearExtraction, LocalizeOptions, check_choice, chosen_classes
 from fastcam.extractors.extractor import Extractor, checked_images
-from fastcam.extractors.hooks import eager, listening, submodule
+from fastcam.extractors.head import head_bias, head_layer, head_weight, is_quantized, is_sharded
+from fastcam.extractors.hooks import before_calls, eager, listening, submodule
+from fastcam.extractors.positions import one_position, where_positions_are
 from fastcam.localization import Localization
 
 if TYPE_CHECKING:
@@ -42,10 +44,15 @@ class Localizer(Extractor):
     call. An in-place operation that follows the named module changes the features along with it, so what is read is
     what the classifier sees: with torchvision's DenseNet, ``features="features"`` includes the ReLU after it.
 
+    Features of one position are refused: the output of a global pooling explains the logits too, but its map is the
+    whole image for every class. The error names the module whose output is pooled.
+
     Compiled models (``torch.compile(model)``, ``model.compile()``) are run in eager mode, since a graph traced before
     a hook was registered does not call it. To keep the compiled speed, compile the part that makes the features and
-    hand its output to :func:`fastcam.localize`. ``nn.DataParallel`` is refused, because its replicas run on copies;
-    ``DistributedDataParallel`` works, with names that begin with ``"module."``.
+    hand its output to :func:`fastcam.localize`. ``nn.DataParallel`` is refused, because its replicas run on copies, and
+    so are scripted and traced models, which call no hooks. ``DistributedDataParallel`` works, with names that begin
+    with ``"module."``, and so does FSDP, where every process calls. The last layer may be wrapped or quantized; a
+    quantized one's map is that of its dequantized weight.
 
     Args:
         model: any classifier whose output is its logits, (N, K), or an object with them as ``.logits``.
@@ -54,7 +61,8 @@ class Localizer(Extractor):
 
     Raises:
         TypeError: model is not an ``nn.Module``, or a name is not a string.
-        ValueError: a name that the model does not have, a classifier that is not linear, or ``nn.DataParallel``.
+        ValueError: a name that the model does not have, a classifier that is not linear, ``nn.DataParallel``, or a
+            scripted model.
 
     Example:
         >>> import torch, fastcam
@@ -80,6 +88,8 @@ class Localizer(Extractor):
             raise ValueError(
                 "model is an nn.DataParallel, whose replicas run on copies that hooks do not reach; pass model.module"
             )
+        if isinstance(model, torch.jit.ScriptModule):
+            raise ValueError("model is scripted or traced and calls no hooks; pass the module that it was made from")
         for argument, given in (("features", features), ("classifier", classifier)):
             if not isinstance(given, str):
                 raise TypeError(f"{argument} must be the name of a module, got {type(given).__name__}")
@@ -87,10 +97,13 @@ class Localizer(Extractor):
         if part not in ("", "input"):
             raise ValueError(f"features={features!r}: after the colon only 'input' may stand, got {part!r}")
         # torch.compile wraps the module; the names and the hooks belong to what it wraps.
-        root = getattr(model, "_orig_mod", model)
-        self._source = submodule(root, name, "features")
-        self._head = submodule(root, classifier, "classifier")
-        head_weight(self._head, classifier)
+        self._root: nn.Module = getattr(model, "_orig_mod", model)
+        self._source = submodule(self._root, name, "features")
+        self._head = submodule(self._root, classifier, "classifier")
+        # FSDP's flattened parameters have their shape during the forward pass alone.
+        self._sharded = isinstance(head_layer(self._head), nn.Linear) and any(map(is_sharded, model.modules()))
+        if not self._sharded:
+            head_weight(self._head, classifier)
         self._model: nn.Module | None = model
         self._reads_input = part == "input"
         self._features_name, self._classifier_name = features, classifier
@@ -99,6 +112,9 @@ class Localizer(Extractor):
     @property
     def num_classes(self) -> int:
         """K, the number of classes of the classifier."""
+        layer = head_layer(self._head)
+        if self._sharded and isinstance(layer, nn.Linear):
+            return layer.out_features
         return head_weight(self._head, self._classifier_name).shape[0]
 
     def __call__(
@@ -144,7 +160,7 @@ class Localizer(Extractor):
     def close(self) -> None:
         """Let go of the model; calls are refused from here on. Closing twice does nothing."""
         self._model = None
-        self._source = self._head = nn.Identity()
+        self._source = self._head = self._root = nn.Identity()
 
     def __enter__(self) -> Localizer:
         return self
@@ -159,27 +175,45 @@ class Localizer(Extractor):
             raise RuntimeError("this Localizer is closed")
         checked_images(images)
         with torch.no_grad():
-            logits, features, received = self._forward(images)
-            weight = head_weight(self._head, self._classifier_name)
+            logits, features, received, (weight, bias) = self._forward(images)
             self._check_shapes(features, weight, logits, len(images))
-            self._check_head(features, received, weight, logits)
+            if one_position(features.shape[2:], images.shape[2:]):
+                self._refuse_one_position(images, received, weight, bias, logits)
+            self._check_head(features, received, weight, bias, logits)
         return logits, features, weight
 
-    def _forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor | None, tuple[Tensor, Tensor | None]]:
+        """Run the model: its logits, the features, what the last layer received, and that layer's weight and bias."""
         assert self._model is not None
-        with listening(self._source, self._reads_input) as source, listening(self._head, True) as head, eager():
+        parameters: list[tuple[Tensor, Tensor | None]] = []
+
+        def keep_parameters() -> None:
+            bias = head_bias(self._head)
+            weight = head_weight(self._head, self._classifier_name).clone()
+            parameters[:] = [(weight, None if bias is None else bias.clone())]
+
+        with (
+            listening(self._source, self._reads_input) as source,
+            listening(self._head, True) as head,
+            before_calls(head_layer(self._head), keep_parameters if self._sharded else None),
+            eager(),
+        ):
             output = self._model(images)
         if not source:
             raise RuntimeError(
                 f"features={self._features_name!r} was not called by the model's forward pass, so there are no feature "
-                "maps; scripted or exported models do not call hooks: pass the original module"
+                "maps; scripted or exported modules do not call hooks: name one around them, or pass the original model"
             )
         features, received = source[0], head[0] if head and isinstance(head[0], Tensor) else None
         if not isinstance(features, Tensor):
             raise TypeError(
                 f"features={self._features_name!r} must give a tensor (N, C, h, w), got {type(features).__name__}"
             )
-        return _logits(output), features, received
+        if not parameters:
+            parameters = [(head_weight(self._head, self._classifier_name), head_bias(self._head))]
+        if received is not None and received.is_quantized:
+            received = received.dequantize()
+        return _logits(output), features.dequantize() if features.is_quantized else features, received, parameters[0]
 
     def _check_shapes(self, features: Tensor, weight: Tensor, logits: Tensor, count: int) -> None:
         channels, shape = weight.shape[1], tuple(features.shape)
@@ -196,11 +230,37 @@ class Localizer(Extractor):
                 f"of classifier={self._classifier_name!r}, got shape {tuple(logits.shape)}"
             )
 
-    def _check_head(self, features: Tensor, received: Tensor | None, weight: Tensor, logits: Tensor) -> None:
+    def _refuse_one_position(
+        self, images: Tensor, received: Tensor | None, weight: Tensor, bias: Tensor | None, logits: Tensor
+    ) -> NoReturn:
+        """Raise, with the name of the module whose output is pooled where it can be found."""
+
+        def explains(features: Tensor) -> bool:
+            return mismatch(self._root, features, received, weight, bias, logits) is None
+
+        exact, last = None, "this layer has no more"
+        # A run in training mode would change the statistics of batch normalization.
+        if not any(part.training for part in self._root.modules()):
+            exact, last = where_positions_are(self._root, images, weight.shape[1], explains)
+        advice = f"name the module whose output is pooled: features={exact!r}"
+        if exact is None:
+            advice = (
+                f"{last}, which is not what classifier={self._classifier_name!r} pools: use larger images, a smaller "
+                "stride, or a head of pooling and one linear layer"
+            )
+        raise ValueError(
+            f"features={self._features_name!r} gives maps of one position, (1, 1) for images of "
+            f"{tuple(images.shape[2:])}, and the box of every class would be the whole image; {advice}"
+        )
+
+    def _check_head(
+        self, features: Tensor, received: Tensor | None, weight: Tensor, bias: Tensor | None, logits: Tensor
+    ) -> None:
         assert self._model is not None
         if self._checked or logits.numel() == 0 or not bool(logits.isfinite().all()):
             return
-        reason = mismatch(self._model, features, received, weight, getattr(self._head, "bias", None), logits)
+        quantized = is_quantized(self._head)
+        reason = mismatch(self._model, features, received, weight, bias, logits, quantized=quantized)
         names = f"Localizer(features={self._features_name!r}, classifier={self._classifier_name!r})"
         if reason is not None and any(part.training for part in self._model.modules()):
             if not self._told_put_off:

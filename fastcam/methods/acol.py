@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from fastcam.activation import Index, cam
 from fastcam.extractors.extraction import Extraction, check_choice, chosen_classes
 from fastcam.extractors.extractor import checked_images
+from fastcam.extractors.positions import check_positions
 from fastcam.methods.fraction import checked_fraction
 from fastcam.methods.method import Method, Outcome
 from fastcam.methods.spread import spread
@@ -88,6 +89,7 @@ class ACoL(Method):
         with torch.no_grad():
             backbone = model.forward_backbone(images)
             first = model.forward_neck(backbone)
+            check_positions(first.shape[2:], images.shape[2:])
             logits = model.forward_head(first)
             labels = chosen_classes(logits, index, top_k)
             # What B sees depends on the class, whose attention is erased.

@@ -7,7 +7,8 @@ from torch import nn
 
 import fastcam
 from fastcam.extractors import HeadMismatchWarning
-from fastcam.extractors.check import head_weight, mismatch
+from fastcam.extractors.check import mismatch
+from fastcam.extractors.head import head_weight
 from fastcam.pooling import LSE, lse
 
 
