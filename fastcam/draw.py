@@ -103,9 +103,10 @@ def _check(
 
 def _blend(cv2: Any, image: NDArray[np.uint8], heat: NDArray[Any], opacity: float) -> NDArray[np.uint8]:  # noqa: ANN401
     height, width = image.shape[:2]
-    level = np.nan_to_num(np.asarray(heat, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    highest = float(level.max())
-    level = np.clip(level / highest, 0, 1) if highest > 0 else np.zeros_like(level)
+    # In float64 until it is scaled: float32 does not hold every float64 map.
+    wide = np.nan_to_num(np.asarray(heat, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    highest = float(wide.max())
+    level = (np.maximum(wide, 0) / highest if highest > 0 else np.zeros_like(wide)).astype(np.float32)
     level = cv2.resize(level, (width, len(level)), interpolation=cv2.INTER_LINEAR)
     above, below, fraction = _rows_between(len(level), height)
     blended = np.empty_like(image)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from fastcam.ops import localization as ops
 from fastcam.ops.activation import cam, shape_of_maps
 from fastcam.protocol import PAPER, Protocol
 from fastcam.ragged import located, shaped, wanted_parts
+from fastcam.reference.masks import working_dtype
 from fastcam.result import Localization
 from fastcam.sizes import Size, Sizes, checked_sizes
 
@@ -52,7 +53,8 @@ def localize(
     Returns:
         :class:`Localization`. ``thresholds`` equals ``np.float32(theta) * np.percentile(map, percentile)`` of the
         float32 map that ``return_maps=True`` returns, bit for bit (NumPy 2.4's arithmetic); of levels,
-        ``int(theta * np.percentile(levels, percentile))``. A map with a NaN gives an empty box.
+        ``int(theta * np.percentile(levels, percentile))``. A map with a NaN gives an empty box. Of float64 features
+        all of it is computed in float64, maps and thresholds included; that takes several times as long.
 
     Raises:
         TypeError: an argument of the wrong type or dtype.
@@ -92,7 +94,8 @@ def localize_maps(
     """Find the box of each finished map: what :func:`localize` does after the class activation map.
 
     Args:
-        maps: (N, h, w), or (N, T, h, w) for T classes an image; floating point, CPU or CUDA, any strides.
+        maps: (N, h, w), or (N, T, h, w) for T classes an image; floating point, CPU or CUDA, any strides. Those of
+            float64 are worked on in float64.
         labels: the classes whose maps these are, (N,) or (N, T); None where they have none.
         size: (H, W) in pixels that the boxes refer to; or one (H, W) an image.
         protocol: how a map becomes a box; ``clamp_negative`` has nothing to act on.
@@ -120,6 +123,7 @@ def localize_maps(
     if not isinstance(maps, Tensor) or not maps.dtype.is_floating_point:
         got = maps.dtype if isinstance(maps, Tensor) else type(maps).__name__
         raise TypeError(f"maps must be a floating-point tensor, got {got}")
+    _check_dense(maps)
     if maps.ndim not in (3, 4) or 0 in maps.shape[-2:]:
         raise ValueError(
             f"maps must be (N, h, w) or (N, T, h, w) with h and w at least 1, got shape {tuple(maps.shape)}"
@@ -151,18 +155,23 @@ def boxes_from_maps(
 ) -> Localization:
     """Boxes from any library's heat maps.
 
+    pytorch-grad-cam gives an array (N, H, W), captum and anomalib a tensor (N, 1, h, w), torch-cam a list with a tensor
+    (N, h, w) for each layer; ``docs/maps.md`` says how each is passed.
+
     Args:
-        maps: (N, h, w) or (h, w), tensor or NumPy array, floating point or uint8; or a list of them, whose sizes may
-            differ (torch-cam returns one, captum a tensor, pytorch-grad-cam an array).
+        maps: (N, h, w), (N, 1, h, w) or (h, w), tensor or NumPy array, floating point or uint8; or a list of them,
+            whose sizes may differ. Two or more batches of one length in a list could be the maps of as many layers,
+            and are refused. float64 and long double are worked on in float64, all else in float32.
         size: (H, W) in pixels that the boxes refer to, or one an image; by default the maps' own size.
         protocol: how a map becomes a box; ``clamp_negative`` has nothing to act on.
 
     Returns:
-        :class:`Localization` for N images, without labels and scores.
+        :class:`Localization` for N images, without labels and scores; ``thresholds`` are float64 where a map is.
 
     Raises:
-        TypeError: maps of another type or dtype.
-        ValueError: maps of another rank or without pixels, or a size that does not fit.
+        TypeError: maps of another type, dtype or layout.
+        ValueError: maps of another rank or without pixels, a masked array that hides some, maps that could be those of
+            several layers, or a size that does not fit.
 
     Example:
         >>> import numpy as np, fastcam
@@ -172,7 +181,10 @@ def boxes_from_maps(
         tensor([[1., 2., 7., 5.]])
     """
     chosen = _overridden(protocol, None, None)
-    several = [_checked_maps(one) for one in (maps if isinstance(maps, Sequence) else [maps])]
+    listed = isinstance(maps, Sequence)
+    several = [_checked_maps(one) for one in (maps if listed else [maps])]
+    if listed:
+        _check_not_layers(maps)
     if chosen.quantize and chosen.normalize == "none" and any(one.dtype == torch.uint8 for one in several):
         raise ValueError(
             "protocol.quantize without normalize takes maps in [0, 1], got uint8 maps; "
@@ -180,9 +192,9 @@ def boxes_from_maps(
         )
     several = [one for one in several if len(one)] or several[:1] or [torch.zeros(0, 1, 1)]
     images = sum(map(len, several))
-    if len({one.shape[1:] for one in several}) == 1 and len({one.device for one in several}) == 1:
-        alike = [one.to(torch.float32) for one in several]
-        flat = alike[0] if len(alike) == 1 else torch.cat(alike)
+    several = [one.to(working_dtype(one.dtype)) for one in several]
+    if len({(one.shape[1:], one.device, one.dtype) for one in several}) == 1:
+        flat = several[0] if len(several) == 1 else torch.cat(several)
         sizes = (flat.shape[1], flat.shape[2]) if size is None else checked_sizes(size, images)
         return _localized(flat, None, sizes, chosen, False, False)
     single = [one[i : i + 1] for one in several for i in range(len(one))]
@@ -202,17 +214,52 @@ def _overridden(protocol: Protocol, percentile: float | None, threshold: float |
 
 
 def _checked_maps(maps: Tensor | npt.NDArray[Any]) -> Tensor:
+    """Return maps in any accepted form as a tensor (N, h, w)."""
     if isinstance(maps, np.ndarray):
-        if maps.dtype.kind != "f" and maps.dtype != np.uint8:
-            raise TypeError(f"maps must be floating point or uint8, got {maps.dtype}")
-        with np.errstate(over="ignore"):
-            maps = torch.from_numpy(np.array(maps, dtype=np.uint8 if maps.dtype == np.uint8 else np.float32))
+        maps = _from_numpy(maps)
     if not isinstance(maps, Tensor):
-        raise TypeError(f"maps must be a tensor, an array or a list of them, got {type(maps).__name__}")
+        advice = "; pass the entry that holds the maps" if isinstance(maps, Mapping) else ""
+        raise TypeError(f"maps must be a tensor, an array or a list of them, got {type(maps).__name__}{advice}")
     if not maps.dtype.is_floating_point and maps.dtype != torch.uint8:
         raise TypeError(f"maps must be floating point or uint8, got {maps.dtype}")
+    _check_dense(maps)
+    shape = tuple(maps.shape)
+    if maps.ndim == 4 and shape[1] == 1:
+        maps = maps[:, 0]
     if maps.ndim == 2:
         maps = maps[None]
     if maps.ndim != 3 or 0 in maps.shape[1:]:
-        raise ValueError(f"maps must be (N, h, w) or (h, w) with h and w at least 1, got shape {tuple(maps.shape)}")
+        advice = "; for one box an image reduce the channels, as with maps.sum(1)" if len(shape) == 4 else ""
+        raise ValueError(
+            f"maps must be (N, h, w), (N, 1, h, w) or (h, w) with h and w at least 1, got shape {shape}{advice}"
+        )
     return maps.detach()
+
+
+def _from_numpy(maps: npt.NDArray[Any]) -> Tensor:
+    """Copy an array of any strides and byte order, as wide as its type, or as float64 if that is wider."""
+    if isinstance(maps, np.ma.MaskedArray) and np.ma.getmaskarray(maps).any():
+        raise ValueError("maps must not hide values, got a masked array that does; pass maps.filled(value)")
+    if maps.dtype.kind != "f" and maps.dtype != np.uint8:
+        raise TypeError(f"maps must be floating point or uint8, got {maps.dtype}")
+    native = np.dtype(f"{maps.dtype.kind}{min(maps.dtype.itemsize, 8)}")
+    with np.errstate(over="ignore"):
+        return torch.from_numpy(np.array(maps, dtype=native))
+
+
+def _check_dense(maps: Tensor) -> None:
+    """Refuse a tensor whose values do not lie at strides; its dtype was checked, which leaves out quantized ones."""
+    if maps.is_nested or maps.layout != torch.strided or maps.device.type == "meta":
+        kind = "nested" if maps.is_nested else "meta" if maps.device.type == "meta" else str(maps.layout)
+        raise TypeError(f"maps must be a dense tensor with values, got a {kind} one")
+
+
+def _check_not_layers(maps: Sequence[Tensor | npt.NDArray[Any]]) -> None:
+    """Refuse a list of batches of one length: torch-cam's list holds a batch of the same images for each layer."""
+    lengths = {len(one) for one in maps if one.ndim > 2}
+    if len(maps) > 1 and all(one.ndim > 2 for one in maps) and len(lengths) == 1 and lengths != {0}:
+        raise ValueError(
+            f"maps must be one batch, or a list of maps (h, w), got a list of {len(maps)} batches of {lengths.pop()}, "
+            "which could be the maps of as many layers; fuse the layers or pass one, as maps[0]; if they are of "
+            "different images, pass [one for batch in maps for one in batch]"
+        )

@@ -26,11 +26,11 @@ class Localization:
     Attributes:
         boxes: (N[, T], 4) float32, x0, y0, x1, y1 in pixels of ``size``, half-open unless the protocol says otherwise.
         areas: (N[, T]) of the largest component; int64 pixels, or float64 polygon areas.
-        thresholds: (N[, T]) float32, in the units of the maps; NaN where a map holds a NaN.
+        thresholds: (N[, T]) float32, or float64 of float64 maps, in the units of the maps; NaN where a map holds a NaN.
         labels: (N[, T]) int64, the classes; None where none were given.
         scores: (N[, T]) float32, the classes' probabilities; None where no logits were at hand.
-        maps: (N[, T], H, W) float32, or uint8 levels where the protocol quantizes; a list of N where ``size`` differs
-            by image; None unless asked for.
+        maps: (N[, T], H, W) float32, or float64 of float64 maps, or uint8 levels where the protocol quantizes; a list
+            of N where ``size`` differs by image; None unless asked for.
         masks: likewise, bool: ``maps > thresholds``.
         single: one image, taken out of several by its number: all fields are without their N.
 

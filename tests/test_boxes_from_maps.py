@@ -8,6 +8,7 @@ import torch
 from cases import heat_maps, score_map, smooth_maps
 
 import fastcam
+from fastcam.localization import localize_maps
 
 MAPS = torch.stack([m for seed in range(3) for m in heat_maps(14, 12, seed).values()])
 POSITIVE = smooth_maps(6, (14, 12), seed=0).clamp(0, 1)
@@ -44,8 +45,13 @@ def test_nothing_is_clamped():
 FORMS = {
     "tensor": lambda m: m,
     "array": lambda m: m.numpy(),
-    "float64 tensor": lambda m: m.double(),
-    "float64 array": lambda m: m.numpy().astype(np.float64),
+    "one channel": lambda m: m[:, None],
+    "array of one channel": lambda m: m.numpy()[:, None],
+    "list of maps of one channel": lambda m: [m[:4, None], m[4:, None]],
+    "one layer of torch-cam": lambda m: [m],
+    "masked array that hides nothing": lambda m: np.ma.masked_array(m.numpy(), mask=False),
+    "memory that is shared": lambda m: np.lib.stride_tricks.as_strided(m.numpy(), m.shape, m.numpy().strides),
+    "Fortran's order": lambda m: np.asfortranarray(m.numpy()),
     "big-endian array": lambda m: m.numpy().astype(">f4"),
     "strided tensor": lambda m: m.mT.contiguous().mT,
     "array read backwards": lambda m: m.numpy()[:, ::-1].copy()[:, ::-1],
@@ -125,9 +131,52 @@ def test_no_maps(size, protocol, maps):
 
 
 @pytest.mark.parametrize("make", [torch.from_numpy, np.asarray], ids=["tensor", "array"])
-def test_what_float32_cannot_hold_gives_an_empty_box(make):
+def test_what_float32_cannot_hold_is_held(make):
     found = fastcam.boxes_from_maps(make(np.full((1, 3, 3), 1e300)))
-    assert (found.boxes.tolist(), found.areas.tolist()) == ([[0, 0, 0, 0]], [0])
+    assert (found.boxes.tolist(), found.areas.tolist()) == ([[0, 0, 3, 3]], [9])
+    assert found.thresholds.tolist() == [0.35 * 1e300]
+
+
+@pytest.mark.skipif(np.dtype("longdouble").itemsize == 8, reason="long double is float64 here")
+def test_long_double_counts_as_float64():
+    heat = np.zeros((2, 4, 5), np.longdouble)
+    heat[0, 1:3, 2:4] = heat[1] = 1 + np.longdouble(2) ** -60
+    heat[1, 0, 0] = np.longdouble("1e4000")  # infinite in float64: nothing exceeds a part of it
+    found = fastcam.boxes_from_maps(heat, protocol=fastcam.VANILLA)
+    assert (found.boxes.tolist(), found.thresholds.dtype) == ([[2, 1, 4, 3], [0, 0, 0, 0]], torch.float64)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, ">f8", np.float16, np.float32])
+def test_a_list_of_several_widths_gives_what_each_gives_alone(dtype):
+    maps = [one.astype(dtype) for one in (POSITIVE.numpy()[:3] + 1e-9)] + [POSITIVE[3], POSITIVE[4].half()]
+    found = fastcam.boxes_from_maps(maps, size=(50, 60))
+    alone = [fastcam.boxes_from_maps(one, size=(50, 60)) for one in maps]
+    for field in ("boxes", "areas", "thresholds"):
+        assert torch.equal(getattr(found, field), torch.cat([getattr(one, field) for one in alone]))
+
+
+@pytest.mark.parametrize("channel", [False, True])
+@pytest.mark.parametrize("images", [1, 2, 7])
+@pytest.mark.parametrize("make", [list, tuple])
+def test_maps_of_several_layers_are_not_taken_for_images(make, images, channel):
+    # As torch-cam gives them: a tensor (N, h, w) for each layer, of whatever size.
+    shape = (images, 1) if channel else (images,)
+    layers = make([torch.rand(*shape, 14, 14), torch.rand(*shape, 7, 7).numpy()])
+    message = f"got a list of 2 batches of {images}, which could be the maps of as many layers; fuse"
+    with pytest.raises(ValueError, match=message):
+        fastcam.boxes_from_maps(layers)
+    with pytest.raises(ValueError, match=message):
+        fastcam.boxes_from_maps(layers, size=(56, 56))
+    # What the message advises.
+    assert len(fastcam.boxes_from_maps(layers[0])) == images
+    every = [one for batch in layers for one in batch]
+    assert len(fastcam.boxes_from_maps([one[0] if channel else one for one in every])) == 2 * images
+
+
+def hiding():
+    heat = np.ma.masked_array(np.ones((1, 3, 3)), mask=False)
+    heat[0, 1, 1] = np.ma.masked
+    return heat
 
 
 BAD = [
@@ -136,8 +185,20 @@ BAD = [
     (np.ones((1, 3, 3), int), {}, TypeError, "maps must be floating point or uint8, got int64"),
     (np.ones((1, 3, 3), complex), {}, TypeError, "maps must be floating point or uint8, got complex128"),
     ([torch.ones(3, 3), torch.ones(3, 3).int()], {}, TypeError, "maps must be floating .* got torch.int32"),
-    (torch.ones(1, 1, 3, 3), {}, ValueError, r"maps must be \(N, h, w\) or \(h, w\) .* got shape \(1, 1, 3, 3\)"),
-    (torch.ones(3), {}, ValueError, r"maps must be \(N, h, w\) or \(h, w\) .* got shape \(3,\)"),
+    (torch.ones(1, 3, 3, 3), {}, ValueError, r"maps must be .* got shape \(1, 3, 3, 3\); .* as with maps.sum\(1\)"),
+    (torch.ones(1, 0, 3, 3), {}, ValueError, r"maps must be .* got shape \(1, 0, 3, 3\)"),
+    (torch.ones(1, 1, 1, 3, 3), {}, ValueError, r"maps must be .* got shape \(1, 1, 1, 3, 3\)$"),
+    (torch.ones(1, 1, 0, 3), {}, ValueError, r"maps must be .* got shape \(1, 1, 0, 3\)"),
+    (torch.ones(3), {}, ValueError, r"\(N, h, w\), \(N, 1, h, w\) or \(h, w\) .* got shape \(3,\)"),
+    (np.float32(3), {}, TypeError, "maps must be a tensor, an array or a list of them, got float32"),
+    (np.ones((3, 3), bool), {}, TypeError, "maps must be floating point or uint8, got bool"),
+    (np.full((3, 3), None), {}, TypeError, "maps must be floating point or uint8, got object"),
+    (hiding(), {}, ValueError, r"maps must not hide values, .* pass maps.filled\(value\)"),
+    ([hiding()[0], hiding()[0]], {}, ValueError, r"maps must not hide values, .* pass maps.filled\(value\)"),
+    ({"anomaly_map": MAPS}, {}, TypeError, "maps must be .* got dict; pass the entry that holds the maps"),
+    ((MAPS, None), {}, TypeError, "maps must be a tensor, an array or a list of them, got NoneType"),
+    (torch.ones(1, 3, 3).to_sparse(), {}, TypeError, "maps must be a dense .* got a torch.sparse_coo one"),
+    (torch.ones(1, 3, 3, device="meta"), {}, TypeError, "maps must be a dense tensor .* got a meta one"),
     (torch.ones(2, 0, 3), {}, ValueError, r"maps must be .* h and w at least 1, got shape \(2, 0, 3\)"),
     (None, {}, TypeError, "maps must be a tensor, an array or a list of them, got NoneType"),
     ("maps", {}, TypeError, "maps must be a tensor, an array or a list of them, got str"),
@@ -153,3 +214,28 @@ BAD = [
 def test_a_bad_argument_is_named(maps, options, error, message):
     with pytest.raises(error, match=message):
         fastcam.boxes_from_maps(maps, **options)
+
+
+@pytest.mark.filterwarnings("ignore:.*deprecated:UserWarning")
+def test_quantized_maps_are_refused():
+    with pytest.raises(TypeError, match="maps must be floating point or uint8, got torch.quint8"):
+        fastcam.boxes_from_maps(torch.quantize_per_tensor(torch.ones(3, 3), 0.1, 0, torch.quint8))
+
+
+LAYOUTS = {
+    "torch.sparse_csr": lambda m: m.to_sparse_csr(),
+    "torch._mkldnn": lambda m: m.to_mkldnn(),
+    "nested": lambda m: torch.nested.nested_tensor([m, m]),
+    "nested, jagged": lambda m: torch.nested.nested_tensor([m, m], layout=torch.jagged),
+}
+
+
+# PyTorch says that some of these are prototypes.
+@pytest.mark.filterwarnings("ignore:.*(prototype|in beta):UserWarning")
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("door", [fastcam.boxes_from_maps, lambda maps: localize_maps(maps, None, size=(3, 3))])
+def test_tensors_without_values_at_strides_are_refused(door, layout):
+    if layout == "torch._mkldnn" and not torch.backends.mkldnn.is_available():
+        pytest.skip("PyTorch without MKL-DNN")
+    with pytest.raises(TypeError, match=f"maps must be a dense tensor with values, got a {layout.split(',')[0]} one"):
+        door(LAYOUTS[layout](torch.ones(3, 3)))

@@ -23,6 +23,7 @@ from fastcam.extractors.extraction import LinearExtraction
 from fastcam.localization import boxes_from_maps
 from fastcam.network import Network
 from fastcam.protocol import PAPER, Protocol
+from fastcam.reference.masks import working_dtype
 
 __all__ = ["ClassMap", "NetworkSettings", "Predictions", "run_network"]
 
@@ -91,7 +92,8 @@ def run_network(
         split: the pictures.
         truth: of the split, in the pixels of the network's inputs; records that it leaves out are not run.
         settings: how.
-        writer: takes each picture's map, (h, w) float32 at the features' own size and unnormalized.
+        writer: takes each picture's map, (h, w) at the features' own size and unnormalized; float64 of a network of
+            that width, float32 of all others.
         share: (i, n): run the i-th of n shares of the calls, as one of n processes; ``used`` is that of the share.
         on_skipped: called for each picture that cannot be read, which is then left out; by default it is raised.
         on_progress: called with the number of pictures done since it was called last.
@@ -151,7 +153,7 @@ def _run_call(
     )
     done.used[numbers] = True
     if writer is not None:
-        for number, values in zip(numbers, maps.float().cpu().numpy(), strict=True):
+        for number, values in zip(numbers, maps.to(working_dtype(maps.dtype)).cpu().numpy(), strict=True):
             writer.write(split[number].id, values)
 
 

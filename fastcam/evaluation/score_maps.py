@@ -163,12 +163,15 @@ class ScoreMapWriter:
         self._archive = archive
 
     def write(self, name: str, values: NDArray[np.floating[Any]]) -> None:
-        """Add the score map (h, w) of an image, by its id."""
+        """Add the score map of an image, (h, w) or (1, h, w), by its id; it is written as (h, w)."""
         reason = unsafe(name)
         if reason is not None:
             raise ScoreMapError(f"an id must lie below its folder, got {name!r}, which {reason}")
+        array = np.ascontiguousarray(values)
+        if array.ndim == 3 and len(array) == 1:
+            array = array[0]
         with self._archive.open(_entry(name), "w") as file:
-            np.lib.format.write_array(file, np.ascontiguousarray(values), allow_pickle=False)
+            np.lib.format.write_array(file, array, allow_pickle=False)
 
 
 def _entry(name: str) -> str:

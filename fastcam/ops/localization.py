@@ -13,6 +13,7 @@ from fastcam.ops.core import core
 from fastcam.ops.masks import binarize, unpack
 from fastcam.ops.options import SCHEMA, core_protocol, protocol_of
 from fastcam.protocol import Protocol
+from fastcam.reference.masks import working_dtype
 
 __all__ = ["localize", "locate"]
 
@@ -33,13 +34,12 @@ def _results(like: Tensor, n: int, height: int, width: int, *options: Any) -> _F
     """Allocate the results of n maps."""
     with_maps, with_masks = options[-2:]
     protocol = protocol_of(*options[:-2])
+    work = working_dtype(like.dtype)
     return (
         like.new_empty((n, 4), dtype=torch.float32),
         like.new_empty(n, dtype=torch.float64 if protocol.area == "polygon" else torch.int64),
-        like.new_empty(n, dtype=torch.float32),
-        like.new_empty(
-            (n if with_maps else 0, height, width), dtype=torch.uint8 if protocol.quantize else torch.float32
-        ),
+        like.new_empty(n, dtype=work),
+        like.new_empty((n if with_maps else 0, height, width), dtype=torch.uint8 if protocol.quantize else work),
         like.new_empty((n if with_masks else 0, height, width), dtype=torch.bool),
     )
 
@@ -59,7 +59,7 @@ def _locate_any_device(maps: Tensor, height: int, width: int, *options: Any) -> 
     packed, thresholds, full = binarize(maps, height, width, *values, with_maps)
     boxes, areas = largest(packed, width, protocol.area, protocol.connectivity)
     boxes = _ended(boxes, height, width, protocol)
-    masks = unpack(packed if with_masks else packed[:0], width)
+    masks = unpack(packed if with_masks else packed[:0], width).contiguous()
     return boxes, areas, thresholds, full, masks
 
 
@@ -74,6 +74,9 @@ def _ended(boxes: Tensor, height: int, width: int, protocol: Protocol) -> Tensor
 
 
 def _locate_cpu(maps: Tensor, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
+    if maps.dtype == torch.float64:
+        # The core works in float32.
+        return _locate_any_device(maps, height, width, *options)
     small = maps.to(torch.float32).contiguous()
     found = _results(small, len(small), height, width, *options)
     core.locate(
@@ -120,6 +123,8 @@ def _localize_cpu(
     width: int,
     *options: Any,  # noqa: ANN401
 ) -> _Found:
+    if features.dtype == torch.float64:
+        return _localize_any_device(features, weight, index, height, width, *options)
     found = _localize_empty(features, weight, index, height, width, *options)
     rows, chosen = rows_for_core(features, weight, index)
     core.localize(

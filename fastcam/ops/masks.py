@@ -7,7 +7,7 @@ uploads the positions of the resize.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -26,28 +26,40 @@ _library.define(
 )
 
 _Masks = tuple[Tensor, Tensor, Tensor]
+_PIXELS: Final = (
+    1 << 20
+)  # of full-size maps that are worked on together, so that memory does not grow with their number
 
 
 def _empty(maps: Tensor, height: int, width: int, *options: Any) -> _Masks:  # noqa: ANN401
     """Bits (N, H, ceil(W / 64)) int64, thresholds (N,), and the maps (N or 0, H, W)."""
     *values, with_maps = options
     n = maps.shape[0]
-    full = torch.uint8 if protocol_of(*values).quantize else torch.float32
+    work = reference.working_dtype(maps.dtype)
+    full = torch.uint8 if protocol_of(*values).quantize else work
     return (
         maps.new_empty((n, height, (width + 63) // 64), dtype=torch.int64),
-        maps.new_empty(n, dtype=torch.float32),
+        maps.new_empty(n, dtype=work),
         maps.new_empty((n if with_maps else 0, height, width), dtype=full),
     )
 
 
 def _any_device(maps: Tensor, height: int, width: int, *options: Any) -> _Masks:  # noqa: ANN401
     *values, with_maps = options
-    full, thresholds, masks = reference.kept(maps, (height, width), protocol_of(*values))
-    return pack(masks), thresholds, full if with_maps else full[:0].clone()
+    out = packed, thresholds, full = _empty(maps, height, width, *options)
+    together = max(1, _PIXELS // (height * width))
+    for first in range(0, len(maps), together):
+        some = slice(first, first + together)
+        one_full, thresholds[some], masks = reference.kept(maps[some], (height, width), protocol_of(*values))
+        packed[some] = pack(masks)
+        if with_maps:
+            full[some] = one_full
+    return out
 
 
 def _cuda(maps: Tensor, height: int, width: int, *options: Any) -> _Masks:  # noqa: ANN401
-    if len(maps) == 0 or height * width >= 2**31 or not kernels_run_on(maps.device):
+    wide = maps.dtype == torch.float64 or height * width >= 2**31
+    if len(maps) == 0 or wide or not kernels_run_on(maps.device):
         return _any_device(maps, height, width, *options)
     from fastcam.kernels import masks as kernel
 

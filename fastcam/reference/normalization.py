@@ -12,7 +12,7 @@ __all__ = ["normalize"]
 
 
 def normalize(maps: Tensor, how: Normalization, q: float) -> Tensor:
-    """Normalize resized float32 ``maps`` (N, H, W); returned in float64, before any rounding to float32 or levels."""
+    """Normalize resized ``maps`` (N, H, W); returned in float64, before any rounding to float32 or levels."""
     wide = maps.to(torch.float64)
     if how == "none":
         return wide

@@ -11,7 +11,7 @@ __all__ = ["percentile"]
 
 
 def percentile(maps: Tensor, q: float) -> Tensor:
-    """``numpy.percentile(map, q)`` of each map (N, H, W), bit for bit: (N,) float32, or float64 for uint8 levels.
+    """``numpy.percentile(map, q)`` of each map (N, H, W), bit for bit: (N,) float32; float64 for float64 and uint8.
 
     Linear interpolation between the two order statistics around ``(n - 1) q / 100``; NaN where the map holds one.
     """
@@ -19,10 +19,11 @@ def percentile(maps: Tensor, q: float) -> Tensor:
     virtual = (values.shape[1] - 1) * (q / 100)
     below = min(math.floor(virtual), values.shape[1] - 1)
     above = min(below + 1, values.shape[1] - 1)
-    ordered = values.sort(dim=1).values
-    work = torch.float64 if maps.dtype == torch.uint8 else torch.float32
-    a, b = ordered[:, below].to(work), ordered[:, above].to(work)
+    # The largest values, down to the lower of the two; a NaN counts as larger than any.
+    largest = values.topk(values.shape[1] - below, dim=1).values
+    work = torch.float32 if maps.dtype == torch.float32 else torch.float64
+    a, b = largest[:, -1].to(work), largest[:, below - above - 1].to(work)
     gamma = virtual - below
     step = (b - a) * torch.tensor(gamma if gamma < 0.5 else 1 - gamma, dtype=work, device=maps.device)
     result = a + step if gamma < 0.5 else b - step
-    return torch.where(ordered[:, -1].isnan(), torch.nan, result)
+    return torch.where(largest[:, 0].isnan(), torch.nan, result)

@@ -17,9 +17,10 @@ __all__ = ["cubic_weights", "resize"]
 
 
 def resize(maps: Tensor, size: tuple[int, int], interpolation: Interpolation) -> Tensor:
-    """Resize float32 ``maps`` (N, h, w) to (N, H, W): along the width first, half-pixel centres, replicated border.
+    """Resize ``maps`` (N, h, w) to (N, H, W): along the width first, half-pixel centres, replicated border.
 
-    Bilinear is ``a + (b - a) * f``, whose values never leave [a, b]; bicubic is Keys' kernel with a = -0.75.
+    Bilinear is ``a + (b - a) * f``, whose values never leave [a, b]; bicubic is Keys' kernel with a = -0.75. Of float32
+    maps, in float32; of float64 maps, in float64.
     """
     if maps.shape[1:] == size:
         return maps
@@ -41,7 +42,7 @@ def _resize_axis(maps: Tensor, axis: int, length: int, interpolation: Interpolat
         return maps.index_select(axis, torch.from_numpy(at).to(maps.device))
 
     def factor(values: npt.NDArray[np.float64]) -> Tensor:
-        return torch.from_numpy(values.astype(np.float32)).to(maps.device).reshape(-1, *[1] * (2 - axis))
+        return torch.from_numpy(values).to(maps.dtype).to(maps.device).reshape(-1, *[1] * (2 - axis))
 
     if interpolation == "bilinear":
         a, b = tap(0), tap(1)

@@ -127,9 +127,12 @@ def test_every_combination_of_options(instruction_set):  # noqa: ARG001
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.uint8])
-def test_maps_of_any_width_are_worked_on_in_float32(dtype):
+def test_maps_of_any_width_are_worked_on_in_float32_and_those_of_float64_in_float64(dtype):
     maps = (stacked(heat_maps(6, 7)).clamp(0, 2) * 100).to(dtype)
-    assert_locates_as_reference(maps, (20, 31), PAPER)
+    for protocol in PROTOCOLS:
+        assert_locates_as_reference(maps, (20, 31), protocol)
+    wide = locate(maps, 20, 31, *PAPER.values, True, True)[2:4]
+    assert {part.dtype for part in wide} == {torch.float64 if dtype == torch.float64 else torch.float32}
 
 
 @pytest.mark.parametrize(
@@ -158,10 +161,12 @@ def test_the_number_of_threads_and_of_maps_changes_nothing(protocol, restored_th
 
 @pytest.mark.parametrize("with_maps", [False, True])
 @pytest.mark.parametrize("protocol", PROTOCOLS[:2], ids=NAMES[:2])
-def test_the_operator_keeps_what_it_promised_pytorch(protocol, with_maps):
-    torch.library.opcheck(locate, (stacked(heat_maps(4, 5)), 8, 9, *protocol.values, with_maps, not with_maps))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_operator_keeps_what_it_promised_pytorch(dtype, protocol, with_maps):
+    maps = stacked(heat_maps(4, 5)).to(dtype)
+    torch.library.opcheck(locate, (maps, 8, 9, *protocol.values, with_maps, not with_maps))
     # Maps that need no resizing must not come back as an alias of the input.
-    torch.library.opcheck(locate, (stacked(heat_maps(4, 5)), 4, 5, *protocol.values, with_maps, not with_maps))
+    torch.library.opcheck(locate, (maps, 4, 5, *protocol.values, with_maps, not with_maps))
 
 
 def class_features(dtype, images=5):
@@ -200,8 +205,9 @@ def test_from_features_as_map_by_map(index, dtype, layout, protocol):
 
 
 @pytest.mark.parametrize("index", ["a class each", "several", "none"])
-def test_the_operator_from_features_keeps_what_it_promised_pytorch(index):
-    features, weight = class_features(torch.float32)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_the_operator_from_features_keeps_what_it_promised_pytorch(dtype, index):
+    features, weight = class_features(dtype)
     rows = INDICES[index]
     weight = weight if rows is not None else weight[: len(features)]
     torch.library.opcheck(localize, (features, weight, rows, 18, 9, *PAPER.values, True, False))

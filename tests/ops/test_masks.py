@@ -50,8 +50,9 @@ def test_unpack_does_not_read_the_bits_beyond_the_width(width):
 
 @pytest.mark.parametrize("with_maps", [False, True])
 @pytest.mark.parametrize("quantize", [False, True])
-def test_binarize_keeps_what_it_promised_pytorch(quantize, with_maps):
-    maps = torch.stack(list(heat_maps(4, 5).values()))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
+def test_binarize_keeps_what_it_promised_pytorch(dtype, quantize, with_maps):
+    maps = torch.stack(list(heat_maps(4, 5).values())).clamp(-100, 100).to(dtype)
     values = PAPER.replace(quantize=quantize).values
     for some in (maps, maps.transpose(1, 2), maps[::2]):
         torch.library.opcheck(binarize, (some, 9, 70, *values, with_maps))
