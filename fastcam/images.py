@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 try:
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 except ImportError as error:
     raise ImportError('fastcam.images needs Pillow: pip install "fastcam[cli]"') from error
+
+from fastcam.decoding import PictureError, decoded, stored_size
 
 __all__ = [
     "MOST_PIXELS",
@@ -37,22 +39,19 @@ Picture = str | os.PathLike[str] | Image.Image | NDArray[Any] | Tensor
 """What :func:`as_pixels` takes: a file, or a picture in memory."""
 
 
-class PictureError(ValueError):
-    """A file that cannot be read as a picture; the message names it and says why."""
-
-
 def read_picture(
     path: str | os.PathLike[str], *, upright: bool = True, most_pixels: int = MOST_PIXELS
 ) -> NDArray[np.uint8]:
     """Read a picture as the viewer shows it: upright (EXIF orientation applied) and in RGB.
 
-    Grey becomes RGB, CMYK is converted, transparency is laid over white, and of an animation the first frame counts.
-    16 bits become 8 by ``value / 257``, rounded, for grey; for colour the high byte is taken, at most one level off.
+    Grey becomes RGB, whether 0 is black or white, CMYK is converted, transparency is laid over white, and of an
+    animation the first frame counts. Grey of more than 8 bits is scaled from its own range, ``value / 257`` for 16, and
+    rounded; of colour with 16 bits the high byte is taken, at most one level off.
 
     Args:
         path: a file in any format that Pillow reads.
-        upright: apply the EXIF orientation; otherwise rows and columns are those stored, which the annotations of data
-            sets refer to.
+        upright: apply the orientation that the file asks for; otherwise rows and columns are those stored, which the
+            annotations of data sets refer to.
         most_pixels: a picture with more is refused by its header, before anything of it is decoded.
 
     Returns:
@@ -73,8 +72,7 @@ def read_picture(
         ((2, 4, 3), np.uint8(7))
     """
     with _opened(path, most_pixels) as picture:
-        picture.load()
-        return _rgb(ImageOps.exif_transpose(picture) if upright else picture, picture.format)
+        return decoded(picture, upright)
 
 
 def as_pixels(picture: Picture, *, most_pixels: int = MOST_PIXELS) -> NDArray[np.uint8]:
@@ -97,7 +95,13 @@ def as_pixels(picture: Picture, *, most_pixels: int = MOST_PIXELS) -> NDArray[np
     if isinstance(picture, (str, os.PathLike)):
         return read_picture(picture, most_pixels=most_pixels)
     if isinstance(picture, Image.Image):
-        return _rgb(ImageOps.exif_transpose(picture), picture.format)
+        try:
+            return decoded(picture, upright=True)
+        except PictureError:
+            raise
+        # Its file is decoded here, if it was not before: broken bytes lead decoders into all sorts of exceptions.
+        except Exception as error:
+            raise PictureError(f"a {type(picture).__name__} cannot be read: {error or type(error).__name__}") from error
     if isinstance(picture, Tensor):
         planes = picture.detach().cpu()
         # NumPy has no bfloat16.
@@ -112,7 +116,8 @@ def as_pixels(picture: Picture, *, most_pixels: int = MOST_PIXELS) -> NDArray[np
         pixels = pixels[..., None]
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or 0 in pixels.shape:
         wanted = "(3, H, W), (1, H, W) or (H, W)" if isinstance(picture, Tensor) else "(H, W, 3) or (H, W)"
-        raise PictureError(f"a picture as {type(picture).__name__} must be {wanted}, got shape {shape}")
+        batch = "; several pictures go one by one, or in a list" if pixels.ndim > 3 else ""
+        raise PictureError(f"a picture as {type(picture).__name__} must be {wanted}, got shape {shape}{batch}")
     return np.ascontiguousarray(np.broadcast_to(_levels(pixels), (*pixels.shape[:2], 3)))
 
 
@@ -137,7 +142,7 @@ def picture_size(path: str | os.PathLike[str]) -> tuple[int, int]:
         (2, 4)
     """
     with _opened(path, None) as picture:
-        return picture.height, picture.width
+        return stored_size(picture)
 
 
 def check_pixels(size: tuple[int, int], most_pixels: int = MOST_PIXELS) -> None:
@@ -185,20 +190,6 @@ def _open(path: str | os.PathLike[str]) -> Image.Image:
             Image.MAX_IMAGE_PIXELS = before
 
 
-def _rgb(picture: Image.Image, format_: str | None) -> NDArray[np.uint8]:
-    # Before version 11 Pillow opened a 16-bit grey PNG with mode "I", which is 32 bits wide elsewhere.
-    if picture.mode.startswith("I;16") or (picture.mode == "I" and format_ == "PNG"):
-        levels = np.asarray(picture).astype(np.uint32)
-        grey = ((levels + 128) // 257).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
-    if picture.mode in ("I", "F"):
-        raise PictureError(f"pixels of mode {picture.mode!r} have no fixed range; save it with 8 or 16 bits a channel")
-    if picture.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in picture.info:
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture.convert("RGBA"))
-    return np.array(picture.convert("RGB"))
-
-
 def _levels(values: NDArray[Any]) -> NDArray[np.uint8]:
     """Values as uint8: as they are, or those of [0, 1] times 255, rounded."""
     if values.dtype == np.uint8:
@@ -207,6 +198,9 @@ def _levels(values: NDArray[Any]) -> NDArray[np.uint8]:
         raise PictureError(f"a picture must be uint8, or floating point in [0, 1], got {values.dtype}")
     low, high = float(values.min()), float(values.max())
     if not (low >= 0 and high <= 1):
-        raise PictureError(f"a floating-point picture must lie in [0, 1], got {low:g} to {high:g}; normalized already?")
+        raise PictureError(
+            f"a floating-point picture must lie in [0, 1], got {low:g} to {high:g}; normalized already, "
+            "or levels up to 255?"
+        )
     levels: NDArray[np.uint8] = np.rint(values * 255).astype(np.uint8)
     return levels

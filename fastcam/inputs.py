@@ -87,38 +87,74 @@ class Inputs:
         """Return a copy with some fields changed."""
         return replace(self, **changes)
 
-    def __call__(self, picture: NDArray[np.uint8]) -> Tensor:
-        """Turn one picture, (H, W, 3) uint8 RGB, into the network's input, (3, h, w) float32."""
+    def __call__(self, picture: NDArray[Any] | Tensor) -> Tensor:
+        """Turn one picture, as :meth:`picture` takes it, into the network's input, (3, h, w) float32.
+
+        Example:
+            >>> grey = np.full((20, 30), 0.5)
+            >>> round(Inputs((2, 2), mean=(0, 0, 0), std=(1, 1, 1))(grey)[0, 0, 0].item() * 255)
+            128
+        """
         return self.normalized(self.tensor(picture)[None])[0]
 
-    def picture(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def picture(self, pixels: NDArray[Any] | Tensor) -> NDArray[np.uint8]:
         """Resize a picture (Pillow's filter, as torchvision's ``Resize`` has it) and crop it.
 
         Args:
-            pixels: (H, W, 3) uint8.
+            pixels: one picture, RGB (H, W, 3) or grey (H, W), or as a tensor (3, H, W), (1, H, W) or (H, W); uint8, or
+                floating point in [0, 1], which is rounded to 8 bits.
 
         Returns:
             (h, w, 3) uint8, (h, w) being :attr:`size`.
 
         Raises:
             ImportError: Pillow is not installed.
+            PictureError: another shape, such as a batch's, or values outside [0, 1]; a ValueError.
+            TypeError: neither an array nor a tensor.
         """
-        try:
-            from PIL import Image
-        except ImportError as error:
-            raise ImportError('pictures need Pillow: pip install "fastcam[cli]"') from error
+        # Here, because the rest of this class needs no Pillow.
+        from PIL import Image
+
+        from fastcam.images import as_pixels
+
+        if not isinstance(pixels, (np.ndarray, Tensor)):
+            raise TypeError(f"pixels must be an array or a tensor, got {type(pixels).__name__}")
+        pixels = as_pixels(pixels)
         height, width = self.resize
         how = Image.Resampling.BILINEAR if self.filter == "bilinear" else Image.Resampling.BICUBIC
         return self._cropped(np.asarray(Image.fromarray(pixels).resize((width, height), how)))
 
-    def tensor(self, pixels: NDArray[np.uint8]) -> Tensor:
+    def tensor(self, pixels: NDArray[Any] | Tensor) -> Tensor:
         """:meth:`picture` as a tensor (3, h, w) uint8: what a batch is stacked from."""
         return torch.from_numpy(self.picture(pixels).copy()).permute(2, 0, 1)
 
     def normalized(self, images: Tensor) -> Tensor:
-        """Turn images (N, 3, h, w) uint8, on any device, into float32: ``(x / 255 - mean) / std``."""
+        """Turn images, on any device, into float32: ``(x / 255 - mean) / std``.
+
+        Args:
+            images: (N, 3, h, w) or (3, h, w), uint8, or floating point in [0, 1], which is not divided by 255.
+
+        Raises:
+            TypeError: another dtype.
+            ValueError: another shape, or a value outside [0, 1]. To look at them, a CUDA device is waited for; of uint8
+                nothing needs to be looked at.
+        """
+        if images.dim() < 3 or images.shape[-3] != 3:
+            raise ValueError(f"images must be (N, 3, h, w) or (3, h, w), got shape {tuple(images.shape)}")
+        if images.is_floating_point():
+            if images.numel() and not bool(((images >= 0) & (images <= 1)).all()):
+                low, high = (float(value) for value in images.detach().float().aminmax())
+                raise ValueError(
+                    f"images in floating point must lie in [0, 1], got {low:g} to {high:g}; normalized already, "
+                    "or levels up to 255?"
+                )
+            scaled = images.float()
+        elif images.dtype == torch.uint8:
+            scaled = images / 255
+        else:
+            raise TypeError(f"images must be uint8, or floating point in [0, 1], got {images.dtype}")
         mean, std = (torch.tensor(values, device=images.device)[:, None, None] for values in (self.mean, self.std))
-        return (images / 255 - mean) / std
+        return (scaled - mean) / std
 
     def boxes(
         self, boxes: NDArray[np.float64], image_size: tuple[int, int], *, ends: BoxEnds = "inclusive"

@@ -18,7 +18,7 @@ LEVELS = [
     ["kernels"],
     ["ops"],
     ["activation", "masks", "pooling", "result", "ragged", "localization"],
-    ["inputs", "images", "export", "draw", "safe_load", "folders"],
+    ["decoding", "inputs", "images", "export", "draw", "safe_load", "folders"],
     ["extractors"],
     ["models"],
     ["methods"],

@@ -112,3 +112,83 @@ def test_what_a_checkpoint_records_comes_back():
 def test_bad_fields(fields, message):
     with pytest.raises(ValueError, match=message):
         Inputs(**fields)
+
+
+LEVELS = np.random.default_rng(0).integers(0, 256, (33, 50, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        LEVELS / 255,
+        (LEVELS / 255).astype(np.float32),
+        torch.from_numpy(LEVELS).permute(2, 0, 1),
+        torch.from_numpy(LEVELS).permute(2, 0, 1) / 255,
+        np.asfortranarray(LEVELS),
+        LEVELS[::-1][::-1],
+    ],
+)
+def test_a_picture_is_the_same_however_it_is_held(picture):
+    wanted = np.asarray(Image.fromarray(LEVELS).resize((24, 20), Image.Resampling.BILINEAR)) / 255
+    inputs = Inputs((20, 24), mean=(0.5, 0.25, 0.0), std=(0.5, 0.25, 2.0))
+    wanted = (wanted - [0.5, 0.25, 0.0]) / [0.5, 0.25, 2.0]
+    np.testing.assert_allclose(inputs(picture).permute(1, 2, 0).numpy(), wanted, atol=1e-6)
+
+
+def test_grey_pictures_are_three_times_the_same_channel():
+    grey = LEVELS[..., 0]
+    wanted = np.asarray(Image.fromarray(grey).resize((24, 20), Image.Resampling.BILINEAR)) / 255
+    inputs = Inputs((20, 24), mean=(0, 0, 0), std=(1, 1, 1))
+    for picture in (grey, grey[..., None], grey / 255, torch.from_numpy(grey), torch.from_numpy(grey)[None]):
+        np.testing.assert_allclose(inputs(picture).numpy(), np.stack([wanted] * 3), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("picture", "error", "message"),
+    [
+        (LEVELS.astype(np.float32), ValueError, r"must lie in \[0, 1\], got 0 to 255"),
+        (LEVELS / 127.5 - 1, ValueError, r"must lie in \[0, 1\], got -1 to 1; normalized already"),
+        (np.full((4, 4, 3), np.nan), ValueError, r"must lie in \[0, 1\], got nan to nan"),
+        (LEVELS[None], ValueError, r"must be \(H, W, 3\) or \(H, W\), got shape \(1, 33, 50, 3\); several pictures"),
+        (torch.zeros(2, 3, 4, 4), ValueError, r"\(3, H, W\), .*got shape \(2, 3, 4, 4\); several pictures"),
+        (LEVELS.transpose(2, 0, 1), ValueError, r"got shape \(3, 33, 50\)"),
+        (LEVELS.astype(np.int64), ValueError, "must be uint8, or floating point .* got int64"),
+        ([[0, 1]], TypeError, "pixels must be an array or a tensor, got list"),
+    ],
+)
+def test_what_is_no_picture(picture, error, message):
+    with pytest.raises(error, match=message):
+        RESIZE(picture)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_a_batch_in_floating_point_is_not_divided_again(dtype):
+    images = torch.from_numpy(LEVELS[None]).permute(0, 3, 1, 2)
+    inputs = Inputs((33, 50), mean=(0.5, 0.25, 0.0), std=(0.5, 0.25, 2.0))
+    given = (images.double() / 255).to(dtype)
+    wanted = (given.double() - torch.tensor([0.5, 0.25, 0.0])[:, None, None]) / torch.tensor([0.5, 0.25, 2.0])[
+        :, None, None
+    ]
+    found = inputs.normalized(given)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), wanted, atol=1e-6, rtol=0)
+    assert torch.equal(inputs.normalized(given[0]), found[0])
+
+
+@pytest.mark.parametrize(
+    ("images", "error", "message"),
+    [
+        (torch.full((1, 3, 2, 2), 255.0), ValueError, r"in floating point must lie in \[0, 1\], got 255 to 255"),
+        (torch.full((1, 3, 2, 2), float("nan")), ValueError, r"must lie in \[0, 1\], got nan"),
+        (torch.zeros(1, 3, 2, 2, dtype=torch.int64), TypeError, "images must be uint8, .* got torch.int64"),
+        (torch.zeros(2, 2, 3, dtype=torch.uint8), ValueError, r"images must be \(N, 3, h, w\).*got shape \(2, 2, 3\)"),
+        (torch.zeros(1, 1, 4, 4, dtype=torch.uint8), ValueError, r"images must be .*got shape \(1, 1, 4, 4\)"),
+    ],
+)
+def test_what_is_no_batch(images, error, message):
+    with pytest.raises(error, match=message):
+        RESIZE.normalized(images)
+
+
+def test_an_empty_batch():
+    assert RESIZE.normalized(torch.zeros(0, 3, 4, 4)).shape == (0, 3, 4, 4)
