@@ -4,7 +4,9 @@ import os
 
 import pytest
 
+from fastcam.export import write_csv
 from fastcam.folders import find_pictures
+from fastcam.lock import LOCK
 
 
 def touch(folder, *names):
@@ -54,3 +56,99 @@ class TestFinding:
         touch(tmp_path, "a.png")
         with pytest.raises(FileNotFoundError, match="folder without pictures" if path == "empty" else "matches"):
             find_pictures([tmp_path / "a.png", tmp_path / path])
+
+
+class TestWhatIsLeftOutIsSaid:
+    def search(self, *paths, **kwargs):
+        said = []
+        return [os.path.basename(path) for path in find_pictures(paths, on_left_out=said.append, **kwargs)], said
+
+    def test_a_folder_that_cannot_be_read(self, tmp_path, monkeypatch):
+        touch(tmp_path, "a.png", "locked/b.png", "z/c.png")
+        scandir = os.scandir
+
+        def refusing(path):
+            if os.path.basename(path) == "locked":
+                raise PermissionError(13, "Permission denied", path)
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", refusing)
+        found, (one,) = self.search(tmp_path)
+        assert found == ["a.png", "c.png"]
+        assert str(one) == f"{tmp_path / 'locked'}: a folder that cannot be read (Permission denied)"
+        assert one.missed
+        with pytest.raises(PermissionError, match="locked"):
+            self.search(tmp_path / "locked")
+
+    @pytest.mark.parametrize("target", ["elsewhere", ".."])
+    def test_a_link_to_a_folder(self, tmp_path, target):
+        touch(tmp_path, "in/a.png", "elsewhere/b.png")
+        (tmp_path / "in" / "link").symlink_to(tmp_path / target, target_is_directory=True)
+        found, (one,) = self.search(tmp_path / "in")
+        assert found == ["a.png"]
+        assert str(one) == f"{tmp_path / 'in' / 'link'}: a link to a folder; name it to search it"
+        assert one.missed
+        if target == "elsewhere":
+            assert self.search(tmp_path / "in" / "link") == (["b.png"], [])
+
+    def test_a_link_to_a_picture_counts_and_one_to_nothing_is_said(self, tmp_path):
+        touch(tmp_path, "b.png", "in/a.png")
+        (tmp_path / "in" / "c.png").symlink_to(tmp_path / "b.png")
+        (tmp_path / "in" / "d.png").symlink_to(tmp_path / "none.png")
+        found, (one,) = self.search(tmp_path / "in")
+        assert found == ["a.png", "c.png"]
+        assert "d.png: No such file" in str(one)
+
+    @pytest.mark.parametrize("suffix", ["heic", "HEIF", "jxl", "svg", "exr"])
+    def test_what_pillow_may_not_read_counts_and_is_named_when_it_is_read(self, tmp_path, suffix):
+        touch(tmp_path, f"a.{suffix}", "b.txt", "c.json")
+        assert self.search(tmp_path) == ([f"a.{suffix}"], [])
+
+    @pytest.mark.parametrize("suffix", ["nef", "CR2", "dng"])
+    def test_raw_formats_are_not_taken_by_their_previews(self, tmp_path, suffix):
+        touch(tmp_path, "a.png", f"b.{suffix}")
+        for path in (tmp_path, tmp_path / "*"):
+            found, (one,) = self.search(path)
+            assert found == ["a.png"]
+            assert str(one).endswith(f"b.{suffix}: a camera's raw format; develop it first")
+
+    def test_a_pipe_is_not_read(self, tmp_path):
+        touch(tmp_path, "a.png")
+        os.mkfifo(tmp_path / "b.png")
+        found, (one,) = self.search(tmp_path)
+        assert found == ["a.png"]
+        assert str(one).endswith("b.png: not a regular file")
+
+
+class TestOverlays:
+    search = TestWhatIsLeftOutIsSaid.search
+
+    @pytest.mark.parametrize("mark", ["boxes.csv", LOCK])
+    def test_those_of_an_earlier_run_are_known_wherever_they_lie(self, tmp_path, mark):
+        touch(tmp_path, "a.png", "old/overlays/a.png", "old/overlays/sub/b.png", "deep/overlays/c.png")
+        if mark == "boxes.csv":
+            write_csv(tmp_path / "old" / mark, [])
+        else:
+            touch(tmp_path / "old", mark)
+        for given in (tmp_path, tmp_path / "**" / "*.png", tmp_path / "**" / "*"):
+            found, said = self.search(given)
+            assert sorted(found) == ["a.png", "c.png"]
+            assert len(said) == 1
+            assert not said[0].missed
+            assert str(tmp_path / "old" / "overlays") in str(said[0])
+        assert self.search(tmp_path / "old" / "overlays") == (["a.png", "b.png"], [])
+
+    def test_results_go_where_the_pictures_are(self, tmp_path):
+        touch(tmp_path, "a.png", "sub/b.png", "overlays/a.png")
+        for given in (tmp_path, tmp_path / "*", tmp_path / "*.png"):
+            found, said = self.search(given, exclude=tmp_path)
+            assert found == (["a.png"] if given.name == "*.png" else ["a.png", "b.png"])
+            assert len(said) == (given.name != "*.png")
+        assert self.search(tmp_path / "overlays" / "a.png", exclude=tmp_path) == (["a.png"], [])
+        with pytest.raises(FileNotFoundError, match="without pictures"):
+            self.search(tmp_path / "overlays", exclude=tmp_path)
+
+    def test_another_boxes_csv_is_not_ours(self, tmp_path):
+        touch(tmp_path, "a.png", "overlays/b.png")
+        (tmp_path / "boxes.csv").write_text("x,y\n1,2\n")
+        assert self.search(tmp_path) == (["a.png", "b.png"], [])
