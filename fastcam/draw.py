@@ -27,14 +27,14 @@ def overlay(
     """Lay a heat map, boxes and captions over a picture.
 
     The heat map is scaled to the picture and to its own maximum; where it is 0 or below the picture stays as it is,
-    and the hotter, the more it is covered. Boxes are drawn inside their half-open bounds, each in its own colour; an
-    empty box is left out, with its caption. Captions are drawn in ASCII: accents are dropped and other signs become
-    ``?``, because OpenCV's fonts have no more.
+    and the hotter, the more it is covered. Boxes are drawn inside their half-open bounds, each in its own colour, the
+    first above the others; an empty box is left out, with its caption. Captions are drawn in ASCII: accents are dropped
+    and other signs become ``?``, because OpenCV's fonts have no more.
 
     Args:
         image: (H, W, 3) uint8, RGB.
         heat: (h, w), any float or uint8; None for no heat map. Not finite counts as 0.
-        boxes: (T, 4) x0, y0, x1, y1 in the picture's pixels.
+        boxes: (T, 4) x0, y0, x1, y1 in the picture's pixels, the most important first.
         captions: one per box, or none at all.
         opacity: of the heat map where it is hottest, in [0, 1].
 
@@ -58,7 +58,7 @@ def overlay(
     _check(image, heat, table, captions, opacity)
     drawn = image.copy() if heat is None else _blend(cv2, image, heat, opacity)
     thickness = max(1, round(min(image.shape[:2]) / 150))
-    for number, box in enumerate(table):
+    for number, box in reversed(list(enumerate(table))):
         left, top = (max(0, round(value)) for value in box[:2])
         # The last pixel of a half-open range, inside the picture.
         right, bottom = (min(round(value), end) - 1 for value, end in zip(box[2:], image.shape[1::-1], strict=True))

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import io
 import json
 import os
-import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.coco import coco_entry
+from fastcam.files import replacing, write_whole
+from fastcam.tables import read_table, table_bytes, write_table
 
 __all__ = [
     "CSV_COLUMNS",
@@ -24,11 +21,13 @@ __all__ = [
     "Picture",
     "coco_dataset",
     "coco_results",
+    "read_table",
     "replacing",
     "table_bytes",
     "write_csv",
     "write_json",
     "write_picture",
+    "write_results",
     "write_table",
 ]
 
@@ -78,43 +77,6 @@ class Detection:
         return not any(self.box)
 
 
-@contextlib.contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a file that takes the place of ``path`` when the block ends without an exception, and else leaves no trace.
-
-    The bytes go to a hidden file in the same folder, reach the disk, and are then renamed over ``path`` in one step:
-    a reader sees the old file or the new one, never half of either.
-
-    Args:
-        path: the file to write. Its folder must exist.
-
-    Yields:
-        The open binary file.
-
-    Example:
-        >>> import tempfile, pathlib
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = pathlib.Path(folder, "a.txt")
-        ...     with replacing(path) as file:
-        ...         _ = file.write(b"whole")
-        ...     path.read_text()
-        'whole'
-    """
-    target = Path(path)
-    # Not tempfile: its files are readable by their owner alone, whatever the umask says. The name is short, because
-    # the target's own may already be as long as the file system allows.
-    hidden = target.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        with open(hidden, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(hidden, target)
-    except BaseException:
-        hidden.unlink(missing_ok=True)
-        raise
-
-
 def write_csv(path: str | os.PathLike[str], detections: Iterable[Detection]) -> None:
     """Write boxes as CSV (UTF-8, one header line): file,class_id,class,score,x0,y0,x1,y1,ms.
 
@@ -134,38 +96,6 @@ def write_csv(path: str | os.PathLike[str], detections: Iterable[Detection]) -> 
     write_table(path, CSV_COLUMNS, map(_fields, detections))
 
 
-def write_table(path: str | os.PathLike[str], columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
-    r"""Write CSV (UTF-8, one header line, lines that end in a line feed), whole or not at all.
-
-    What has a carriage return or a line feed in it, as names of files may, is quoted and is read back as it was.
-
-    Args:
-        path: the file. Its folder must exist.
-        columns: the header.
-        rows: the lines; None is left empty.
-
-    Example:
-        >>> import tempfile, pathlib
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write_table(pathlib.Path(folder, "a.csv"), ["file", "n"], [["a\rb.png", 1]])
-        ...     pathlib.Path(folder, "a.csv").read_bytes()
-        b'file,n\n"a\rb.png",1\n'
-    """
-    with replacing(path) as file:
-        file.write(table_bytes(columns, rows))
-
-
-def table_bytes(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> bytes:
-    """Return the content of the file that :func:`write_table` writes."""
-    lines = []
-    for row in (columns, *rows):
-        line = io.StringIO()
-        # The writer quotes what holds a sign of its own line end.
-        csv.writer(line, lineterminator="\r\n").writerow(row)
-        lines.append(line.getvalue().removesuffix("\r\n"))
-    return _encoded("\n".join([*lines, ""]))
-
-
 def write_json(path: str | os.PathLike[str], content: Sequence[Any] | Mapping[str, Any]) -> None:
     """Write JSON (UTF-8), one entry of the outermost list or dictionary a line.
 
@@ -176,39 +106,74 @@ def write_json(path: str | os.PathLike[str], content: Sequence[Any] | Mapping[st
     Raises:
         ValueError: a number that JSON cannot say (NaN, infinity).
     """
-    if isinstance(content, Mapping):
-        lines = [f"{_json(key)}: {_json(value)}" for key, value in content.items()]
-        opening, closing = "{", "}"
-    else:
-        lines = [_json(entry) for entry in content]
-        opening, closing = "[", "]"
-    _write_text(path, "\n".join([opening, ",\n".join(lines), closing, ""]))
+    write_whole({path: _json_bytes(content)})
 
 
-def write_picture(path: str | os.PathLike[str], pixels: NDArray[np.uint8]) -> None:
-    """Write a picture in the format that the suffix names.
+def write_results(
+    folder: str | os.PathLike[str],
+    pictures: Iterable[Picture],
+    classes: Iterable[str],
+    detections: Sequence[Detection],
+    *,
+    suffix: str = "",
+) -> None:
+    """Write boxes.csv, dataset.json and boxes.json: all three are replaced once all three are written.
+
+    Args:
+        folder: where; it must exist.
+        pictures: what was localized.
+        classes: the names of all classes.
+        detections: the boxes.
+        suffix: of the files' names, before the last dot, such as ``.partial``.
+
+    Raises:
+        OSError: one cannot be written; the message names it, and the former three are there still.
+    """
+    contents = {
+        f"dataset{suffix}.json": _json_bytes(coco_dataset(pictures, classes)),
+        f"boxes{suffix}.json": _json_bytes(coco_results(detections)),
+        f"boxes{suffix}.csv": table_bytes(CSV_COLUMNS, map(_fields, detections)),
+    }
+    write_whole({Path(folder, name): content for name, content in contents.items()})
+
+
+def write_picture(path: str | os.PathLike[str], pixels: NDArray[Any]) -> None:
+    """Write a picture, or a map, in the format that the suffix names.
 
     Args:
         path: the file to write.
-        pixels: (H, W, 3) uint8, RGB.
+        pixels: RGB (H, W, 3) or grey (H, W), such as a map; uint8, or floating point in [0, 1], which is scaled so
+            that 1 is white.
 
     Raises:
-        ImportError: OpenCV is not installed.
+        ImportError: OpenCV or Pillow is not installed.
+        PictureError: another shape or dtype, or values outside [0, 1]; a ValueError.
         ValueError: a suffix that OpenCV has no format for.
+        OSError: it cannot be written; the message names it.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import numpy as np
+        >>> from fastcam.images import read_picture
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_picture(pathlib.Path(folder, "map.png"), np.array([[0.0, 0.2, 1.0]]))
+        ...     read_picture(pathlib.Path(folder, "map.png"))[0, :, 0].tolist()
+        [0, 51, 255]
     """
     try:
         import cv2
     except ImportError as error:
         raise ImportError('write_picture needs OpenCV: pip install "fastcam[cli]"') from error
-    suffix = Path(path).suffix
+    from fastcam.images import as_pixels
+
+    suffix, pixels = Path(path).suffix, as_pixels(pixels)
     try:
         done, encoded = cv2.imencode(suffix, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
     except cv2.error as error:
         raise ValueError(f"path must end in a suffix that OpenCV can write, got {suffix!r}: {error}") from error
     if not done:
         raise ValueError(f"OpenCV could not encode a picture of shape {pixels.shape} as {suffix!r}")
-    with replacing(path) as file:
-        file.write(encoded.tobytes())
+    write_whole({path: encoded.tobytes()})
 
 
 def coco_results(detections: Iterable[Detection]) -> list[dict[str, Any]]:
@@ -251,15 +216,16 @@ def _fields(found: Detection) -> tuple[object, ...]:
     return (*names, f"{found.score:.6f}", *corners, f"{found.milliseconds:.2f}")
 
 
+def _json_bytes(content: Sequence[Any] | Mapping[str, Any]) -> bytes:
+    if isinstance(content, Mapping):
+        lines = [f"{_json(key)}: {_json(value)}" for key, value in content.items()]
+        opening, closing = "{", "}"
+    else:
+        lines = [_json(entry) for entry in content]
+        opening, closing = "[", "]"
+    # A file name that is not UTF-8 reaches Python as lone surrogates; escaped, they are readable and valid JSON.
+    return "\n".join([opening, ",\n".join(lines), closing, ""]).encode("utf-8", errors="backslashreplace")
+
+
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-
-def _write_text(path: str | os.PathLike[str], text: str) -> None:
-    with replacing(path) as file:
-        file.write(_encoded(text))
-
-
-def _encoded(text: str) -> bytes:
-    # A file name that is not UTF-8 reaches Python as lone surrogates; escaped, they are readable and valid JSON.
-    return text.encode("utf-8", errors="backslashreplace")

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from fastcam.files import naming
+
 __all__ = ["LOCK", "LockedError", "locked", "remove_leftovers"]
 
 LOCK = ".fastcam.lock"
@@ -94,8 +96,9 @@ def remove_leftovers(folder: Path) -> None:
 def _take(path: Path) -> None:
     """Make the lock file, which no two processes can."""
     own = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    own.write_text(json.dumps(asdict(_Holder.here())), encoding="utf-8")
     try:
+        with naming(path):
+            own.write_text(json.dumps(asdict(_Holder.here())), encoding="utf-8")
         for _ in range(_TRIES):
             try:
                 _link(own, path)

@@ -13,12 +13,12 @@ ROOT = Path(fastcam.__file__).parent
 
 # From the bottom up: a file imports what stands above its own line, or on it. Folders stand for all that they hold.
 LEVELS = [
-    ["protocol", "arrays", "sizes", "boxes", "lock", "coco", "rows"],
+    ["protocol", "arrays", "sizes", "boxes", "lock", "coco", "rows", "files"],
     ["reference"],
     ["kernels"],
     ["ops"],
     ["activation", "masks", "pooling", "result", "ragged", "localization"],
-    ["decoding", "inputs", "images", "export", "draw", "safe_load", "folders"],
+    ["tables", "decoding", "inputs", "images", "export", "draw", "safe_load", "folders"],
     ["extractors"],
     ["models"],
     ["methods"],
@@ -31,6 +31,7 @@ LEVELS = [
     ["training"],
     ["reproduce"],
     ["cli"],
+    ["__main__"],
 ]
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
 
