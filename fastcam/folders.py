@@ -123,7 +123,7 @@ class _Search:
     def expand(self, path: str) -> Iterator[Path]:
         if os.path.isdir(path):
             # Overlays that are named outright are what is asked for, but not where others are about to be written.
-            if self._overlays not in _upwards(path):
+            if self._overlays is None or self._overlays not in _upwards(path):
                 yield from self._walk(path)
         elif os.path.exists(path):
             yield Path(path)

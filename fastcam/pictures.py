@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,13 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.draw import overlay
-from fastcam.export import Detection, Picture, coco_dataset, coco_results, write_csv, write_json, write_picture
+from fastcam.export import Detection, Picture, write_picture, write_results
+from fastcam.folders import OVERLAYS, holds_results
 from fastcam.images import MOST_PIXELS, PictureError, read_picture
 from fastcam.network import At, Network
 from fastcam.protocol import PAPER, Protocol
 
-__all__ = ["FileSettings", "Results", "localize_files", "overlay_names", "short_names"]
+__all__ = ["PARTIAL", "FileSettings", "Results", "check_folder", "localize_files", "overlay_names", "short_names"]
 
+PARTIAL = ".partial"
+"""In the names of the files that a run which did not end leaves beside those of an earlier one."""
+
+_TABLES = ("boxes.csv", "boxes.json", "dataset.json")
+_LONGEST_NAME = 255  # bytes, in nearly every file system
 # Photographs stay in their own format, up to its longest side; every other picture becomes a PNG.
 _LONGEST = {".jpg": 65_535, ".jpeg": 65_535, ".png": 2**31 - 1, ".webp": 16_383}
 
@@ -54,12 +62,14 @@ class Results:
         detections: their boxes, each picture's best class first.
         skipped: why pictures could not be read.
         complete: whether the run ended.
+        table: where the boxes were written; None: nowhere, yet.
     """
 
     pictures: list[Picture] = field(default_factory=list)
     detections: list[Detection] = field(default_factory=list)
     skipped: list[PictureError] = field(default_factory=list)
     complete: bool = False
+    table: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +90,9 @@ def localize_files(
 ) -> Results:
     """Localize picture files and write boxes.csv, boxes.json, dataset.json and overlays/.
 
-    Whatever ends the run, what it has found so far is written. No more than one batch of pictures is in memory.
+    Whatever ends the run, what it has found so far is written; where the folder holds the boxes of an earlier run,
+    beside them, as boxes.partial.csv, boxes.partial.json and dataset.partial.json, which the next run that ends
+    removes. Overlays are replaced one by one. No more than one batch of pictures is in memory.
 
     Args:
         network: what to run.
@@ -94,6 +106,9 @@ def localize_files(
     Returns:
         The :class:`Results`. The time of a picture is its batch's, from the transfer of the inputs to the boxes,
         divided by the number of pictures in it; reading, resizing and drawing are not in it.
+
+    Raises:
+        OSError: a file cannot be written; the message names it.
     """
     results = Results() if results is None else results
     names = overlay_names(short_names(paths))
@@ -102,16 +117,53 @@ def localize_files(
         for batch in _batches(paths, size, settings.most_pixels, results, on_skipped, on_progress):
             for one, detections, heat in _located(network, batch, settings):
                 if settings.overlays:
-                    _write_overlay(out / "overlays" / names[one.picture.file], one.pixels, heat, detections)
+                    _write_overlay(out / OVERLAYS / names[one.picture.file], one.pixels, heat, detections)
                 results.pictures.append(one.picture)
                 results.detections += detections
                 on_progress(1)
         results.complete = True
-    finally:
-        write_csv(out / "boxes.csv", results.detections)
-        write_json(out / "dataset.json", coco_dataset(results.pictures, network.classes))
-        write_json(out / "boxes.json", coco_results(results.detections))
+    except BaseException:
+        # What stopped the run is what there is to say, not that its results cannot be written either.
+        with contextlib.suppress(OSError):
+            _write_tables(out, network, results)
+        raise
+    _write_tables(out, network, results)
     return results
+
+
+def _write_tables(out: Path, network: Network, results: Results) -> None:
+    beside = not results.complete and any((out / name).exists() for name in _TABLES)
+    suffix = PARTIAL if beside else ""
+    write_results(out, results.pictures, network.classes, results.detections, suffix=suffix)
+    results.table = out / f"boxes{suffix}.csv"
+    if results.complete:
+        for name in map(Path, _TABLES):
+            (out / f"{name.stem}{PARTIAL}{name.suffix}").unlink(missing_ok=True)
+
+
+def check_folder(out: Path, *, overlays: bool = True) -> None:
+    """Refuse a folder for results where what is in it would be in the way, or be lost.
+
+    Args:
+        out: need not be there.
+        overlays: whether they are to be written.
+
+    Raises:
+        OSError: a folder stands where a file is to be written, or a file where ``overlays`` is to be, or ``overlays``
+            holds what is not of an earlier run; the message names it.
+    """
+    for path in (out / name for name in _TABLES):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "a folder, where a file is to be written", str(path))
+    folder = out / OVERLAYS
+    if not overlays or not folder.exists():
+        return
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "a file, where the folder of overlays is to be", str(folder))
+    if not holds_results(out) and any(folder.iterdir()):
+        raise FileExistsError(
+            errno.EEXIST, "not of an earlier run, and overlays would replace what is in it", str(folder)
+        )
 
 
 def _batches(
@@ -168,7 +220,7 @@ def _write_overlay(
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if max(pixels.shape) > _LONGEST[path.suffix.lower()]:
-        path = path.with_name(f"{path.name}.png")
+        path = path.with_name(_with_suffix(path.name, ".png"))
     captions = [f"{found.class_name} {found.score:.2f}" for found in detections]
     write_picture(path, overlay(pixels, heat, [found.box for found in detections], captions))
 
@@ -198,20 +250,30 @@ def overlay_names(names: dict[str, Path]) -> dict[str, Path]:
 
     Returns:
         Names by path: the short name, ``.png`` appended where its format cannot be written, and a number where that
-        is taken.
+        is taken; cut short where it would be longer than a file system allows.
 
     Example:
         >>> overlay_names({"a.gif": Path("a.gif"), "a.gif.png": Path("a.gif.png")})["a.gif.png"].as_posix()
         'a.gif-2.png'
     """
-    taken: set[str] = set()
+    # A folder of pictures may be called as an overlay would be.
+    taken = {str(parent) for name in names.values() for parent in name.parents}
     chosen = {}
     for path, name in names.items():
-        wanted = name if name.suffix.lower() in _LONGEST else name.with_name(f"{name.name}.png")
-        candidate, number = wanted, 1
+        suffix = name.suffix if name.suffix.lower() in _LONGEST else ".png"
+        stem = name.stem if suffix == name.suffix else name.name
+        candidate, number = name.with_name(_with_suffix(stem, suffix)), 1
         while str(candidate) in taken:
             number += 1
-            candidate = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
+            candidate = name.with_name(_with_suffix(stem, f"-{number}{suffix}"))
         taken.add(str(candidate))
         chosen[path] = candidate
     return chosen
+
+
+def _with_suffix(name: str, suffix: str) -> str:
+    """Append to a file's name, which is cut short where the whole would be longer than file systems allow."""
+    room = _LONGEST_NAME - len(os.fsencode(suffix))
+    if len(os.fsencode(name)) > room:
+        name = os.fsencode(name)[:room].decode("utf-8", errors="ignore")
+    return name + suffix

@@ -1,4 +1,4 @@
-"""Errors of a training as a message and an exit status: :func:`click_errors`."""
+"""Errors as a message and an exit status: :func:`plain_errors` of any command, :func:`click_errors` of a training."""
 
 from __future__ import annotations
 
@@ -7,11 +7,41 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+import torch
 
-from fastcam.cli.terminal import say
+from fastcam.cli.terminal import drop_output, say, visible
 from fastcam.lock import LockedError
 
-__all__ = ["click_errors"]
+__all__ = ["click_errors", "plain_errors"]
+
+# How PyTorch says it on a CPU, where it has no class of its own for it.
+_NO_MEMORY = "can't allocate memory"
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Let click print errors as one line that a terminal does not obey, files and memory that fail among them."""
+    try:
+        yield
+    except click.ClickException as error:
+        lines = (line.strip() for line in error.message.splitlines())
+        error.message = visible(" ".join(line for line in lines if line))  # type: ignore[misc]  # final in click's newest
+        raise
+    except OSError as error:
+        if error.filename is None:
+            drop_output()  # click's own, as of --help
+        raise click.ClickException(visible(str(error))) from error
+    except MemoryError as error:
+        raise click.ClickException(_out_of_memory(error)) from error
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and _NO_MEMORY not in str(error):
+            raise
+        raise click.ClickException(_out_of_memory(error)) from error
+
+
+def _out_of_memory(error: BaseException) -> str:
+    why = visible(" ".join(str(error).split()))
+    return f"out of memory{why and f': {why}'}"
 
 
 @contextmanager

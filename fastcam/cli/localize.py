@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -14,11 +15,11 @@ from tqdm import tqdm
 
 from fastcam.cli.options import DEFAULT_MODEL, chosen_network, chosen_protocol, network_options, protocol_options
 from fastcam.cli.terminal import say, table
-from fastcam.folders import find_pictures
+from fastcam.folders import OVERLAYS, LeftOut, find_pictures
 from fastcam.images import MOST_PIXELS, PictureError
-from fastcam.lock import LockedError, locked
+from fastcam.lock import LockedError, locked, remove_leftovers
 from fastcam.network import At, Network
-from fastcam.pictures import FileSettings, Results, localize_files, short_names
+from fastcam.pictures import FileSettings, Results, check_folder, localize_files, short_names
 
 __all__ = ["localize"]
 
@@ -79,14 +80,16 @@ def localize(
     its image and category ids mean) and, for each picture, an overlay of heat map and boxes. Boxes are in pixels of
     the picture, x1 and y1 exclusive; ms is the network and the localization, the batch's time divided by its size.
 
-    A picture that cannot be read is named and skipped, and the exit status is then 1.
+    A picture that cannot be read is named and skipped, and so is what is not searched or read in a folder: folders that
+    cannot be read, links to folders, raw formats. The exit status is then 1. Overlays of an earlier run are left out.
+
+    A run that is stopped writes what it has; beside the boxes of an earlier run, as boxes.partial.csv and so on.
     """
     chosen = chosen_protocol(protocol, percentile, threshold)
+    _checked(out, overlays=not no_overlay)
+    pictures, missed = _found(paths, out)
     try:
-        pictures = find_pictures(paths, exclude=out)
         out.mkdir(parents=True, exist_ok=True)
-    except FileNotFoundError as error:
-        raise click.UsageError(str(error)) from error
     except OSError as error:
         raise click.BadParameter(str(error), param_hint="--out") from error
     network = chosen_network(**network_options)
@@ -96,15 +99,41 @@ def localize(
     settings = FileSettings(top_k, chosen, cast("At", at), batch_size, not no_overlay, most_pixels)
     try:
         with locked(out), _short_warnings():
-            skipped = _run(network, pictures, out, settings)
+            for folder, _, _ in os.walk(out / OVERLAYS):
+                remove_leftovers(Path(folder))
+            skipped = _run(network, pictures, out, settings, missed)
     except (LockedError, OSError) as error:
         raise click.ClickException(str(error)) from error
     if skipped:
         sys.exit(1)
 
 
-def _run(network: Network, paths: list[Path], out: Path, settings: FileSettings) -> int:
-    """Localize and print; return how many pictures were skipped."""
+def _checked(out: Path, *, overlays: bool) -> None:
+    try:
+        check_folder(out, overlays=overlays)
+    except OSError as error:
+        raise click.BadParameter(f"{error.filename}: {error.strerror}", param_hint="--out") from error
+
+
+def _found(paths: tuple[str, ...], out: Path) -> tuple[list[Path], int]:
+    """Search for pictures and say what is left out; how many of it may be pictures comes second."""
+    missed = 0
+
+    def leave_out(one: LeftOut) -> None:
+        nonlocal missed
+        missed += one.missed
+        say(f"{'skipped' if one.missed else 'left out'} {one}", error=True)
+
+    try:
+        return find_pictures(paths, exclude=out, on_left_out=leave_out), missed
+    except FileNotFoundError as error:
+        raise click.UsageError(str(error)) from error
+    except OSError as error:
+        raise click.BadParameter(str(error), param_hint="PATHS") from error
+
+
+def _run(network: Network, paths: list[Path], out: Path, settings: FileSettings, missed: int) -> int:
+    """Localize and print; return how many pictures were skipped, with those that were missed before."""
     results = Results()
 
     def skip(error: PictureError) -> None:
@@ -115,13 +144,27 @@ def _run(network: Network, paths: list[Path], out: Path, settings: FileSettings)
         try:
             localize_files(network, paths, out, settings, results=results, on_skipped=skip, on_progress=progress.update)
         finally:
-            if not results.complete:
-                say(f"stopped; the results of {_counted(results)} are in {out}", error=True)
-    if results.detections:
-        say(table(results.detections, short_names(paths)))
-    skipped = f"; {len(results.skipped)} skipped" if results.skipped else ""
-    say(f"{_counted(results)} localized, results in {out}{skipped}", error=True)
-    return len(results.skipped)
+            if results.table is None or not results.complete:
+                say(f"stopped; {_kept(results, out)}", error=True)
+                if results.table is None and results.detections:
+                    say(table(results.detections, short_names(paths)))
+    skipped = len(results.skipped) + missed
+    try:
+        if results.detections:
+            say(table(results.detections, short_names(paths)))
+    finally:
+        last = f"; {skipped} skipped" if skipped else ""
+        say(f"{_counted(results)} localized, results in {out}{last}", error=True)
+    return skipped
+
+
+def _kept(results: Results, out: Path) -> str:
+    """What is left of a run that did not end, and where."""
+    if results.table is None:
+        return f"the results of {_counted(results)} cannot be written"
+    if results.table.name == "boxes.csv":
+        return f"the results of {_counted(results)} are in {out}"
+    return f"the results of {_counted(results)} are in {results.table}, beside those of an earlier run"
 
 
 def _counted(results: Results) -> str:
@@ -133,5 +176,5 @@ def _counted(results: Results) -> str:
 def _short_warnings() -> Iterator[None]:
     """Print warnings as one line, without the place in the source that Python adds."""
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: say(f"warning: {message}", error=True)
+        warnings.showwarning = lambda message, *_, **__: say(f"warning: {' '.join(str(message).split())}", error=True)
         yield

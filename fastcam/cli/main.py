@@ -10,6 +10,7 @@ try:
 except ImportError as error:
     raise ImportError('the fastcam command needs click: pip install "fastcam[cli]"') from error
 
+from fastcam.cli.errors import plain_errors
 from fastcam.cli.localize import localize
 from fastcam.cli.signals import stopping
 
@@ -19,8 +20,12 @@ __all__ = ["main"]
 class _Group(click.Group):
     """Loads what needs more than ``fastcam[cli]`` when it is called, and says what to install."""
 
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:  # noqa: ANN401
+        with plain_errors():
+            return super().make_context(*arguments, **options)
+
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
-        with stopping():
+        with stopping(), plain_errors():
             return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
