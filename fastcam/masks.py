@@ -13,7 +13,7 @@ from torch import Tensor
 from fastcam.ops import components
 from fastcam.ops.masks import pack, unpack
 from fastcam.protocol import Area
-from fastcam.sizes import checked_size
+from fastcam.sizes import MOST_PIXELS_OF_MASK, checked_size
 
 __all__ = ["MaskBoxes", "PackedMasks", "boxes_from_masks"]
 
@@ -49,7 +49,7 @@ class PackedMasks:
         if not isinstance(self.bits, Tensor) or self.bits.dtype != torch.int64:
             got = self.bits.dtype if isinstance(self.bits, Tensor) else type(self.bits).__name__
             raise TypeError(f"bits must be an int64 tensor, got {got}")
-        object.__setattr__(self, "size", checked_size(self.size))
+        object.__setattr__(self, "size", checked_size(self.size, most=MOST_PIXELS_OF_MASK))
         row = (self.size[0], -(-self.size[1] // 64))
         if self.bits.ndim != 3 or tuple(self.bits.shape[1:]) != row:
             raise ValueError(f"bits must be (N, {row[0]}, {row[1]}) for size {self.size}, got {tuple(self.bits.shape)}")

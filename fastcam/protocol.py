@@ -82,20 +82,7 @@ class Protocol(_Values):
     iou: Iou = "half-open"
 
     def __post_init__(self) -> None:
-        for name, choices in _CHOICES.items():
-            value = getattr(self, name)
-            if type(value) is not type(choices[0]) or value not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
-        for name in ("clamp_negative", "quantize"):
-            if not isinstance(getattr(self, name), bool):
-                raise TypeError(f"{name} must be a bool, got {getattr(self, name)!r}")
-        for name, upper in (("percentile", 100), ("threshold", 1)):
-            object.__setattr__(self, name, _checked_number(name, getattr(self, name), upper))
-        if 0 < self.percentile <= 1:
-            raise ValueError(
-                f"percentile is in percent, [0, 100]; {self.percentile:g} looks like a fraction: "
-                f"did you mean {self.percentile * 100:g}?"
-            )
+        check_fields(self)
         if self.percentile < 80:
             warnings.warn(
                 f"percentile={self.percentile:g} is below the range [80, 100] in which Eq. 6 was studied",
@@ -111,6 +98,24 @@ class Protocol(_Values):
         if unknown:
             raise TypeError(f"Protocol has no field {', '.join(unknown)}; its fields are {', '.join(known)}")
         return replace(self, **changes)
+
+
+def check_fields(protocol: Protocol) -> None:
+    """Raise what :class:`Protocol` raises for its fields; its numbers become floats. A low percentile is no error."""
+    for name, choices in _CHOICES.items():
+        value = getattr(protocol, name)
+        if type(value) is not type(choices[0]) or value not in choices:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+    for name in ("clamp_negative", "quantize"):
+        if not isinstance(getattr(protocol, name), bool):
+            raise TypeError(f"{name} must be a bool, got {getattr(protocol, name)!r}")
+    for name, upper in (("percentile", 100), ("threshold", 1)):
+        object.__setattr__(protocol, name, _checked_number(name, getattr(protocol, name), upper))
+    if 0 < protocol.percentile <= 1:
+        raise ValueError(
+            f"percentile is in percent, [0, 100]; {protocol.percentile:g} looks like a fraction: "
+            f"did you mean {protocol.percentile * 100:g}?"
+        )
 
 
 def _checked_number(name: str, value: object, upper: float) -> float:

@@ -1,12 +1,29 @@
-"""Image sizes as arguments: one for all images, or one an image."""
+"""Image sizes as arguments: one for all images, or one an image; and the largest that can be held.
+
+Whatever has rows and columns here, masks, maps and features alike, has sides of at most ``LONGEST_SIDE``, because boxes
+are float32, which holds whole numbers up to 2^24. A map has at most ``MOST_PIXELS``, because its pixels are counted in
+32 bits; a mask, whose components are numbered in 32 bits, ``MOST_PIXELS_OF_MASK``. Maps that are swept over all
+thresholds have sides of at most ``LONGEST_SIDE_OF_SWEEP``, because the sweep keeps a place in 16 bits.
+"""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
-__all__ = ["Size", "Sizes", "checked_size", "checked_sizes"]
+__all__ = [
+    "LONGEST_SIDE",
+    "LONGEST_SIDE_OF_SWEEP",
+    "MOST_PIXELS",
+    "MOST_PIXELS_OF_MASK",
+    "Size",
+    "Sizes",
+    "checked_size",
+    "checked_sizes",
+    "fits",
+    "limits",
+]
 
 Size = tuple[int, int] | Sequence[int]
 """(H, W) in pixels, as users give it."""
@@ -14,7 +31,21 @@ Size = tuple[int, int] | Sequence[int]
 Sizes = tuple[int, int] | list[tuple[int, int]]
 """One (H, W) for all images, or a list of one (H, W) an image."""
 
-_MOST_PIXELS = 1 << 30  # so that the compiled core can count pixels in 32 bits
+LONGEST_SIDE: Final = 1 << 24
+MOST_PIXELS: Final = 1 << 30
+MOST_PIXELS_OF_MASK: Final = 1 << 32
+LONGEST_SIDE_OF_SWEEP: Final = (1 << 16) - 1
+
+
+def fits(height: int, width: int, most: int = MOST_PIXELS) -> bool:
+    """Whether there is a pixel, and sides and pixels can be held."""
+    return 0 < height <= LONGEST_SIDE and 0 < width <= LONGEST_SIDE and height * width <= most
+
+
+def limits(most: int = MOST_PIXELS) -> str:
+    """The limits that :func:`fits` knows, in words."""
+    power = most.bit_length() - 1
+    return f"each at least 1 and at most 2^24 (boxes are float32), and at most 2^{power} pixels in all"
 
 
 def checked_sizes(size: Any, images: int) -> Sizes:  # noqa: ANN401
@@ -31,14 +62,18 @@ def checked_sizes(size: Any, images: int) -> Sizes:  # noqa: ANN401
     return [checked_size(item, wanted) for item in items]
 
 
-def checked_size(size: Any, wanted: str = "size must be (H, W)") -> tuple[int, int]:  # noqa: ANN401
-    """One (H, W) as integers; errors begin with what is wanted."""
+def checked_size(
+    size: Any,  # noqa: ANN401
+    wanted: str = "size must be (H, W)",
+    most: int = MOST_PIXELS,
+) -> tuple[int, int]:
+    """One (H, W) as integers, with at most so many pixels; errors begin with what is wanted."""
     try:
         height, width = (operator.index(length) for length in size)
     except TypeError as error:
         raise TypeError(f"{wanted}, in whole pixels, got {size!r}") from error
     except ValueError as error:
         raise ValueError(f"{wanted}, each at least 1, got {size!r}") from error
-    if height < 1 or width < 1 or height * width > _MOST_PIXELS:
-        raise ValueError(f"{wanted}, each at least 1 and at most 2^30 pixels in all, got {(height, width)}")
+    if not fits(height, width, most):
+        raise ValueError(f"{wanted}, {limits(most)}, got {(height, width)}")
     return height, width

@@ -6,17 +6,17 @@ import torch
 from torch import Tensor
 
 from fastcam import reference
+from fastcam.ops.arguments import check_features, check_index
 from fastcam.ops.core import DTYPES, core
 from fastcam.ops.gpu import kernels_run_on
 
-__all__ = ["cam", "features_for_core", "rows_for_core", "shape_of_maps"]
+__all__ = ["cam", "check_sums", "features_for_core", "rows_for_core", "shape_of_maps"]
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
 _library.define(
     "cam(Tensor features, Tensor weight, Tensor? index, bool clamp_negative) -> Tensor",
     tags=(torch.Tag.pt2_compliant_tag,),
 )
-_library.impl("cam", reference.activation.cam, "CompositeExplicitAutograd")
 
 
 def shape_of_maps(weight: Tensor, index: Tensor | None) -> torch.Size:
@@ -24,7 +24,14 @@ def shape_of_maps(weight: Tensor, index: Tensor | None) -> torch.Size:
     return weight.shape[:1] if index is None else index.shape
 
 
+def check_sums(features: Tensor, weight: Tensor, index: Tensor | None) -> None:
+    """Refuse features, weights and an index that do not fit together."""
+    check_features(features, weight)
+    check_index(features, weight, index)
+
+
 def _empty(features: Tensor, weight: Tensor, index: Tensor | None, clamp_negative: bool) -> Tensor:  # noqa: ARG001
+    check_sums(features, weight, index)
     work = torch.float64 if features.dtype == torch.float64 else torch.float32
     return features.new_empty((*shape_of_maps(weight, index), *features.shape[2:]), dtype=work)
 
@@ -35,10 +42,10 @@ def rows_for_core(features: Tensor, weight: Tensor, index: Tensor | None) -> tup
     Where few rows are asked for, only those are converted.
     """
     work = torch.float64 if features.dtype == torch.float64 else torch.float32
-    if weight.dtype != work and index is not None and index.numel() < len(weight):
-        inside = (index >= 0) & (index < len(weight))
+    if weight.dtype != work and index is not None and index.numel() < weight.shape[0]:
+        inside = (index >= 0) & (index < weight.shape[0])
         weight = weight[torch.where(inside, index, 0).flatten()]
-        index = torch.where(inside.flatten(), torch.arange(len(weight)), -1).view_as(index)
+        index = torch.where(inside.flatten(), torch.arange(weight.shape[0]), -1).view_as(index)
     return weight.to(work).contiguous(), None if index is None else index.contiguous()
 
 
@@ -57,9 +64,9 @@ def features_for_core(features: Tensor, weight: Tensor, index: Tensor | None) ->
         features.data_ptr(),
         DTYPES[features.dtype],
         (channels, height, width),
-        (features.stride(0), features.stride(1), features.stride(2), features.stride(3)),
+        features.stride(),
         weight.data_ptr(),
-        len(weight),
+        weight.shape[0],
         0 if index is None else index.data_ptr(),
         maps.numel(),
         maps[1] if len(maps) == 2 else 1,
@@ -74,7 +81,13 @@ def _cpu(features: Tensor, weight: Tensor, index: Tensor | None, clamp_negative:
     return maps
 
 
+def _any_device(features: Tensor, weight: Tensor, index: Tensor | None, clamp_negative: bool) -> Tensor:
+    check_sums(features, weight, index)
+    return reference.activation.cam(features, weight, index, clamp_negative)
+
+
 def _cuda(features: Tensor, weight: Tensor, index: Tensor | None, clamp_negative: bool) -> Tensor:
+    check_sums(features, weight, index)
     nothing = features.numel() == 0 or weight.numel() == 0
     if nothing or features.dtype == torch.float64 or not kernels_run_on(features.device):
         return reference.activation.cam(features, weight, index, clamp_negative)
@@ -95,6 +108,7 @@ def _cuda(features: Tensor, weight: Tensor, index: Tensor | None, clamp_negative
 
 
 torch.library.register_fake("fastcam::cam", _empty)
+_library.impl("cam", _any_device, "CompositeExplicitAutograd")
 _library.impl("cam", _cuda, "CUDA")
 if core is not None:
     _library.impl("cam", _cpu, "CPU")

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fastcam.ops.arguments import check_masks
 from fastcam.ops.core import core
 from fastcam.ops.masks import unpack
 from fastcam.protocol import Area
@@ -27,12 +28,14 @@ def _area_dtype(area: Area) -> torch.dtype:
 
 
 @torch.library.register_fake("fastcam::largest")
-def _(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[Tensor, Tensor]:  # noqa: ARG001
+def _(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[Tensor, Tensor]:
+    check_masks(masks, width, area, connectivity)
     boxes = masks.new_empty((masks.shape[0], 4), dtype=torch.float32)
     return boxes, masks.new_empty(masks.shape[0], dtype=_area_dtype(area))
 
 
 def _cpu(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[Tensor, Tensor]:
+    check_masks(masks, width, area, connectivity)
     masks = masks.contiguous()
     images = masks.shape[0]
     boxes = torch.empty_strided((images, 4), (4, 1), dtype=torch.float32)
@@ -54,12 +57,14 @@ def _reference(masks: Tensor, width: int, area: Area, connectivity: int) -> tupl
 
 def _any_device(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[Tensor, Tensor]:
     """Boxes (N, 4) float32 and areas (N,) of masks (N, H, W) uint8, or (N, H, words) int64, packed."""
+    check_masks(masks, width, area, connectivity)
     boxes, areas = (_reference if core is None else _cpu)(masks.cpu(), width, area, connectivity)
     return boxes.to(masks.device), areas.to(masks.device)
 
 
 def _cuda(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[Tensor, Tensor]:
     """The same through pinned memory on a side stream: the host waits for the masks, and for no later work."""
+    check_masks(masks, width, area, connectivity)
     current, side = torch.cuda.current_stream(masks.device), _side_stream(masks.device)
     masks = masks.contiguous()
     host = torch.empty_like(masks, device="cpu", pin_memory=True)
@@ -92,6 +97,7 @@ largest = torch.ops.fastcam.largest.default
 
 def all_components(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes (M, 4), areas (M,) and image numbers (M,) of every component, image by image in raster order."""
+    check_masks(masks, width, area, connectivity)
     host = masks.cpu().contiguous()
     if core is not None:
         boxes, areas, image = core.all_components(*_batch(host, width, area, connectivity), torch.get_num_threads())

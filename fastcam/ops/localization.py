@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastcam.ops.activation import cam, features_for_core, rows_for_core, shape_of_maps
+from fastcam.ops.activation import cam, check_sums, features_for_core, rows_for_core, shape_of_maps
+from fastcam.ops.arguments import check_maps, check_size
 from fastcam.ops.components import largest
 from fastcam.ops.core import core
 from fastcam.ops.masks import binarize, unpack
@@ -32,6 +33,7 @@ _Found = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 def _results(like: Tensor, n: int, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
     """Allocate the results of n maps."""
+    check_size(height, width)
     with_maps, with_masks = options[-2:]
     protocol = protocol_of(*options[:-2])
     work = working_dtype(like.dtype)
@@ -50,6 +52,7 @@ def _addresses(found: _Found) -> tuple[int, int, int, int, int]:
 
 
 def _locate_empty(maps: Tensor, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
+    check_maps(maps)
     return _results(maps, maps.shape[0], height, width, *options)
 
 
@@ -74,14 +77,15 @@ def _ended(boxes: Tensor, height: int, width: int, protocol: Protocol) -> Tensor
 
 
 def _locate_cpu(maps: Tensor, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
+    check_maps(maps)
     if maps.dtype == torch.float64:
         # The core works in float32.
         return _locate_any_device(maps, height, width, *options)
     small = maps.to(torch.float32).contiguous()
-    found = _results(small, len(small), height, width, *options)
+    found = _results(small, small.shape[0], height, width, *options)
     core.locate(
         small.data_ptr(),
-        len(small),
+        small.shape[0],
         (small.shape[1], small.shape[2]),
         (height, width),
         core_protocol(*options[:-2]),
@@ -99,6 +103,7 @@ def _localize_empty(
     width: int,
     *options: Any,  # noqa: ANN401
 ) -> _Found:
+    check_sums(features, weight, index)
     return _results(features, shape_of_maps(weight, index).numel(), height, width, *options)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from fastcam.ops.arguments import check_maps, check_size
 from fastcam.ops.gpu import kernels_run_on
 from fastcam.ops.options import SCHEMA, protocol_of
 from fastcam.reference import masks as reference
@@ -33,6 +34,8 @@ _PIXELS: Final = (
 
 def _empty(maps: Tensor, height: int, width: int, *options: Any) -> _Masks:  # noqa: ANN401
     """Bits (N, H, ceil(W / 64)) int64, thresholds (N,), and the maps (N or 0, H, W)."""
+    check_maps(maps)
+    check_size(height, width)
     *values, with_maps = options
     n = maps.shape[0]
     work = reference.working_dtype(maps.dtype)
@@ -45,6 +48,8 @@ def _empty(maps: Tensor, height: int, width: int, *options: Any) -> _Masks:  # n
 
 
 def _any_device(maps: Tensor, height: int, width: int, *options: Any) -> _Masks:  # noqa: ANN401
+    check_maps(maps)
+    check_size(height, width)
     *values, with_maps = options
     out = packed, thresholds, full = _empty(maps, height, width, *options)
     together = max(1, _PIXELS // (height * width))
@@ -59,7 +64,7 @@ def _any_device(maps: Tensor, height: int, width: int, *options: Any) -> _Masks:
 
 def _cuda(maps: Tensor, height: int, width: int, *options: Any) -> _Masks:  # noqa: ANN401
     wide = maps.dtype == torch.float64 or height * width >= 2**31
-    if len(maps) == 0 or wide or not kernels_run_on(maps.device):
+    if maps.numel() == 0 or wide or not kernels_run_on(maps.device):
         return _any_device(maps, height, width, *options)
     from fastcam.kernels import masks as kernel
 

@@ -7,7 +7,7 @@ import functools
 from typing import Any, Final, get_args, get_type_hints
 
 from fastcam.ops.core import core
-from fastcam.protocol import Protocol
+from fastcam.protocol import Protocol, check_fields
 
 __all__ = ["SCHEMA", "core_protocol", "protocol_of"]
 
@@ -27,10 +27,18 @@ SCHEMA: Final = _schema()
 
 @functools.lru_cache(maxsize=_KEPT)
 def protocol_of(*values: Any) -> Protocol:  # noqa: ANN401
-    """Return the protocol with these ``Protocol.values``, which were checked where it was made."""
+    """Return the protocol with these ``Protocol.values``.
+
+    They are checked here too, for whoever calls an operator directly, but once for all calls: the result is kept. Of a
+    low percentile the user was warned where the protocol was made.
+
+    Raises:
+        ValueError: a field outside its range.
+    """
     protocol = object.__new__(Protocol)
     for name, value in zip(_NAMES, values, strict=True):
         object.__setattr__(protocol, name, value)
+    check_fields(protocol)
     object.__setattr__(protocol, "values", values)
     return protocol
 

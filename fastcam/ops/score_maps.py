@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fastcam.ops.arguments import check_edges, check_histogram, check_scores
 from fastcam.ops.core import DTYPES, core
 from fastcam.reference import score_maps as reference
 
@@ -31,30 +32,36 @@ def _scores(maps: Tensor, size: tuple[int, int], raw: bool) -> tuple[Tensor, Ten
 
 
 def _levels_any_device(maps: Tensor, height: int, width: int, raw: bool) -> tuple[Tensor, Tensor]:
+    check_scores(maps, height, width, raw)
     scores, inside = _scores(maps, (height, width), raw)
     return reference.to_levels(torch.where(inside[:, None, None], scores, 0)), inside
 
 
 def _histogram_any_device(maps: Tensor, masks: Tensor, edges: Tensor, raw: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Counts (2, bins); which maps lie in [0, 1]; which masks hold 0, 1 and 255 alone."""
+    check_histogram(maps, masks, edges, raw)
+    if edges.device.type == "cpu":
+        check_edges(edges)
     scores, inside = _scores(maps, (masks.shape[1], masks.shape[2]), raw)
     known = ((masks <= 1) | (masks == IGNORED)).all(dim=2).all(dim=1)
     return reference.histogram(scores[inside], masks[inside], edges), inside, known
 
 
-def _levels_empty(maps: Tensor, height: int, width: int, raw: bool) -> tuple[Tensor, Tensor]:  # noqa: ARG001
+def _levels_empty(maps: Tensor, height: int, width: int, raw: bool) -> tuple[Tensor, Tensor]:
+    check_scores(maps, height, width, raw)
     n = maps.shape[0]
     return maps.new_empty((n, height, width), dtype=torch.uint8), maps.new_empty(n, dtype=torch.bool)
 
 
-def _histogram_empty(maps: Tensor, masks: Tensor, edges: Tensor, raw: bool) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ARG001
+def _histogram_empty(maps: Tensor, masks: Tensor, edges: Tensor, raw: bool) -> tuple[Tensor, Tensor, Tensor]:
+    check_histogram(maps, masks, edges, raw)
     inside, known = (maps.new_empty(maps.shape[0], dtype=torch.bool) for _ in range(2))
     return maps.new_empty((2, edges.shape[0] - 1), dtype=torch.int64), inside, known
 
 
 def _levels_cpu(maps: Tensor, height: int, width: int, raw: bool) -> tuple[Tensor, Tensor]:
-    maps = _read(maps)
     found = levels, inside = _levels_empty(maps, height, width, raw)
+    maps = _read(maps)
     core.score_levels(
         maps.data_ptr(),
         DTYPES[maps.dtype],
@@ -70,8 +77,9 @@ def _levels_cpu(maps: Tensor, height: int, width: int, raw: bool) -> tuple[Tenso
 
 
 def _histogram_cpu(maps: Tensor, masks: Tensor, edges: Tensor, raw: bool) -> tuple[Tensor, Tensor, Tensor]:
-    maps, masks, edges = _read(maps), masks.contiguous(), edges.contiguous()
     found = counts, inside, known = _histogram_empty(maps, masks, edges, raw)
+    check_edges(edges)
+    maps, masks, edges = _read(maps), masks.contiguous(), edges.contiguous()
     core.score_histogram(
         maps.data_ptr(),
         DTYPES[maps.dtype],

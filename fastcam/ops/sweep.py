@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fastcam.ops.arguments import check_ends, check_sweep
 from fastcam.ops.core import core
 from fastcam.reference import sweep as reference
 
@@ -23,6 +24,7 @@ _Swept = tuple[Tensor, Tensor, Tensor]
 
 
 def _empty(levels: Tensor, boxes: Tensor, ends: Tensor, with_largest: bool, with_any: bool) -> _Swept:  # noqa: ARG001
+    check_sweep(levels, boxes, ends)
     n, m = (levels.shape[0] if wanted else 0 for wanted in (with_largest, with_any))
     return (
         levels.new_empty((n, LEVELS), dtype=torch.float64),
@@ -33,6 +35,7 @@ def _empty(levels: Tensor, boxes: Tensor, ends: Tensor, with_largest: bool, with
 
 def _reference(levels: Tensor, boxes: Tensor, ends: Tensor, with_largest: bool, with_any: bool) -> _Swept:
     found = overlaps, overlaps_of_any, largest = _empty(levels, boxes, ends, with_largest, with_any)
+    check_ends(boxes, ends)
     begin = 0
     for i, end in enumerate(ends.tolist()):
         by_level = reference.sweep(levels[i].numpy(), boxes[begin:end].numpy())
@@ -46,8 +49,9 @@ def _reference(levels: Tensor, boxes: Tensor, ends: Tensor, with_largest: bool, 
 
 
 def _cpu(levels: Tensor, boxes: Tensor, ends: Tensor, with_largest: bool, with_any: bool) -> _Swept:
-    levels, boxes, ends = levels.contiguous(), boxes.contiguous(), ends.contiguous()
     found = overlaps, overlaps_of_any, largest = _empty(levels, boxes, ends, with_largest, with_any)
+    check_ends(boxes, ends)
+    levels, boxes, ends = levels.contiguous(), boxes.contiguous(), ends.contiguous()
     core.sweep(
         levels.data_ptr(),
         levels.shape[0],
@@ -69,6 +73,7 @@ def _any_device(levels: Tensor, boxes: Tensor, ends: Tensor, with_largest: bool,
     Returns, where wanted, the best IoU of the largest contour (N, 256) and of any contour (N, 256) float64, and the
     largest contour's box (N, 256, 4) int32, at every threshold 0 to 255.
     """
+    check_sweep(levels, boxes, ends)
     run = _reference if core is None else _cpu
     found = run(levels.cpu(), boxes.cpu(), ends.cpu(), with_largest, with_any)
     overlaps, overlaps_of_any, largest = (one.to(levels.device) for one in found)
