@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from fastcam.ops import activation as ops
+from fastcam.ops.arguments import check_features
+from fastcam.ops.index import in_range
 
 __all__ = ["cam"]
 
-_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-
-Index = Tensor | Sequence[int] | Sequence[Sequence[int]] | int
+Index = Tensor | npt.NDArray[np.integer[Any]] | Sequence[int] | Sequence[Sequence[int]] | int
 
 
 def cam(features: Tensor, weight: Tensor, index: Index | None = None, *, clamp_negative: bool = True) -> Tensor:
@@ -29,8 +31,9 @@ def cam(features: Tensor, weight: Tensor, index: Index | None = None, *, clamp_n
     Args:
         features: (N, C, h, w), any floating-point dtype, any strides.
         weight: (K, C), the classifier's weights, with ``index``; or (N, C), one row an image, without.
-        index: the classes wanted, (N,) or (N, T) integers in [0, K); one integer stands for all images. On CUDA the
-            range is not checked, as that would wait for the device: an index outside it gives a map of NaN.
+        index: the classes wanted, (N,) or (N, T) integers of any width in [0, K), as a tensor, an array or lists; one
+            integer stands for all images. On CUDA the range is not checked, as that would wait for the device: an
+            index outside it gives a map of NaN.
         clamp_negative: use max(w, 0).
 
     Returns:
@@ -55,52 +58,45 @@ def cam(features: Tensor, weight: Tensor, index: Index | None = None, *, clamp_n
 
 def checked_rows(features: Tensor, weight: Tensor, index: Index | None) -> Tensor | None:
     """Check the three as :func:`cam` documents; return the index as int64 (N,) or (N, T) on the features' device."""
-    _check_floating("features", features)
-    _check_floating("weight", weight)
-    if features.ndim != 4 or 0 in features.shape[2:]:
-        raise ValueError(f"features must be (N, C, h, w) with h and w at least 1, got shape {tuple(features.shape)}")
-    if weight.ndim != 2 or weight.shape[1] != features.shape[1]:
-        raise ValueError(
-            f"weight must be (K, C) with the features' C={features.shape[1]} channels, got shape {tuple(weight.shape)}"
-        )
-    if weight.device != features.device:
-        raise ValueError(f"weight must be on the features' device {features.device}, got {weight.device}")
-    if index is not None:
-        return checked_index(index, len(features), features.device, classes=len(weight))
-    if len(weight) != len(features):
-        raise ValueError(
-            f"weight without index must be (N, C), a row for each of the {len(features)} images, "
-            f"got shape {tuple(weight.shape)}; did you forget index?"
-        )
-    return None
+    for name, value in (("features", features), ("weight", weight)):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name} must be a tensor, got {type(value).__name__}")
+    check_features(features, weight)
+    if index is None:
+        return None
+    return checked_index(index, features.shape[0], features.device, classes=weight.shape[0])
 
 
 def checked_index(index: Index, images: int, device: torch.device, *, classes: int) -> Tensor:
     """Check an index as :func:`cam` documents it; return it as int64 (N,) or (N, T) on the device."""
-    try:
-        # torch takes no array with negative strides; a copy has none.
-        rows = torch.as_tensor(index.copy() if isinstance(index, np.ndarray) else index)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"index must be integers of shape (N,) or (N, T), got {index!r}") from error
-    empty_list = rows.numel() == 0 and not isinstance(index, Tensor)
-    if not empty_list and (rows.dtype.is_floating_point or rows.dtype.is_complex or rows.dtype == torch.bool):
-        raise TypeError(f"index must be integers, got {rows.dtype}")
-    rows = rows.to(torch.int64)
+    rows = _whole_numbers(index)
     if rows.ndim == 0:
         rows = rows.expand(images)
-    if rows.ndim not in (1, 2) or len(rows) != images:
+    if rows.ndim not in (1, 2) or rows.shape[0] != images:
         raise ValueError(
             f"index must be (N,) or (N, T) for the {images} images of features, got shape {tuple(rows.shape)}"
         )
-    if rows.device.type == "cpu" and rows.numel():
-        low, high = int(rows.min()), int(rows.max())
-        if low < 0 or high >= classes:
-            raise ValueError(f"index must lie in [0, {classes}), got {low if low < 0 else high}")
-    return rows.to(device, non_blocking=True)
+    return in_range(rows, classes).to(device, non_blocking=True)
 
 
-def _check_floating(name: str, value: object) -> None:
-    if not isinstance(value, Tensor):
-        raise TypeError(f"{name} must be a tensor, got {type(value).__name__}")
-    if value.dtype not in _DTYPES:
-        raise TypeError(f"{name} must be float16, bfloat16, float32 or float64, got {value.dtype}")
+def _whole_numbers(index: Index) -> Tensor:
+    """An index as int64, whatever holds it: no bool, no float."""
+    first = index[0] if isinstance(index, (list, tuple)) and index else index
+    try:
+        rows = _of_array(np.asarray(index)) if isinstance(first, (np.ndarray, np.generic)) else torch.as_tensor(index)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"index must be integers of shape (N,) or (N, T), got {index!r}") from error
+    if isinstance(index, np.ma.MaskedArray) and np.ma.is_masked(index):
+        raise ValueError("index must have no masked entries; fill them with index.filled(value)")
+    nothing = rows.numel() == 0 and not isinstance(index, Tensor)  # an empty list has the type of floats
+    if not nothing and (rows.dtype.is_floating_point or rows.dtype.is_complex or rows.dtype == torch.bool):
+        raise TypeError(f"index must be integers, got {rows.dtype}")
+    return rows.to(torch.int64)
+
+
+def _of_array(array: npt.NDArray[Any]) -> Tensor:
+    """A copy that torch takes: in this machine's byte order, its strides positive, its integers signed."""
+    if array.dtype.kind in "iu":
+        array = np.minimum(array, np.iinfo(np.int64).max) if array.dtype == np.uint64 else array
+        return torch.from_numpy(array.astype(np.int64, order="C"))
+    return torch.as_tensor(array.astype(array.dtype.newbyteorder("="), order="C"))

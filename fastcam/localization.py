@@ -71,7 +71,7 @@ def localize(
     """
     chosen = _overridden(protocol, percentile, threshold)
     labels = checked_rows(features, weight, index)
-    sizes = checked_sizes(size, len(features))
+    sizes = checked_sizes(size, features.shape[0])
     features, weight = features.detach(), weight.detach()
     if isinstance(sizes, list):
         maps = cam(features, weight, labels, chosen.clamp_negative)

@@ -9,7 +9,8 @@ thresholds have sides of at most ``LONGEST_SIDE_OF_SWEEP``, because the sweep ke
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 __all__ = [
@@ -50,30 +51,35 @@ def limits(most: int = MOST_PIXELS) -> str:
 
 def checked_sizes(size: Any, images: int) -> Sizes:  # noqa: ANN401
     """One (H, W), or a list of one (H, W) for each of the images."""
-    wanted = f"size must be (H, W), or one (H, W) for each of the {images} images"
+    # Not written out before it is needed: while a graph is traced, the number of images is none yet.
+    wanted = partial("size must be (H, W), or one (H, W) for each of the {} images".format, images)
     try:
         items = list(size)
     except TypeError as error:
-        raise TypeError(f"{wanted}, got {size!r}") from error
+        raise TypeError(f"{wanted()}, got {size!r}") from error
     if len(items) == 2 and not any(hasattr(item, "__len__") and getattr(item, "ndim", 1) for item in items):
         return checked_size(items, wanted)
     if len(items) != images:
-        raise ValueError(f"{wanted}, got {len(items)} of them")
+        raise ValueError(f"{wanted()}, got {len(items)} of them")
     return [checked_size(item, wanted) for item in items]
 
 
 def checked_size(
     size: Any,  # noqa: ANN401
-    wanted: str = "size must be (H, W)",
+    wanted: str | Callable[[], str] = "size must be (H, W)",
     most: int = MOST_PIXELS,
 ) -> tuple[int, int]:
     """One (H, W) as integers, with at most so many pixels; errors begin with what is wanted."""
     try:
         height, width = (operator.index(length) for length in size)
     except TypeError as error:
-        raise TypeError(f"{wanted}, in whole pixels, got {size!r}") from error
+        raise TypeError(f"{_written(wanted)}, in whole pixels, got {size!r}") from error
     except ValueError as error:
-        raise ValueError(f"{wanted}, each at least 1, got {size!r}") from error
+        raise ValueError(f"{_written(wanted)}, each at least 1, got {size!r}") from error
     if not fits(height, width, most):
-        raise ValueError(f"{wanted}, {limits(most)}, got {(height, width)}")
+        raise ValueError(f"{_written(wanted)}, {limits(most)}, got {(height, width)}")
     return height, width
+
+
+def _written(wanted: str | Callable[[], str]) -> str:
+    return wanted if isinstance(wanted, str) else wanted()

@@ -14,6 +14,13 @@ FEATURES = torch.randn(2, 6, 4, 5, generator=torch.Generator().manual_seed(0))
 WEIGHT = torch.randn(7, 6, generator=torch.Generator().manual_seed(1))
 WANTED = reference(FEATURES, WEIGHT, torch.tensor([3, 0]), True)
 
+
+def read_only(numbers):
+    array = np.array(numbers)
+    array.flags.writeable = False
+    return array
+
+
 INDICES = {
     "list": [3, 0],
     "tuple": (3, 0),
@@ -23,6 +30,16 @@ INDICES = {
     "list of numbers of numpy": [np.int64(3), np.int32(0)],
     "list of tensors": [torch.tensor(3), torch.tensor(0)],
     "strided": torch.tensor([3, 9, 0, 9])[::2],
+    "array of every other": np.array([3, 9, 0, 9])[::2],
+    "array in Fortran's order": np.asfortranarray([[3, 1], [0, 1]])[:, 0],
+    "array of zeros of no dimension": [np.array(3), np.array(0)],
+    "list of numbers of numpy, unsigned": [np.uint16(3), np.uint64(0)],
+    "masked array that hides nothing": np.ma.array([3, 0]),
+    "read-only array": read_only([3, 0]),
+    **{
+        f"array of {code}": np.array([3, 0]).astype(code)
+        for code in ("u1", "<u2", ">u2", "<u4", ">u4", "<u8", ">u8", "i1", "<i2", ">i2", "<i4", ">i4", "<i8", ">i8")
+    },
     **{
         str(dtype): torch.tensor([3, 0]).to(dtype)
         for dtype in (torch.int8, torch.uint8, torch.int16, torch.uint16, torch.int32, torch.uint32, torch.int64)
@@ -35,7 +52,19 @@ def test_an_index_of_any_integers(index):
     assert torch.equal(fastcam.cam(FEATURES, WEIGHT, index), WANTED)
 
 
-@pytest.mark.parametrize("index", [3, np.int64(3), torch.tensor(3)], ids=["int", "numpy", "tensor"])
+@pytest.mark.parametrize(
+    "index",
+    [
+        3,
+        np.int64(3),
+        np.uint16(3),
+        np.array(3),
+        np.array(3, ">i4"),
+        torch.tensor(3),
+        torch.tensor(3, dtype=torch.uint16),
+    ],
+    ids=repr,
+)
 def test_one_number_stands_for_all_images(index):
     assert torch.equal(fastcam.cam(FEATURES, WEIGHT, index), fastcam.cam(FEATURES, WEIGHT, [3, 3]))
 
@@ -101,6 +130,13 @@ BAD = [
     ((FEATURES, WEIGHT), ValueError, r"weight without index must be \(N, C\), .* 2 images, got shape \(7, 6\)"),
     ((FEATURES, WEIGHT, [0.0, 1.0]), TypeError, "index must be integers, got torch.float32"),
     ((FEATURES, WEIGHT, [True, False]), TypeError, "index must be integers, got torch.bool"),
+    ((FEATURES, WEIGHT, np.array([0.0, 1.0], ">f4")), TypeError, "index must be integers, got torch.float32"),
+    ((FEATURES, WEIGHT, np.array([True, False])), TypeError, "index must be integers, got torch.bool"),
+    ((FEATURES, WEIGHT, np.array([0, 1], object)), TypeError, "index must be integers of shape .* got array"),
+    ((FEATURES, WEIGHT, np.array([0, 1], "m8[s]")), TypeError, "index must be integers of shape .* got array"),
+    ((FEATURES, WEIGHT, np.ma.array([0, 1], mask=[0, 1])), ValueError, r"index must .* index.filled\(value\)"),
+    ((FEATURES, WEIGHT, np.array([0, 2**63], np.uint64)), ValueError, "index must lie in .* got 9223372036854775807"),
+    ((FEATURES, WEIGHT, [0, 2**70]), TypeError, "index must be integers of shape"),
     ((FEATURES, WEIGHT, ["a", "b"]), TypeError, r"index must be integers of shape .* got \['a', 'b'\]"),
     ((FEATURES, WEIGHT, [[0], [0, 1]]), TypeError, r"index must be integers of shape .* got \[\[0\], \[0, 1\]\]"),
     ((FEATURES, WEIGHT, [0]), ValueError, r"index must be \(N,\) or \(N, T\) for the 2 images .* got shape \(1,\)"),

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastcam.ops.activation import cam, check_sums, features_for_core, rows_for_core, shape_of_maps
+from fastcam.ops.activation import cam, check_sums, features_for_core, rows_for_core
 from fastcam.ops.arguments import check_maps, check_size
 from fastcam.ops.components import largest
 from fastcam.ops.core import core
@@ -104,7 +104,8 @@ def _localize_empty(
     *options: Any,  # noqa: ANN401
 ) -> _Found:
     check_sums(features, weight, index)
-    return _results(features, shape_of_maps(weight, index).numel(), height, width, *options)
+    count = weight.shape[0] if index is None else index.numel()  # torch.Size.numel() takes no number for any batch
+    return _results(features, count, height, width, *options)
 
 
 def _localize_any_device(

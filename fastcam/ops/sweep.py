@@ -23,7 +23,7 @@ _library.define(
 _Swept = tuple[Tensor, Tensor, Tensor]
 
 
-def _empty(levels: Tensor, boxes: Tensor, ends: Tensor, with_largest: bool, with_any: bool) -> _Swept:  # noqa: ARG001
+def _empty(levels: Tensor, boxes: Tensor, ends: Tensor, with_largest: bool, with_any: bool) -> _Swept:
     check_sweep(levels, boxes, ends)
     n, m = (levels.shape[0] if wanted else 0 for wanted in (with_largest, with_any))
     return (
