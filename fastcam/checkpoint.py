@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from fastcam.export import replacing
 from fastcam.inputs import Inputs
 from fastcam.methods import Recipe
 from fastcam.models import NETWORKS
-from fastcam.safe_load import checked_tensors, load_safely, short
+from fastcam.safe_load import DamagedError, checked_tensors, load_safely, short
 
 __all__ = ["CheckpointError", "TrainedFile", "is_checkpoint", "read_checkpoint", "read_trained", "write_checkpoint"]
 
@@ -63,15 +64,21 @@ def write_checkpoint(path: str | os.PathLike[str], content: Mapping[str, Any]) -
     """
     # Serialized first: an error of the disk comes as it is, not wrapped by the archive's writer.
     buffer = io.BytesIO()
-    torch.save({"fastcam": _FORMAT, **{key: content[key] for key in _KEYS}}, buffer)
+    with _checksums():
+        torch.save({"fastcam": _FORMAT, **{key: content[key] for key in _KEYS}}, buffer)
     with replacing(path) as file:
         file.write(buffer.getbuffer())
 
 
 def is_checkpoint(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is a checkpoint of ``fastcam train``, whatever state it is in; its weights are not read."""
+    """Whether a file is a checkpoint of ``fastcam train``, whatever state it is in; its weights are not read.
+
+    Of a file that is damaged nobody knows; it counts as one, and reading it says so.
+    """
     try:
         content = load_safely(path, mapped=True)
+    except DamagedError:
+        return True
     # Whatever it is instead of a checkpoint, reading it as that will say so.
     except (OSError, ValueError):
         return False
@@ -81,8 +88,10 @@ def is_checkpoint(path: str | os.PathLike[str]) -> bool:
 def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a checkpoint to the CPU; nothing in the file is executed.
 
+    Every byte of the record and of the tensors is compared with the checksums that were written with it.
+
     Raises:
-        CheckpointError: not a checkpoint that :func:`write_checkpoint` wrote.
+        CheckpointError: not a checkpoint that :func:`write_checkpoint` wrote, or one that is damaged.
         OSError: it cannot be read.
     """
     try:
@@ -96,6 +105,10 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise CheckpointError(f"{Path(path)}: checkpoint format {short(content['fastcam'])}, expected {_FORMAT}")
     if not content.keys() >= set(_KEYS):
         raise CheckpointError(f"{Path(path)}: not a checkpoint of fastcam train")
+    try:
+        _check_types(path, content)
+    except ValueError as error:
+        raise CheckpointError(f"{Path(path)}: {str(error).removeprefix(f'{Path(path)}: ')}") from error
     return content
 
 
@@ -108,25 +121,49 @@ def read_trained(path: str | os.PathLike[str]) -> TrainedFile:
     """
     content = read_checkpoint(path)
     try:
-        for name in ("config", "inputs"):
-            if not isinstance(content[name], Mapping):
-                raise ValueError(f"{name} must be a table, got {short(content[name])}")
         return TrainedFile(
             Path(path),
             Recipe.of(content["config"]),
             Inputs.from_mapping(content["inputs"]),
-            _names(content["classes"]),
-            checked_tensors(path, content["state_dict"]),
-            checked_tensors(path, content["method_state"]),
+            tuple(content["classes"]),
+            content["state_dict"],
+            content["method_state"],
         )
     except ValueError as error:
         raise CheckpointError(f"{Path(path)}: {str(error).removeprefix(f'{Path(path)}: ')}") from error
 
 
-def _names(classes: object) -> tuple[str, ...]:
+@contextmanager
+def _checksums() -> Iterator[None]:
+    """Let torch.save write checksums, whatever the program around has chosen."""
+    chosen = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(True)
+    try:
+        yield
+    finally:
+        torch.serialization.set_crc32_options(chosen)
+
+
+def _check_types(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
+    """Refuse a record whose parts are not what their readers take them for."""
+    for name in ("config", "inputs", "optimizer", "precision"):
+        if not isinstance(content[name], Mapping) or not all(isinstance(key, str) for key in content[name]):
+            raise ValueError(f"{name} must be a table, got {short(content[name])}")
+    classes, epoch, history = content["classes"], content["epoch"], content["history"]
     if not isinstance(classes, list) or not classes or not all(isinstance(name, str) for name in classes):
         raise ValueError(f"classes must be a list of names, got {short(classes)}")
-    return tuple(classes)
+    if type(epoch) is not int or epoch < 0:
+        raise ValueError(f"epoch must be a whole number of at least 0, got {short(epoch)}")
+    if not isinstance(history, list) or not all(map(_is_entry, history)):
+        raise ValueError(f"history must be a list of epochs, names to numbers, got {short(history)}")
+    for name in ("state_dict", "method_state"):
+        checked_tensors(path, content[name])
+
+
+def _is_entry(entry: object) -> bool:
+    return isinstance(entry, Mapping) and all(
+        isinstance(name, str) and (value is None or type(value) in (int, float)) for name, value in entry.items()
+    )
 
 
 def _upgraded(content: dict[str, Any]) -> dict[str, Any]:
