@@ -9,6 +9,7 @@ import torch
 
 from fastcam.lock import LOCK
 from fastcam.training import CheckpointError, TrainingError, read_checkpoint, train
+from fastcam.training.journal import TensorBoard
 
 
 class Killed(BaseException):
@@ -138,12 +139,42 @@ def test_every_epoch_is_in_tensorboard_once(config, engine, tmp_path):
     assert not (tmp_path / LOCK).exists()
 
 
-def scalars(folder, name):
+def test_tensorboard_reads_the_parts_in_order_though_the_clock_was_set_back(tmp_path, monkeypatch):
+    pytest.importorskip("tensorboardX")
+    # TensorBoard's own order is that of the names; each part's first event discards the steps from 1 on before it.
+    written = [{"epoch": 1, "lr": 0.5}]
+    for clock, value in ((2_000_000_000, 3.0), (1_000_000_000, 2.0), (1_000_000_000, 1.0), (2_000_000_000, 0.0)):
+        monkeypatch.setattr("time.time", lambda clock=clock: clock)
+        board = TensorBoard(tmp_path)
+        board.write([{**written[0], "train_loss": value}])
+        board.close()
+        last = sorted(tmp_path.iterdir())[-1]
+        assert scalars(tmp_path, "train_loss", order=lambda path: path.name) == [(1, value)]
+        assert last.stat().st_size > 0
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_full_disk_below_tensorboard_is_said_and_ends(config, engine, tmp_path, monkeypatch):
+    record_writer = pytest.importorskip("tensorboardX.record_writer")
+    real = record_writer.RecordWriter.flush
+
+    def full(self):
+        if (tmp_path / "history.csv").read_text().count("\n") == 3:
+            raise OSError(28, "No space left on device")
+        real(self)
+
+    monkeypatch.setattr(record_writer.RecordWriter, "flush", full)
+    with pytest.raises(TrainingError, match=r"epoch 2 could not be saved .* no space left .* resumes"):
+        train(config(epochs=3, batch_size=16), tmp_path, engine, tensorboard=True)
+    assert read_checkpoint(tmp_path / "last.pt")["epoch"] == 2
+
+
+def scalars(folder, name, order=lambda path: path.stat().st_mtime_ns):
     """Read what TensorBoard would show: of every step the value written last, and nothing that was purged."""
     from tensorboardX.proto.event_pb2 import Event, SessionLog
 
     values = {}
-    for path in sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns):
+    for path in sorted(folder.iterdir(), key=order):
         data = path.read_bytes()
         while data:
             length = int.from_bytes(data[:8], "little")
