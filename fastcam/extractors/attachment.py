@@ -63,7 +63,7 @@ def attach(model: nn.Module, images: Tensor) -> Attachment:
         images: (N, 3, H, W), of which two are used.
 
     Raises:
-        NoLinearMapError: there is no linear map, or the model is in training mode; the message says why.
+        NoLinearMapError: there is no linear map; the message says why.
 
     Example:
         >>> from fastcam.models import VGG16
@@ -71,17 +71,16 @@ def attach(model: nn.Module, images: Tensor) -> Attachment:
         >>> found.pooling, found.classifier
         ('mean', 'classifier')
     """
-    if any(part.training for part in model.modules()):
-        raise NoLinearMapError("the model is in training mode, in which no map is its own: call model.eval() first")
+    root = getattr(model, "_orig_mod", model)  # torch.compile's wrapper
     pair = images[:2] if len(images) > 1 else torch.cat([images, images.flip(-1)])
-    with torch.no_grad(), eager(), hearing_all(model) as heard, Trace(pair) as trace:
+    with torch.no_grad(), eager(), hearing_all(root) as heard, Trace(pair) as trace:
         output = model(pair)
     found = linear_map(trace, logits_of(output))
     features, layout = _source(heard, found.features)
     weight = found.weight.to(found.features.dtype)
-    classifier = _owner(model, found) if not found.folded else None
+    classifier = _owner(root, found) if not found.folded else None
     return Attachment(
-        features, layout, found.pooling, classifier, weight, found.folded, found.difference, state_of(model)
+        features, layout, found.pooling, classifier, weight, found.folded, found.difference, state_of(root)
     )
 
 

@@ -16,7 +16,7 @@ from fastcam.extractors.extraction import Extraction, LinearExtraction, check_ch
 from fastcam.extractors.extractor import checked_images
 from fastcam.extractors.gradient import GRADIENT_METHODS, GradientExtraction, GradientMethod, class_gradients, watched
 from fastcam.extractors.gradient_source import GradientSource, gradient_source
-from fastcam.extractors.hooks import eager, first_tensor, listening
+from fastcam.extractors.hooks import eager, first_tensor, listening, submodule
 from fastcam.extractors.linear_walk import NoLinearMapError
 
 __all__ = ["Automatic", "CamMethod", "GradientMapWarning"]
@@ -35,12 +35,37 @@ class Automatic:
         model: any classifier.
         cam: ``"cam"``: the linear map, or an error that says why there is none; ``"auto"``: the same, or Grad-CAM with
             one :class:`GradientMapWarning`; or a method of :data:`fastcam.extractors.gradient.GRADIENT_METHODS`.
+        features: the module whose output gradient maps are taken of; None: it is found.
     """
 
-    def __init__(self, model: nn.Module, cam: CamMethod = "auto") -> None:
+    def __init__(self, model: nn.Module, cam: CamMethod = "auto", features: str | None = None) -> None:
         self._model, self._cam = model, cam
+        # torch.compile wraps the module; the names and the hooks belong to what it wraps.
+        self._root: nn.Module = getattr(model, "_orig_mod", model)
+        if features is not None:
+            submodule(self._root, features, "features")
+        self._named = features
         self._lock = threading.Lock()
         self._source: Attachment | GradientSource | None = None
+        self._classes: int | None = None
+
+    @property
+    def num_classes(self) -> int:
+        """K, known from the first batch on."""
+        if self._classes is None:
+            raise RuntimeError("the number of classes is known from the first batch on: call inspect(images) first")
+        return self._classes
+
+    def run(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Run the model once: the logits (N, K), the features (N, C, h, w) and the weight (K, C) of a linear map."""
+        checked_images(images)
+        source = self.source(images)
+        if not isinstance(source, Attachment):
+            raise ValueError(
+                f"there is no linear map, because {source.reason}; extract(images).maps() has gradient maps"
+            )
+        logits, features = self._features(source, images)
+        return logits, source.layout.planes(features, (images.shape[2], images.shape[3])), source.weight
 
     def source(self, images: Tensor) -> Attachment | GradientSource:
         """Return what the maps of these images are made from.
@@ -50,7 +75,7 @@ class Automatic:
         """
         with self._lock:
             source = self._source
-            if source is None or (isinstance(source, Attachment) and source.state != state_of(self._model)):
+            if source is None or (isinstance(source, Attachment) and source.state != state_of(self._root)):
                 source = self._source = self._find(images)
         return source
 
@@ -61,9 +86,8 @@ class Automatic:
         source = self.source(images)
         size = (images.shape[2], images.shape[3])
         if isinstance(source, Attachment):
-            logits, features = self._features(source, images)
-            labels = chosen_classes(logits, index, top_k)
-            return LinearExtraction(logits, labels, size, source.layout.planes(features, size), source.weight)
+            logits, features, weight = self.run(images)
+            return LinearExtraction(logits, chosen_classes(logits, index, top_k), size, features, weight)
         module, reads_input = self._module(source.features)
         with torch.no_grad(), watched(module, reads_input) as held, eager():
             logits = logits_of(self._model(images))
@@ -75,6 +99,18 @@ class Automatic:
         return "grad-cam" if self._cam in ("auto", "cam") else self._cam  # type: ignore[return-value]
 
     def _find(self, images: Tensor) -> Attachment | GradientSource:
+        if any(part.training for part in self._root.modules()):
+            raise ValueError(
+                "the model is in training mode, in which an image has no map of its own: call model.eval()"
+            )
+        images = images[:2]
+        if len(images) == 0 or not bool(images.isfinite().all()):
+            # Where maps come from does not depend on the images; any prove it.
+            images = torch.randn((2, *images.shape[1:]), dtype=images.dtype, device=images.device)
+        with torch.no_grad(), eager():
+            self._classes = logits_of(self._model(images[:1])).shape[1]
+        if self._named is not None:
+            return gradient_source(self._model, images, f"{self._cam} was asked for", self._named)
         try:
             found = attach(self._model, images)
         except NoLinearMapError as error:
@@ -103,5 +139,4 @@ class Automatic:
         return logits, features
 
     def _module(self, name: str) -> tuple[nn.Module, bool]:
-        return self._model.get_submodule(name.removesuffix(":input")), name.endswith(":input")
-
+        return self._root.get_submodule(name.removesuffix(":input")), name.endswith(":input")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from fastcam.pooling import LSE, TAP, lse, tap
 
-__all__ = ["HeadMismatchWarning", "mismatch"]
+__all__ = ["HeadMismatchWarning", "levels_to_caller", "mismatch"]
 
 # How many units of rounding the two ways to the logits may differ by: four standard deviations of the rounded sum
 # stay below two, and a wrong pooling or a missing activation lies hundreds above.
@@ -107,3 +108,11 @@ def _same(received: Tensor | None, pooled: Tensor, unit: float) -> bool:
         return False
     flat = received.detach().flatten(1).float()
     return bool(((flat - pooled).abs() <= 2 * unit * (flat.abs() + pooled.abs())).all())
+
+
+def levels_to_caller() -> int:
+    """How many frames up, counted from the caller of this, the code is that called fastcam."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith("fastcam."):
+        level, frame = level + 1, frame.f_back
+    return level

@@ -5,6 +5,7 @@ Here F is (N, C, h, w), and g is the derivative of a class's logit by F. Sums ov
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -101,15 +102,17 @@ class GradientExtraction(Extraction):
 
 @contextmanager
 def watched(module: nn.Module, reads_input: bool) -> Iterator[list[Tensor]]:
-    """Record for autograd what follows a module's output (or input), and nothing before; yield a list that holds it.
+    """Record for autograd what follows a module's output (or input); yield a list that holds it.
 
-    The caller runs the network under ``torch.no_grad()``, whose end also ends the recording.
+    Nothing before it is recorded, and nothing in other threads. The caller runs the network under
+    ``torch.no_grad()``, whose end also ends the recording.
     """
     held: list[Tensor] = []
+    thread = threading.get_ident()
 
     def begin(value: object) -> object:
         tensor = first_tensor(value)
-        if tensor is None:
+        if tensor is None or threading.get_ident() != thread:
             return value
         torch.set_grad_enabled(True)
         # A copy, because an operator that follows may write into the features: the list then holds what it wrote.

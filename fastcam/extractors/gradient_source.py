@@ -36,7 +36,7 @@ class GradientSource:
         return f"features={self.features!r} {self.layout}, gradient maps, because {self.reason}"
 
 
-def gradient_source(model: nn.Module, images: Tensor, reason: str) -> GradientSource:
+def gradient_source(model: nn.Module, images: Tensor, reason: str, named: str | None = None) -> GradientSource:
     """Find the last module whose output has positions that reach the logits.
 
     Behind the last attention only the class token reaches them, and behind a pooling there are no positions: so what is
@@ -46,17 +46,24 @@ def gradient_source(model: nn.Module, images: Tensor, reason: str) -> GradientSo
         model: a classifier in eval mode.
         images: (N, 3, H, W), of which one is used.
         reason: why there is no linear map.
+        named: the module to take, whatever reaches the logits.
 
     Raises:
         ValueError: no module's output is of that kind.
     """
     image = images[:1]
+    root = getattr(model, "_orig_mod", model)  # torch.compile's wrapper
     size = (image.shape[2], image.shape[3])
-    with torch.enable_grad(), eager(), hearing_all(model) as heard:
+    with torch.enable_grad(), eager(), hearing_all(root) as heard:
         logits = logits_of(model(image.detach().requires_grad_()))
-        candidates = list(_candidates(model, heard, size))
+        candidates = list(_candidates(root, heard, size))
         tensors = [tensor for _, tensor, _ in candidates]
         gradients = torch.autograd.grad(logits.max(), tensors, allow_unused=True) if tensors else ()
+    if named is not None:
+        layouts = [layout for one, _, layout in candidates if one.name == named]
+        if not layouts:
+            raise ValueError(f"features={named!r} gives no maps or tokens of several positions of the picture")
+        return GradientSource(named, layouts[-1], reason)
     for (one, tensor, layout), gradient in reversed(list(zip(candidates, gradients, strict=True))):
         if gradient is not None and _reaching(gradient, layout, size) > tensor.shape[1:].numel() / 2:
             return GradientSource(one.name, layout, reason)

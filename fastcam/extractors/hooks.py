@@ -96,17 +96,21 @@ class Heard:
 
 @contextmanager
 def hearing_all(root: nn.Module) -> Iterator[list[Heard]]:
-    """Yield a list of all calls of all named modules, in the order in which they ended."""
+    """Yield a list of all calls of all named modules from this thread alone, in the order in which they ended."""
     heard: list[Heard] = []
+    thread = threading.get_ident()
 
     def hook(name: str) -> Callable[..., None]:
         def after(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: object) -> None:
-            heard.append(Heard(name, next(iter([*args, *kwargs.values()]), None), output))
+            if threading.get_ident() == thread:
+                heard.append(Heard(name, next(iter([*args, *kwargs.values()]), None), output))
 
         return after
 
     handles = [
-        module.register_forward_hook(hook(name), with_kwargs=True) for name, module in root.named_modules() if name
+        module.register_forward_hook(hook(name), with_kwargs=True)
+        for name, module in root.named_modules()
+        if name and not isinstance(module, torch.jit.ScriptModule)
     ]
     try:
         yield heard

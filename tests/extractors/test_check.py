@@ -88,7 +88,7 @@ class TestTheCheck:
 
     def test_autocast_is_no_mismatch(self, images):
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits, found = fastcam.Localizer(Net().eval())(images)
+            logits, found = fastcam.Localizer(Net().eval(), "layer4", "fc")(images)
         assert logits.dtype == torch.bfloat16
         assert found.boxes.shape == (N, 4)
 
@@ -96,7 +96,7 @@ class TestTheCheck:
     def test_another_layer_between_is_said_once(self, dtype, images):
         model = Variant(lambda m, x: m.fc(m.norm(m.layer4(m.stem(x)).mean((2, 3)))), norm=nn.LayerNorm(C))
         model.eval().to(dtype)
-        localizer = fastcam.Localizer(model)
+        localizer = fastcam.Localizer(model, "layer4", "fc")
         with pytest.warns(HeadMismatchWarning) as caught:
             localizer(images.to(dtype))
         assert caught[0].filename == __file__
@@ -110,24 +110,24 @@ class TestTheCheck:
     def test_output_that_is_not_logits(self, images):
         model = Variant(lambda m, x: Net.forward(m, x).softmax(1)).eval()
         with pytest.warns(HeadMismatchWarning, match="the logits are not its plain output"):
-            fastcam.Localizer(model)(images)
+            fastcam.Localizer(model, "layer4", "fc")(images)
 
     def test_activation_after_a_convolution_as_head(self, images):
         def forward(m, x):
             return m.fc(m.layer4(m.stem(x))).relu().mean((2, 3))
 
         with pytest.warns(HeadMismatchWarning, match="runs before the pooling, and more than a pooling follows it"):
-            fastcam.Localizer(Variant(forward, fc=nn.Conv2d(C, K, 1)).eval())(images)
+            fastcam.Localizer(Variant(forward, fc=nn.Conv2d(C, K, 1)).eval(), "layer4", "fc")(images)
 
     def test_wrong_module(self, images):
         model = Variant(lambda m, x: m.fc(m.pool(m.more(m.layer4(m.stem(x)))).flatten(1)), more=nn.Conv2d(C, C, 3))
         with pytest.warns(HeadMismatchWarning, match="is not the pooling of these features"):
-            fastcam.Localizer(model.eval())(images)
+            fastcam.Localizer(model.eval(), "layer4", "fc")(images)
         fastcam.Localizer(model, features="more")(images)
 
     def test_training_mode_with_dropout_puts_it_off(self, images):
         model = Net(dropout=0.5)
-        localizer = fastcam.Localizer(model)
+        localizer = fastcam.Localizer(model, "layer4", "fc")
         with pytest.warns(HeadMismatchWarning, match=r"not checked, because the model is in training mode"):
             localizer(images)
         localizer(images)  # said once
@@ -137,7 +137,7 @@ class TestTheCheck:
 
     def test_put_off_is_not_called_off(self, images):
         model = Variant(lambda m, x: m.fc(m.dropout(m.layer4(m.stem(x)).sqrt().mean((2, 3)))))
-        localizer = fastcam.Localizer(model)
+        localizer = fastcam.Localizer(model, "layer4", "fc")
         with pytest.warns(HeadMismatchWarning, match="training mode"):
             localizer(images)
         model.eval()
@@ -145,10 +145,10 @@ class TestTheCheck:
             localizer(images)
 
     def test_training_mode_without_dropout_is_checked(self, images):
-        fastcam.Localizer(Net().train())(images)
+        fastcam.Localizer(Net().train(), "layer4", "fc")(images)
 
     def test_logits_that_are_not_finite_prove_nothing(self, model, images):
-        localizer = fastcam.Localizer(model)
+        localizer = fastcam.Localizer(model, "layer4", "fc")
         localizer(torch.full_like(images, torch.nan))
         model.fc.register_forward_hook(lambda _, __, output: output + 1)
         with pytest.warns(HeadMismatchWarning):

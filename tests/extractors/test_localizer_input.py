@@ -51,7 +51,7 @@ class TestBadInput:
     def test_a_classifier_that_contains_the_layer(self):
         model = Variant(lambda m, x: m.fc(x), fc=nn.Sequential(nn.Dropout(), nn.Linear(C, K)))
         with pytest.raises(ValueError, match=r"did you mean 'fc\.1'\?"):
-            fastcam.Localizer(model)
+            fastcam.Localizer(model, classifier="fc")
 
     def test_data_parallel(self, model):
         with pytest.raises(ValueError, match=r"nn\.DataParallel.*pass model\.module"):
@@ -137,7 +137,7 @@ class TestBadInput:
     def test_logits_of_another_classifier(self, images):
         model = Variant(lambda m, x: m.more(Net.forward(m, x)), more=nn.Linear(K, 2)).eval()
         with pytest.raises(ValueError, match=rf"logits \(N, K\) with N={N} images and K={K} .* got shape \({N}, 2\)"):
-            fastcam.Localizer(model)(images)
+            fastcam.Localizer(model, "layer4", "fc")(images)
 
     def test_a_nan_image_gives_an_empty_box(self, model, images):
         images[1] = torch.nan
