@@ -1,4 +1,14 @@
-"""The field's numbers, as torchmetrics: sums of fixed size on every process, so that they reduce without a gather."""
+"""The field's numbers, as torchmetrics: sums of fixed size on every process, so that they reduce without a gather.
+
+:class:`MaxBoxAcc`, :class:`MaxBoxAccV2` and :class:`PxAP` compute several numbers by name, which ``self.log_dict`` of
+Lightning takes; their curves come with ``compute(curves=True)`` and are what ``plot()`` draws. Where one number is
+wanted (``self.log``, ``MetricTracker``, ``MinMaxMetric``, ``BootStrapper``) :class:`MaxBoxAccScore`,
+:class:`MaxBoxAccV2Score` and :class:`PxAPScore` give it. In a ``MetricCollection`` metrics that count alike share their
+counts, and others stay apart. ``BootStrapper`` draws from tensors alone: give it the boxes as one tensor (N, G, 4),
+filled up with NaN.
+
+Settings are part of ``state_dict``: a state that was counted with others is refused.
+"""
 
 from fastcam.metrics.gt_known import GTKnownLoc
 from fastcam.metrics.max_box_acc import MaxBoxAcc, MaxBoxAccScore, MaxBoxAccV2, MaxBoxAccV2Score
