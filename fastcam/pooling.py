@@ -7,10 +7,13 @@ from numbers import Real
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
+from fastcam.ops import means
 from fastcam.ops import pooling as ops
+from fastcam.ops.pooling_derivatives import decompositions
 
-__all__ = ["GAP", "GMP", "LSE", "TAP", "gap", "gmp", "lse", "tap"]
+__all__ = ["GAP", "GMP", "LSE", "TAP", "decompositions", "gap", "gmp", "lse", "tap"]
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -45,12 +48,10 @@ def tap(x: Tensor, threshold: float, *, keepdim: bool = False) -> Tensor:
         >>> fastcam.tap(x, 0.1)
         tensor([[1.2500]])
     """
+    if _is_handled(x):
+        return handle_torch_function(tap, (x,), x, threshold, keepdim=keepdim)  # type: ignore[no-any-return]
     _check_features(x)
-    threshold = _checked_threshold(threshold)
-    if torch.is_grad_enabled() and x.requires_grad:
-        pooled: Tensor = ops.TapFunction.apply(x, threshold)  # type: ignore[no-untyped-call]
-    else:
-        pooled = ops.tap(x, threshold)
+    pooled: Tensor = ops.tap(x, _checked_threshold(threshold))
     return pooled[:, :, None, None] if keepdim else pooled
 
 
@@ -75,8 +76,11 @@ def gap(x: Tensor, *, keepdim: bool = False) -> Tensor:
         >>> gap(torch.tensor([[[[-1.0, 2.0], [0.5, 0.1]]]]))
         tensor([[0.4000]])
     """
+    if _is_handled(x):
+        return handle_torch_function(gap, (x,), x, keepdim=keepdim)  # type: ignore[no-any-return]
     _check_features(x)
-    return x.mean((2, 3), keepdim=keepdim)
+    pooled = means.mean(x)
+    return pooled if keepdim else pooled[:, :, 0, 0]
 
 
 def gmp(x: Tensor, *, keepdim: bool = False) -> Tensor:
@@ -102,6 +106,8 @@ def gmp(x: Tensor, *, keepdim: bool = False) -> Tensor:
         >>> gmp(torch.tensor([[[[-1.0, 2.0], [0.5, 0.1]]]]))
         tensor([[2.]])
     """
+    if _is_handled(x):
+        return handle_torch_function(gmp, (x,), x, keepdim=keepdim)  # type: ignore[no-any-return]
     _check_features(x)
     return x.amax((2, 3), keepdim=keepdim)
 
@@ -131,15 +137,24 @@ def lse(x: Tensor, r: float = 5.0, *, keepdim: bool = False) -> Tensor:
         >>> lse(torch.tensor([[[[-1.0, 2.0], [0.5, 0.1]]]]), r=5.0)
         tensor([[1.7229]])
     """
+    if _is_handled(x):
+        return handle_torch_function(lse, (x,), x, r, keepdim=keepdim)  # type: ignore[no-any-return]
     _check_features(x)
-    r = _checked_sharpness(r)
-    wide = x if x.dtype == torch.float64 else x.float()
-    positions = x.shape[2] * x.shape[3]
-    pooled = (torch.logsumexp(r * wide, (2, 3), keepdim=keepdim) - math.log(positions)) / r
-    return pooled.to(x.dtype)
+    pooled = means.log_mean_exp(x if x.dtype == torch.float64 else x.float(), _checked_sharpness(r)).to(x.dtype)
+    return pooled if keepdim else pooled[:, :, 0, 0]
 
 
-class TAP(nn.Module):
+class _Pooling(nn.Module):
+    def __init__(self, keepdim: bool = False) -> None:
+        super().__init__()
+        self.keepdim = keepdim
+
+    def extra_repr(self) -> str:
+        """Return the arguments, for the module's repr."""
+        return f"keepdim={self.keepdim}"
+
+
+class TAP(_Pooling):
     """Thresholded average pooling (Eq. 4) in the place of ``nn.AdaptiveAvgPool2d(1)``; see :func:`tap`.
 
     The default, (N, C), fits a network that flattens next; ``keepdim=True`` gives (N, C, 1, 1) for the others. A
@@ -165,20 +180,22 @@ class TAP(nn.Module):
     """
 
     def __init__(self, threshold: float, keepdim: bool = False) -> None:
-        super().__init__()
+        super().__init__(keepdim)
         self.threshold = _checked_threshold(threshold)
-        self.keepdim = keepdim
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool (N, C, H, W) to (N, C), or (N, C, 1, 1) with ``keepdim``."""
+        if torch.jit.is_scripting():  # TorchScript has no keyword-only arguments
+            pooled = torch.ops.fastcam.tap(x, self.threshold)
+            return pooled[:, :, None, None] if self.keepdim else pooled
         return tap(x, self.threshold, keepdim=self.keepdim)
 
     def extra_repr(self) -> str:
         """Return the arguments, for the module's repr."""
-        return f"threshold={self.threshold}, keepdim={self.keepdim}"
+        return f"threshold={self.threshold}, {super().extra_repr()}"
 
 
-class GAP(nn.Module):
+class GAP(_Pooling):
     """Global average pooling (Eq. 1), (N, C, H, W) to (N, C); see :func:`gap`.
 
     Args:
@@ -190,20 +207,12 @@ class GAP(nn.Module):
         torch.Size([2, 8])
     """
 
-    def __init__(self, keepdim: bool = False) -> None:
-        super().__init__()
-        self.keepdim = keepdim
-
     def forward(self, x: Tensor) -> Tensor:
         """Pool (N, C, H, W) to (N, C), or (N, C, 1, 1) with ``keepdim``."""
         return gap(x, keepdim=self.keepdim)
 
-    def extra_repr(self) -> str:
-        """Return the arguments, for the module's repr."""
-        return f"keepdim={self.keepdim}"
 
-
-class GMP(nn.Module):
+class GMP(_Pooling):
     """Global max pooling, (N, C, H, W) to (N, C); see :func:`gmp`.
 
     Args:
@@ -215,20 +224,12 @@ class GMP(nn.Module):
         torch.Size([2, 8])
     """
 
-    def __init__(self, keepdim: bool = False) -> None:
-        super().__init__()
-        self.keepdim = keepdim
-
     def forward(self, x: Tensor) -> Tensor:
         """Pool (N, C, H, W) to (N, C), or (N, C, 1, 1) with ``keepdim``."""
         return gmp(x, keepdim=self.keepdim)
 
-    def extra_repr(self) -> str:
-        """Return the arguments, for the module's repr."""
-        return f"keepdim={self.keepdim}"
 
-
-class LSE(nn.Module):
+class LSE(_Pooling):
     """Log-sum-exp pooling, (N, C, H, W) to (N, C); see :func:`lse`.
 
     Args:
@@ -246,9 +247,8 @@ class LSE(nn.Module):
     """
 
     def __init__(self, r: float = 5.0, keepdim: bool = False) -> None:
-        super().__init__()
+        super().__init__(keepdim)
         self.r = _checked_sharpness(r)
-        self.keepdim = keepdim
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool (N, C, H, W) to (N, C), or (N, C, 1, 1) with ``keepdim``."""
@@ -256,13 +256,22 @@ class LSE(nn.Module):
 
     def extra_repr(self) -> str:
         """Return the arguments, for the module's repr."""
-        return f"r={self.r}, keepdim={self.keepdim}"
+        return f"r={self.r}, {super().extra_repr()}"
+
+
+def _is_handled(x: object) -> bool:
+    """Whether a class of its own says what becomes of a call: the proxies of ``torch.fx``, subclasses of tensors."""
+    return type(x) is not Tensor and has_torch_function_unary(x)
 
 
 def _check_features(x: object) -> None:
     if not isinstance(x, Tensor) or x.dtype not in _DTYPES:
         raise TypeError(f"x must be a tensor of float16, bfloat16, float32 or float64, got {_kind(x)}")
-    if x.ndim != 4 or x.shape[2] == 0 or x.shape[3] == 0:
+    if x.is_nested or x.layout is not torch.strided:
+        kind = "a nested tensor" if x.is_nested else f"a tensor of the layout {x.layout}; x.to_dense() gives one"
+        raise TypeError(f"x must be a dense tensor (N, C, H, W), got {kind}")
+    # A tracer of TorchScript would take the comparison of a size for a part of the network.
+    if x.ndim != 4 or (not torch.jit.is_tracing() and (x.shape[2] == 0 or x.shape[3] == 0)):
         raise ValueError(f"x must be (N, C, H, W) with H and W at least 1, got shape {tuple(x.shape)}")
 
 

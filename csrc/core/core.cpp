@@ -6,6 +6,7 @@
 #include "maps/activation.hpp"
 #include "maps/locate.hpp"
 #include "maps/pooling.hpp"
+#include "maps/pooling_gradient.hpp"
 #include "masks/finder.hpp"
 #include "scores/score_histogram.hpp"
 #include "scores/sweep.hpp"

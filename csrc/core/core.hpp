@@ -70,7 +70,7 @@ struct Planes {
 };
 
 // For every plane: the pooled value, in the planes' type; the cutoff that kept values exceed, float (double for
-// float64), NaN where the plane has a NaN; and how many values are kept.
+// float64), NaN where the plane has a NaN; and how many values are kept. Where counts is null, the values alone.
 struct Pooled {
   void* values;
   void* cutoffs;

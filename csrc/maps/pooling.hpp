@@ -1,10 +1,10 @@
 // tap_forward_of     thresholded average pooling (Eq. 4): the mean of a plane's values above a fraction of its maximum
-// tap_backward_of    its gradient
 //
 // A plane is read from memory once: a small one stays in registers between the search for the maximum and the sum, a
 // larger one in the cache. Sums run in sixteen lanes on every processor, so results are the same on all.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -79,7 +79,7 @@ class Pool {
     }
     const T top = fold(seen[0].max, [](const auto& a, const auto& b) { return larger(a, b); });
     const T sum = fold(seen[0].sum, add);
-    if (!std::isfinite(sum) && has_nan(plane, 1)) return write(i, std::numeric_limits<T>::quiet_NaN(), 0, 0);
+    if (!std::isfinite(sum) && has_nan(plane, 1)) return write(i, std::numeric_limits<T>::quiet_NaN(), 0, 0, plane, 1);
     const T cutoff = cutoff_of(top, threshold_);
     const auto limit = Block<T>::all(cutoff);
     Kept<T> kept[2];
@@ -92,7 +92,7 @@ class Pool {
       kept[0].sum.part[p] += kept[1].sum.part[p];
       kept[0].count.part[p] += kept[1].count.part[p];
     }
-    write(i, cutoff, fold(kept[0].sum, add), fold(kept[0].count, add));
+    write(i, cutoff, fold(kept[0].sum, add), fold(kept[0].count, add), plane, 1);
   }
 
   // channels_last: pools Blocks times sixteen channels, position by position. The first of them is plane i.
@@ -119,7 +119,7 @@ class Pool {
       kept[b].sum.to(sums + 16 * b);
       kept[b].count.to(counts + 16 * b);
     }
-    for (int c = 0; c < 16 * Blocks; ++c) write(i + c, cutoffs[c], sums[c], counts[c]);
+    for (int c = 0; c < 16 * Blocks; ++c) write(i + c, cutoffs[c], sums[c], counts[c], first + c, channels_);
   }
 
   // channels_last: pools one channel, where fewer than sixteen are left.
@@ -166,11 +166,26 @@ class Pool {
     return nan;
   }
 
-  void write(std::int64_t i, T cutoff, T sum, Count<T> count) const {
-    const T mean = cutoff != cutoff ? cutoff : count > 0 ? sum / static_cast<T>(count) : T{0};
+  // The mean of kept values whose sum overflows. It is at most the largest number, whatever the sum was rounded to.
+  T mean_of_large(const Element* from, std::int64_t stride, T cutoff, Count<T> count) const {
+    constexpr double scale = 0x1p-32;
+    double sum = 0;
+    for (std::int64_t p = 0; p < positions_; ++p) {
+      const auto value = static_cast<T>(widen(from[p * stride]));
+      if (value > cutoff) sum += value * scale;
+    }
+    return static_cast<T>(std::min(sum / static_cast<double>(count), std::numeric_limits<T>::max() * scale) / scale);
+  }
+
+  // `from` and `stride` are where the values were read.
+  void write(std::int64_t i, T cutoff, T sum, Count<T> count, const Element* from, std::int64_t stride) const {
+    constexpr T top = std::numeric_limits<T>::max();
+    T mean = cutoff != cutoff ? cutoff : count > 0 ? sum / static_cast<T>(count) : T{0};
+    if (sum > top && cutoff < top) mean = mean_of_large(from, stride, cutoff, count);
+    static_cast<Element*>(out_.values)[i] = narrow<Element>(mean);
+    if (out_.counts == nullptr) return;
     out_.counts[i] = static_cast<std::int32_t>(count);
     static_cast<T*>(out_.cutoffs)[i] = cutoff;
-    static_cast<Element*>(out_.values)[i] = narrow<Element>(mean);
   }
 
   std::int64_t channels_, positions_;
@@ -217,76 +232,6 @@ void pool_images(const Planes& planes, double threshold, std::int64_t begin, std
 template <class Element>
 void tap_forward_of(const Planes& planes, double threshold, std::int64_t begin, std::int64_t end, const Pooled& out) {
   (planes.interleaved ? pool_images<Element> : pool_planes<Element>)(planes, threshold, begin, end, out);
-}
-
-// The gradient of each kept value: the plane's, divided by how many are kept. NaN where the plane has a NaN.
-template <class Element>
-Element share_of(Element grad, Work<Element> cutoff, std::int32_t count) {
-  using T = Work<Element>;
-  if (cutoff != cutoff) return narrow<Element>(cutoff);
-  return narrow<Element>(static_cast<T>(widen(grad)) / static_cast<T>(count > 0 ? count : 1));
-}
-
-// Whether x has a gradient. Written as not-at-most, so that a cutoff of NaN keeps all, and the gradient's NaN spreads.
-template <class Element>
-FASTCAM_INLINE bool keeps(Element x, Work<Element> cutoff) {
-  return !(static_cast<Work<Element>>(widen(x)) <= cutoff);
-}
-
-// One plane's gradient: `share` where x is kept, else 0. Two-byte elements are compared as floats and selected as
-// 16-bit words, which compilers do not find by themselves.
-template <class Element>
-void spread(const Element* x, std::int64_t positions, Work<Element> cutoff, Element share, Element* dx) {
-  std::int64_t p = 0;
-  if constexpr (sizeof(Element) == 2) {
-    for (; p + lanes<float> <= positions; p += lanes<float>) {
-      const auto kept = __builtin_convertvector(~(load_wide(x + p) <= cutoff), Words);
-      *reinterpret_cast<Words*>(dx + p) = kept & share.bits;
-    }
-  }
-  for (; p < positions; ++p) dx[p] = keeps(x[p], cutoff) ? share : Element{};
-}
-
-// The same for the channels of one position, each with its own cutoff and share.
-template <class Element>
-void spread(const Element* x, std::int64_t channels, const Work<Element>* cutoffs, const Element* shares, Element* dx) {
-  std::int64_t c = 0;
-  if constexpr (sizeof(Element) == 2) {
-    for (; c + lanes<float> <= channels; c += lanes<float>) {
-      const auto kept = __builtin_convertvector(~(load_wide(x + c) <= load(cutoffs + c)), Words);
-      *reinterpret_cast<Words*>(dx + c) = kept & *reinterpret_cast<const Words*>(shares + c);
-    }
-  }
-  for (; c < channels; ++c) dx[c] = keeps(x[c], cutoffs[c]) ? shares[c] : Element{};
-}
-
-template <class Element>
-void tap_backward_of(const Planes& planes, const void* grads, std::int64_t begin, std::int64_t end, const Pooled& saved,
-                     void* out) {
-  using T = Work<Element>;
-  const std::int64_t channels = planes.channels, positions = planes.positions;
-  const auto* x = static_cast<const Element*>(planes.data);
-  auto* dx = static_cast<Element*>(out);
-  const auto* grad = static_cast<const Element*>(grads);
-  const auto* cutoffs = static_cast<const T*>(saved.cutoffs);
-  if (!planes.interleaved) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const Element share = share_of<Element>(grad[i], cutoffs[i], saved.counts[i]);
-      spread(x + i * positions, positions, cutoffs[i], share, dx + i * positions);
-    }
-    return;
-  }
-  Buffer<Element> shares;
-  Element* const share = shares.reserve(static_cast<std::size_t>(channels));
-  for (std::int64_t n = begin; n < end; ++n) {
-    const std::int64_t first = n * channels;
-    for (std::int64_t c = 0; c < channels; ++c)
-      share[c] = share_of<Element>(grad[first + c], cutoffs[first + c], saved.counts[first + c]);
-    for (std::int64_t p = 0; p < positions; ++p) {
-      const std::int64_t at = (n * positions + p) * channels;
-      spread(x + at, channels, cutoffs + first, static_cast<const Element*>(share), dx + at);
-    }
-  }
 }
 
 }  // namespace fastcam::FASTCAM_ISA

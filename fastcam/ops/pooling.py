@@ -1,4 +1,4 @@
-"""The operators of thresholded average pooling (Eq. 4), and the autograd function over them.
+"""The operators of thresholded average pooling (Eq. 4); their derivatives are in ``pooling_derivatives``.
 
 ``fastcam::tap`` gives the pooled values alone. With a gradient to come there are two pairs: ``tap_forward`` keeps the
 cutoff and the count of every channel, by which ``tap_backward`` reads the input a second time; ``tap_keeping`` keeps a
@@ -8,8 +8,6 @@ second for CUDA, where it moves about two thirds of the bytes.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -17,7 +15,17 @@ from fastcam import reference
 from fastcam.ops.core import DTYPES, core
 from fastcam.ops.gpu import kernels_run_on
 
-__all__ = ["TapFunction", "tap", "tap_forward"]
+__all__ = [
+    "backward_cpu",
+    "forward_cpu",
+    "is_interleaved",
+    "tap",
+    "tap_backward",
+    "tap_cpu",
+    "tap_forward",
+    "tap_keeping",
+    "tap_spread",
+]
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
 _tags = (torch.Tag.pt2_compliant_tag,)
@@ -78,8 +86,13 @@ def _planes(x: Tensor) -> tuple[Tensor, bool] | None:
     return None
 
 
-def _pool(x: Tensor, threshold: float, pooled: int, cutoff: int, count: int) -> None:
-    """Write the results to three addresses."""
+def is_interleaved(x: Tensor) -> bool:
+    """Whether channels lie side by side in memory and planes are not one after the other: channels_last."""
+    return (_planes(x) or (x, False))[1]
+
+
+def _pool(x: Tensor, threshold: float, pooled: int, cutoff: int = 0, count: int = 0) -> None:
+    """Write the results to three addresses, or the pooled values alone."""
     planes, interleaved = _planes(x) or (x.contiguous(), False)
     core.tap_forward(
         planes.data_ptr(),
@@ -94,17 +107,15 @@ def _pool(x: Tensor, threshold: float, pooled: int, cutoff: int, count: int) -> 
     )
 
 
-def _cpu(x: Tensor, threshold: float) -> Tensor:
-    n, c, _, _ = x.shape
-    pooled = torch.empty((n, c), dtype=x.dtype)
-    # One buffer for the cutoffs and counts, which are not returned.
-    scratch = torch.empty(2 * n * c, dtype=torch.float64)
-    address = scratch.data_ptr()
-    _pool(x, threshold, pooled.data_ptr(), address, address + 8 * n * c)
+def tap_cpu(x: Tensor, threshold: float) -> Tensor:
+    """``tap`` by the compiled core."""
+    pooled = torch.empty(x.shape[:2], dtype=x.dtype)
+    _pool(x, threshold, pooled.data_ptr())
     return pooled
 
 
-def _forward_cpu(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
+def forward_cpu(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
+    """``tap_forward`` by the compiled core."""
     n, c, _, _ = x.shape
     pooled = torch.empty((n, c), dtype=x.dtype)
     cutoff = torch.empty((n, c), dtype=torch.float64 if x.dtype == torch.float64 else torch.float32)
@@ -113,11 +124,12 @@ def _forward_cpu(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
     return pooled, cutoff, count
 
 
-def _backward_cpu(grad: Tensor, x: Tensor, cutoff: Tensor, count: Tensor) -> Tensor:
+def backward_cpu(grad: Tensor, x: Tensor, cutoff: Tensor, count: Tensor) -> Tensor:
+    """``tap_backward`` by the compiled core."""
     dx = torch.empty_like(x)
     planes = _planes(x)
     if planes is None or dx.stride() != x.stride():
-        return dx.copy_(_backward_cpu(grad, x.contiguous(), cutoff, count))
+        return dx.copy_(backward_cpu(grad, x.contiguous(), cutoff, count))
     # Bound to names: the core reads them by address, so they must live until the call returns.
     grad, cutoff, count = grad.contiguous(), cutoff.contiguous(), count.contiguous()
     core.tap_backward(
@@ -186,38 +198,11 @@ _library.impl("tap", _cuda, "CUDA")
 _library.impl("tap_keeping", _keeping_cuda, "CUDA")
 _library.impl("tap_spread", _spread_cuda, "CUDA")
 if core is not None:
-    _library.impl("tap", _cpu, "CPU")
-    _library.impl("tap_forward", _forward_cpu, "CPU")
-    _library.impl("tap_backward", _backward_cpu, "CPU")
+    _library.impl("tap", tap_cpu, "CPU")
+    _library.impl("tap_forward", forward_cpu, "CPU")
+    _library.impl("tap_backward", backward_cpu, "CPU")
 tap = torch.ops.fastcam.tap.default
 tap_forward = torch.ops.fastcam.tap_forward.default
-_tap_backward = torch.ops.fastcam.tap_backward.default
-_tap_keeping = torch.ops.fastcam.tap_keeping.default
-_tap_spread = torch.ops.fastcam.tap_spread.default
-
-
-class TapFunction(torch.autograd.Function):
-    """Differentiable :func:`tap`."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, threshold: float) -> Tensor:  # noqa: ANN401
-        """Pool, and keep what the gradient needs: bits on CUDA, else the input with its cutoffs and counts."""
-        ctx.shape = None
-        # Dispatch cannot choose here: which tensors to save is for autograd, above the device. Two functions under the
-        # keys AutogradCPU and AutogradCUDA could, for one more dispatch through Python in every call.
-        if x.is_cuda:
-            pooled, divisor, kept = _tap_keeping(x, threshold)
-            ctx.save_for_backward(divisor, kept)
-            ctx.shape = x.shape[2], x.shape[3], (_planes(x) or (x, False))[1]
-        else:
-            pooled, cutoff, count = tap_forward(x, threshold)
-            ctx.save_for_backward(x, cutoff, count)
-        return pooled  # type: ignore[no-any-return]
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
-        """Spread the gradient evenly over the kept values."""
-        if ctx.shape is not None:
-            return _tap_spread(grad, *ctx.saved_tensors, *ctx.shape), None
-        return _tap_backward(grad, *ctx.saved_tensors), None
+tap_backward = torch.ops.fastcam.tap_backward.default
+tap_keeping = torch.ops.fastcam.tap_keeping.default
+tap_spread = torch.ops.fastcam.tap_spread.default

@@ -17,15 +17,25 @@ def tap_forward(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
     """
     work = x.to(torch.float64 if x.dtype == torch.float64 else torch.float32)
     maximum = work.amax(dim=(2, 3))
-    cutoff = maximum * torch.tensor(threshold, dtype=work.dtype, device=work.device)
+    cutoff = maximum * threshold
     cutoff = cutoff.masked_fill(maximum == torch.inf, torch.finfo(work.dtype).max)
     cutoff = cutoff.masked_fill(maximum == -torch.inf, -torch.inf)
-    keep = work > cutoff[:, :, None, None]
-    count = keep.sum(dim=(2, 3), dtype=torch.int32)
-    total = work.masked_fill(~keep, 0).sum(dim=(2, 3))
-    pooled = total / count.clamp(min=1)
-    pooled = torch.where(maximum.isnan(), torch.nan, pooled)
+    nan = cutoff.isnan()
+    # Where the channel holds a NaN all are kept, so that it spreads, to the gradient too.
+    keep = ~(work <= cutoff[:, :, None, None])
+    count = keep.sum(dim=(2, 3), dtype=torch.int32).masked_fill(nan, 0)
+    pooled = _mean(work, keep, count.clamp(min=1).to(work.dtype).masked_fill(nan, torch.nan), maximum)
     return pooled.to(x.dtype), cutoff, count
+
+
+def _mean(x: Tensor, keep: Tensor, count: Tensor, maximum: Tensor) -> Tensor:
+    """The mean of the kept values, which overflows for no finite values: the sum of large ones is taken of 2^-32 x."""
+    top = torch.finfo(x.dtype).max * 2**-32
+    scale = torch.where(maximum > top / 4, 2.0**-32, 1.0).to(x.dtype)
+    mean = torch.where(keep, x * scale[:, :, None, None], 0).sum(dim=(2, 3)) / count
+    # By how much rounding carries it past the largest number; a constant, so that the gradient is the mean's.
+    excess = torch.where((mean > top) & (scale < 1) & (maximum < torch.inf), mean - top, 0).detach()
+    return (mean - excess) / scale
 
 
 def tap_backward(grad: Tensor, x: Tensor, cutoff: Tensor, count: Tensor) -> Tensor:
@@ -36,9 +46,7 @@ def tap_backward(grad: Tensor, x: Tensor, cutoff: Tensor, count: Tensor) -> Tens
     share = grad.to(cutoff.dtype) / count.clamp(min=1)
     share = torch.where(cutoff.isnan(), torch.nan, share)[:, :, None, None]
     keep = (x.to(cutoff.dtype) > cutoff[:, :, None, None]) | cutoff.isnan()[:, :, None, None]
-    dx = torch.empty_like(x)
-    dx.copy_(torch.where(keep, share, 0))
-    return dx
+    return torch.where(keep, share, 0).to(x.dtype)
 
 
 def shape_of_kept(x: Tensor) -> tuple[int, int, int]:
