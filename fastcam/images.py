@@ -202,5 +202,7 @@ def _levels(values: NDArray[Any]) -> NDArray[np.uint8]:
             f"a floating-point picture must lie in [0, 1], got {low:g} to {high:g}; normalized already, "
             "or levels up to 255?"
         )
-    levels: NDArray[np.uint8] = np.rint(values * 255).astype(np.uint8)
+    # float16 would round the product before it is rounded to a level.
+    wide = values.astype(np.promote_types(values.dtype, np.float32), copy=False)
+    levels: NDArray[np.uint8] = np.rint(wide * 255).astype(np.uint8)
     return levels

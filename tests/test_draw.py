@@ -61,6 +61,15 @@ def test_boxes_have_their_own_colours():
     assert not np.array_equal(drawn[10, 10], drawn[60, 60])
 
 
+def test_the_first_box_and_its_caption_lie_above_the_others():
+    box = [20, 40, 140, 100]
+    first = overlay(GREY, boxes=[box], captions=["cat 0.77"])
+    several = overlay(GREY, boxes=[box] * 3, captions=["cat 0.77", "do", "a"])
+    assert np.array_equal(first, several)
+    # What it does not cover is seen still.
+    assert changed(overlay(GREY, boxes=[box, [0, 0, 160, 120]]))[0].all()
+
+
 def test_heat_covers_in_proportion_and_cold_stays():
     heat = np.zeros((12, 16), np.float32)
     heat[:, 8:] = np.linspace(1, 7, 8)

@@ -1,6 +1,7 @@
 """Files are written whole or not at all, and say what they should."""
 
 import csv
+import errno
 import json
 import os
 import stat
@@ -19,6 +20,7 @@ from fastcam.export import (
     write_json,
     write_picture,
 )
+from fastcam.files import write_whole
 
 CAT = Picture(1, "photos/cat, sitting.png", 451, 300)
 DOG = Picture(2, "photos/犬.png", 640, 480)
@@ -57,6 +59,30 @@ class TestReplacing:
         with pytest.raises(ValueError, match="stop"), replacing(tmp_path / "a.txt"):
             raise ValueError("stop")
         assert os.listdir(tmp_path) == []
+
+    def test_an_error_names_the_file_that_was_to_be_written(self, tmp_path, monkeypatch):
+        def full(_):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match=r"a\.txt") as raised, replacing(tmp_path / "a.txt"):
+            pass
+        assert raised.value.errno == errno.ENOSPC
+        assert raised.value.filename == str(tmp_path / "a.txt")
+
+    def test_files_that_belong_together_are_replaced_when_all_are_written(self, tmp_path, monkeypatch):
+        paths = [tmp_path / name for name in "abc"]
+        write_whole(dict.fromkeys(paths, b"old"))
+        with monkeypatch.context() as patch:
+            # The third hidden file has the second's name.
+            names = iter("011")
+            patch.setattr("secrets.token_hex", lambda _: next(names))
+            with pytest.raises(FileExistsError, match=r"/c'"):
+                write_whole(dict.fromkeys(paths, b"new"))
+        assert [path.read_bytes() for path in paths] == [b"old"] * 3
+        write_whole(dict.fromkeys(paths, b"new"))
+        assert [path.read_bytes() for path in paths] == [b"new"] * 3
+        assert sorted(os.listdir(tmp_path)) == ["a", "b", "c"]
 
     def test_a_failing_rename_leaves_no_trace(self, tmp_path):
         (tmp_path / "folder").mkdir()
@@ -164,6 +190,41 @@ class TestPicture:
         write_picture(tmp_path / name, pixels)
         read = cv2.imdecode(np.fromfile(tmp_path / name, np.uint8), cv2.IMREAD_COLOR)
         assert np.abs(read[..., ::-1].astype(int) - pixels).max() <= 4
+
+    @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+    def test_a_map_is_scaled_so_that_1_is_white(self, tmp_path, dtype):
+        cv2 = pytest.importorskip("cv2")
+        heat = np.random.default_rng(0).random((9, 12)).astype(dtype)
+        heat[0, :2] = 0, 1
+        wanted = heat.astype(np.float64) * 255
+        write_picture(tmp_path / "a.png", heat)
+        read = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_COLOR)
+        assert np.abs(read - wanted[..., None]).max() <= 0.51
+        colours = np.stack([heat, heat[::-1], heat[:, ::-1]], axis=2)
+        write_picture(tmp_path / "a.png", colours)
+        read = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_COLOR)[..., ::-1]
+        assert np.abs(read - colours.astype(np.float64) * 255).max() <= 0.51
+
+    def test_levels_of_grey_stay(self, tmp_path):
+        cv2 = pytest.importorskip("cv2")
+        levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+        write_picture(tmp_path / "a.png", levels)
+        assert np.array_equal(cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_GRAYSCALE), levels)
+
+    @pytest.mark.parametrize(
+        ("pixels", "message"),
+        [
+            (np.array([[0.0, 1.5]]), r"must lie in \[0, 1\], got 0 to 1\.5"),
+            (np.array([[-0.1, 1.0]]), r"must lie in \[0, 1\], got -0\.1 to 1"),
+            (np.array([[np.nan, 1.0]]), r"must lie in \[0, 1\], got nan"),
+            (np.zeros((2, 3, 4, 3)), r"must be \(H, W, 3\) or \(H, W\), got shape \(2, 3, 4, 3\)"),
+            (np.zeros((3, 4), np.int64), "must be uint8, or floating point"),
+        ],
+    )
+    def test_what_is_no_picture(self, tmp_path, pixels, message):
+        with pytest.raises(ValueError, match=message):
+            write_picture(tmp_path / "a.png", pixels)
+        assert os.listdir(tmp_path) == []
 
     @pytest.mark.parametrize("name", ["a.xyz", "a"])
     def test_a_suffix_without_a_format(self, tmp_path, name):
