@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastcam.export import CSV_COLUMNS
-from fastcam.lock import LOCK
 
-__all__ = ["OVERLAYS", "RAW_SUFFIXES", "SUFFIXES", "LeftOut", "find_pictures", "holds_results"]
+__all__ = ["MARK", "OVERLAYS", "RAW_SUFFIXES", "SUFFIXES", "LeftOut", "find_pictures", "holds_results"]
 
 OVERLAYS = "overlays"
 """The folder, in that of the results, to which overlays are written."""
+
+MARK = ".fastcam-overlays"
+"""The file beside it that says so, written before the first overlay: a run may end before there is a boxes.csv."""
 
 _READ = (
     ".apng .avif .bmp .dib .gif .j2k .jfif .jp2 .jpe .jpeg .jpf .jpg .jpx .mpo .pcx .pgm .png .pnm .ppm .psd .tga "
@@ -99,7 +101,7 @@ def find_pictures(
 
 
 def holds_results(folder: str | os.PathLike[str]) -> bool:
-    """Whether ``fastcam localize`` wrote to a folder: by its boxes.csv, or by the lock of a run that did not end.
+    """Whether ``fastcam localize`` wrote to a folder: by its mark, or the boxes.csv of a version that left none.
 
     Example:
         >>> import tempfile
@@ -107,11 +109,13 @@ def holds_results(folder: str | os.PathLike[str]) -> bool:
         ...     holds_results(folder)
         False
     """
+    if os.path.exists(os.path.join(folder, MARK)):
+        return True
     try:
         with open(os.path.join(folder, "boxes.csv"), encoding="utf-8", errors="replace") as file:
             return file.readline(200).startswith(",".join(CSV_COLUMNS[:4]))
     except OSError:
-        return os.path.exists(os.path.join(folder, LOCK))
+        return False
 
 
 class _Search:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from fastcam.draw import overlay
 from fastcam.export import Detection, Picture, write_picture, write_results
-from fastcam.folders import OVERLAYS, holds_results
+from fastcam.files import write_whole
+from fastcam.folders import MARK, OVERLAYS, holds_results
 from fastcam.images import MOST_PIXELS, PictureError, read_picture
 from fastcam.network import At, Network
 from fastcam.protocol import PAPER, Protocol
@@ -111,6 +112,9 @@ def localize_files(
         OSError: a file cannot be written; the message names it.
     """
     results = Results() if results is None else results
+    check_folder(out, overlays=settings.overlays)
+    if settings.overlays and not (out / MARK).exists():
+        write_whole({out / MARK: b"The overlays beside this file are of fastcam localize, no photographs.\n"})
     names = overlay_names(short_names(paths))
     try:
         size = settings.batch_size or network.batch_size

@@ -5,8 +5,7 @@ import os
 import pytest
 
 from fastcam.export import write_csv
-from fastcam.folders import find_pictures
-from fastcam.lock import LOCK
+from fastcam.folders import MARK, find_pictures
 
 
 def touch(folder, *names):
@@ -123,7 +122,7 @@ class TestWhatIsLeftOutIsSaid:
 class TestOverlays:
     search = TestWhatIsLeftOutIsSaid.search
 
-    @pytest.mark.parametrize("mark", ["boxes.csv", LOCK])
+    @pytest.mark.parametrize("mark", ["boxes.csv", MARK])
     def test_those_of_an_earlier_run_are_known_wherever_they_lie(self, tmp_path, mark):
         touch(tmp_path, "a.png", "old/overlays/a.png", "old/overlays/sub/b.png", "deep/overlays/c.png")
         if mark == "boxes.csv":

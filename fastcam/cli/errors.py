@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,9 +29,12 @@ def plain_errors() -> Iterator[None]:
         error.message = visible(" ".join(line for line in lines if line))  # type: ignore[misc]  # final in click's newest
         raise
     except OSError as error:
-        if error.filename is None:
-            drop_output()  # click's own, as of --help
-        raise click.ClickException(visible(str(error))) from error
+        message = visible(str(error))
+        # What commands write themselves is named; click's own output, as of --help, is not.
+        if error.filename is None and error.errno in (errno.ENOSPC, errno.EPIPE, errno.EBADF):
+            drop_output()
+            message = f"standard output cannot be written: {error.strerror}"
+        raise click.ClickException(message) from error
     except MemoryError as error:
         raise click.ClickException(_out_of_memory(error)) from error
     except RuntimeError as error:
