@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.data.lines import DataError, Line, checked_box, read_table
-from fastcam.data.record import OnBad, Record, Split, raising
+from fastcam.data.record import NO_BOXES, OnBad, Record, Split, raising
 from fastcam.images import PictureError, picture_size
 
 __all__ = ["is_cub", "read_cub"]
@@ -20,8 +20,8 @@ _SPLITS = {"train": "1", "test": "0"}
 _TABLES = {
     "train_test_split.txt": ("id", "is_train"),
     "image_class_labels.txt": ("id", "class"),
-    "bounding_boxes.txt": ("id", "x", "y", "width", "height"),
 }
+_BOXES = ("bounding_boxes.txt", ("id", "x", "y", "width", "height"))
 
 
 def is_cub(root: str | os.PathLike[str]) -> bool:
@@ -29,7 +29,9 @@ def is_cub(root: str | os.PathLike[str]) -> bool:
     return all(Path(root, name).is_file() for name in ("images.txt", "bounding_boxes.txt", "train_test_split.txt"))
 
 
-def read_cub(root: str | os.PathLike[str], split: str = "test", *, on_bad: OnBad = raising) -> Split:
+def read_cub(
+    root: str | os.PathLike[str], split: str = "test", *, boxes: bool = True, on_bad: OnBad = raising
+) -> Split:
     r"""Read CUB-200-2011 (Wah et al., 2011), or a folder in its layout with fewer classes or images.
 
     The files are ``images.txt`` (id path), ``image_class_labels.txt`` (id class), ``train_test_split.txt``
@@ -40,6 +42,7 @@ def read_cub(root: str | os.PathLike[str], split: str = "test", *, on_bad: OnBad
     Args:
         root: the folder.
         split: ``"train"`` or ``"test"``.
+        boxes: read ``bounding_boxes.txt``; without, there are no boxes and the file need not be there.
         on_bad: called for each picture that cannot be read, which is then left out. Only the header is read here.
 
     Returns:
@@ -77,10 +80,12 @@ def read_cub(root: str | os.PathLike[str], split: str = "test", *, on_bad: OnBad
     labels = {number: label for label, number in enumerate(names)}
     images = read_table(folder / "images.txt", ("id", "path"), separator=None)
     tables = {name: read_table(folder / name, columns, separator=None) for name, columns in _TABLES.items()}
+    boxed = read_table(folder / _BOXES[0], _BOXES[1], separator=None) if boxes else {}
     seen: dict[str, int] = {}
     records = []
     for line in images.values():
-        part, kind, box = (_of(rows, line, folder / name) for name, rows in tables.items())
+        part, kind = (_of(rows, line, folder / name) for name, rows in tables.items())
+        box = _of(boxed, line, folder / _BOXES[0]) if boxes else None
         if part.fields[1] not in _SPLITS.values():
             raise part.error(f"is_train must be 0 or 1, got {part.fields[1]!r}")
         if kind.fields[1] not in labels:
@@ -95,9 +100,10 @@ def read_cub(root: str | os.PathLike[str], split: str = "test", *, on_bad: OnBad
         except PictureError as error:
             on_bad(error)
             continue
-        found = _box(box, size)
+        found = NO_BOXES if box is None else _box(box, size)
         records.append(Record(path, folder / "images" / path, labels[kind.fields[1]], found, size))
-    return Split("CUB", split, tuple(records), tuple(line.fields[1] for line in names.values()), "exclusive")
+    classes = tuple(line.fields[1] for line in names.values())
+    return Split("CUB", split, tuple(records), classes, "exclusive", folder.resolve().name)
 
 
 def _of(rows: dict[str, Line], line: Line, path: Path) -> Line:

@@ -38,9 +38,10 @@ def read_imagenet(
     """Read ImageNet-1K (ILSVRC 2012), or fewer classes of it in its layout.
 
     Pictures lie in ``root/split`` or ``root/Data/CLS-LOC/split``: in a folder for each class, called by its WordNet
-    id, or, as the validation pictures come, without. Boxes lie in XML files called like the pictures, in one folder
-    or in one a class. A picture without class folder has the class of its boxes. Classes are numbered in the order of
-    their WordNet ids, over the class folders of ``train`` where there are any. All boxes of a picture count.
+    id or, in data of one's own, by any name; or, as the validation pictures come, without. Boxes lie in XML files
+    called like the pictures, in one folder or in one a class. A picture whose folder has no WordNet id has the class
+    of its boxes where there are any, else its folder's. Classes are numbered in the order of their names, over the
+    class folders of ``train`` where there are any. All boxes of a picture count.
 
     Args:
         root: the folder.
@@ -81,34 +82,37 @@ def read_imagenet(
     files = {path.stem: path for path in annotations.rglob("*.xml")} if annotations.is_dir() else {}
     found = []
     for path in pictures:
-        folder = path.parent.name if _WNID.fullmatch(path.parent.name) else None
+        inside = path.relative_to(home / split).parts
         try:
-            found.append(_picture(path, folder, files, needed=bool(files) and split != "train"))
+            found.append(_picture(path, inside[:-1], files, needed=bool(files) and split != "train"))
         except PictureError as error:
             on_bad(error)
-    trained = {path.name for path in (home / "train").glob("n*") if _WNID.fullmatch(path.name)}
-    classes = sorted(trained | {wnid for _, wnid, _, _ in found})
+    named = {name for _, name, _, _ in found}
+    ids_alone = all(map(_WNID.fullmatch, named))
+    trained = {path.name for path in (home / "train").glob("*") if path.is_dir()}
+    classes = sorted(named | {name for name in trained if _WNID.fullmatch(name) or not ids_alone})
     labels = {wnid: label for label, wnid in enumerate(classes)}
     records = tuple(
         Record(path.relative_to(home).as_posix(), path, labels[wnid], table, size) for path, wnid, table, size in found
     )
-    return Split("ILSVRC", split, records, tuple(classes))
+    return Split("ILSVRC", split, records, tuple(classes), folder=Path(root).resolve().name)
 
 
 _Found = tuple[Path, str, NDArray[np.float64], tuple[int, int] | None]
 
 
-def _picture(path: Path, folder: str | None, files: dict[str, Path], *, needed: bool) -> _Found:
-    """The class, boxes and size of a picture."""
+def _picture(path: Path, folders: tuple[str, ...], files: dict[str, Path], *, needed: bool) -> _Found:
+    """The class, boxes and size of a picture, which lies in these folders below its split."""
+    folder = folders[-1] if folders and _WNID.fullmatch(folders[-1]) else None
     xml = files.get(path.stem)
     if xml is None:
         if needed:
             raise DataError(f"{path}: no {path.stem}.xml among the boxes")
-        if folder is None:
+        if not folders:
             raise DataError(f"{path}: its class is not known: it is in no class folder and has no boxes")
-        return path, folder, NO_BOXES, None
+        return path, folder or folders[0], NO_BOXES, None
     size = picture_size(path)
-    names, boxes = _annotation(xml, size)
+    names, boxes = _annotation(xml, size, folders)
     wnid = folder or names[0]
     if any(name != wnid for name in names):
         raise DataError(f"{xml}: objects of {', '.join(sorted(set(names)))} in a picture of class {wnid}")
@@ -134,7 +138,7 @@ def _xml(path: Path) -> ElementTree.Element:
         raise DataError(f"{path}: not XML: {error}") from error
 
 
-def _annotation(path: Path, size: tuple[int, int]) -> tuple[list[str], NDArray[np.float64]]:
+def _annotation(path: Path, size: tuple[int, int], known: tuple[str, ...]) -> tuple[list[str], NDArray[np.float64]]:
     root = _xml(path)
     width, height = root.findtext("size/width"), root.findtext("size/height")
     if (width, height) != (None, None) and (width, height) != (str(size[1]), str(size[0])):
@@ -145,7 +149,7 @@ def _annotation(path: Path, size: tuple[int, int]) -> tuple[list[str], NDArray[n
         # A picture's XML has no lines worth naming: objects are counted instead.
         line = Line(f"{path}: object {number}", number, tuple(corner or "" for corner in corners))
         names.append(item.findtext("name") or "")
-        if not _WNID.fullmatch(names[-1]):
+        if not _WNID.fullmatch(names[-1]) and names[-1] not in known:
             raise line.error(f"name must be a WordNet id such as n01440764, got {names[-1]!r}")
         boxes.append(checked_box(line, line.numbers(0, _CORNERS), size))
     if not boxes:

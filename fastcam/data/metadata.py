@@ -45,6 +45,7 @@ def read_metadata(
     images: str | os.PathLike[str] | None = None,
     masks: str | os.PathLike[str] | None = None,
     proxy: bool = False,
+    truth: bool = True,
     on_bad: OnBad = raising,
 ) -> Split:
     r"""Read a metadata folder as wsolevaluation (Choe et al., 2020) ships them, of any data set.
@@ -63,6 +64,7 @@ def read_metadata(
         masks: the folder that the masks' paths are below, or, as wsolevaluation has it, one with ``OpenImages/``
             between; by default ``images``.
         proxy: read ``image_ids_proxy.txt``, the part of a training set that stands for it.
+        truth: read ``localization.txt``; without, there are neither boxes nor masks and the file need not be there.
         on_bad: called for each picture that cannot be read where sizes are missing; it is then left out.
 
     Returns:
@@ -95,7 +97,7 @@ def read_metadata(
         raise DataError(f"{folder / 'image_ids.txt'}: no image ids")
     labels = read_table(folder / "class_labels.txt", ("path", "label"), separator=",", right=True)
     sizes = read_table(folder / "image_sizes.txt", ("path", "width", "height"), separator=",", right=True)
-    boxes, mask_lines = _localization(folder / "localization.txt", ids)
+    boxes, mask_lines = _localization(folder / "localization.txt", ids) if truth else ({}, {})
     root_of_masks = _masks_root(Path(masks) if masks is not None else pictures)
     records = []
     for line in ids.values():

@@ -76,6 +76,7 @@ class Split(Sequence[Record]):
         records: the pictures.
         classes: names of the classes, by label.
         ends: x1 and y1 of the boxes are the last pixels inside (``"inclusive"``), or the first outside.
+        folder: the name of the folder it was read from, where ``dataset`` is that of a layout; see :attr:`title`.
 
     Example:
         >>> from pathlib import Path
@@ -89,6 +90,7 @@ class Split(Sequence[Record]):
     records: tuple[Record, ...]
     classes: tuple[str, ...]
     ends: BoxEnds = "inclusive"
+    folder: str = ""
 
     @overload
     def __getitem__(self, index: int) -> Record: ...
@@ -104,6 +106,11 @@ class Split(Sequence[Record]):
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self.records)
+
+    @property
+    def title(self) -> str:
+        """What reports call the data set: any data may have the layout of a known one."""
+        return self.folder or self.dataset
 
     @property
     def has_boxes(self) -> bool:

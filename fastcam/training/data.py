@@ -14,7 +14,9 @@ __all__ = ["SYNTHETIC", "read_part"]
 SYNTHETIC = "synthetic"
 
 
-def read_part(data: str, part: Literal["train", "test"], *, out: Path, images: str | None = None) -> Split:
+def read_part(
+    data: str, part: Literal["train", "test"], *, out: Path, images: str | None = None, truth: bool = True
+) -> Split:
     """Read one part of a data set; nothing of the other.
 
     Args:
@@ -23,6 +25,7 @@ def read_part(data: str, part: Literal["train", "test"], *, out: Path, images: s
         part: which.
         out: where ``"synthetic"`` is written, below ``synthetic/``, if it is not there.
         images: the folder that the paths of a metadata folder are below.
+        truth: with boxes, or masks; a training has no use for them, and without them their files need not be there.
 
     Returns:
         The :class:`fastcam.data.Split`, with at least one image.
@@ -38,9 +41,9 @@ def read_part(data: str, part: Literal["train", "test"], *, out: Path, images: s
     if not folder.is_dir():
         raise ConfigError(f"data: {data!r} is no folder; expected one with a data set, or {SYNTHETIC!r}")
     if (folder / "images.txt").is_file():
-        split = read_cub(folder, part)
+        split = read_cub(folder, part, boxes=truth)
     elif any(folder.glob("**/image_ids.txt")):
-        split = read_metadata(folder, part, images=images)
+        split = read_metadata(folder, part, images=images, truth=truth)
     else:
         raise ConfigError(
             f"data: {data!r} has neither images.txt, as CUB-200-2011, nor {part}/image_ids.txt, as the metadata of "
