@@ -11,9 +11,11 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from fastcam.data import Record
+from fastcam.evaluation.loading import plain_signals
 from fastcam.inputs import Inputs
 from fastcam.models import Classifier
 from fastcam.training.batches import Pictures, usable_workers
+from fastcam.training.errors import reading_errors
 
 __all__ = ["feature_maps", "pooled_features"]
 
@@ -46,8 +48,13 @@ def _batches(
     model: Classifier, records: Sequence[Record], inputs: Inputs, batch_size: int, workers: int
 ) -> Iterator[Tensor]:
     device = model.classifier.weight.device
-    loader = DataLoader(Pictures(records, inputs), batch_size=batch_size, num_workers=usable_workers(workers))
+    loader = DataLoader(
+        Pictures(records, inputs),
+        batch_size=batch_size,
+        num_workers=usable_workers(workers),
+        worker_init_fn=plain_signals,
+    )
     model.eval()
-    with torch.inference_mode():
+    with torch.inference_mode(), reading_errors():
         for pixels, _ in tqdm(loader, desc="features", unit="batch", disable=None, file=sys.stderr, leave=False):
             yield model.forward_features(inputs.normalized(pixels.to(device)))

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -20,7 +22,7 @@ try:
 except ImportError as error:
     raise ImportError('fastcam.training needs Lightning Fabric: pip install "fastcam[training]"') from error
 
-__all__ = ["Fabric", "start_engine"]
+__all__ = ["Fabric", "first_of_machine", "start_engine"]
 
 
 def start_engine(precision: Precision = "32-true", device: str = "auto") -> Fabric:
@@ -59,3 +61,10 @@ def start_engine(precision: Precision = "32-true", device: str = "auto") -> Fabr
         warnings.simplefilter("ignore")
         engine.launch()
     return engine
+
+
+@contextmanager
+def first_of_machine(engine: Fabric) -> Iterator[None]:
+    """Let the first process of each machine go ahead, with what only one can do: writing files that all read."""
+    with engine.rank_zero_first(local=True):
+        yield

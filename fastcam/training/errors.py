@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from fastcam.evaluation.loading import WorkerError, worker_errors
 from fastcam.images import PictureError
 
-__all__ = ["DivergedError", "TrainingError", "short_picture_errors"]
+__all__ = ["DivergedError", "TrainingError", "reading_errors"]
 
 
 class TrainingError(RuntimeError):
@@ -19,9 +20,17 @@ class DivergedError(TrainingError):
 
 
 @contextmanager
-def short_picture_errors() -> Iterator[None]:
-    """Take the traceback off the message of an error that comes from a worker."""
+def reading_errors() -> Iterator[None]:
+    """Take the traceback off the message of an error that comes from a worker, and name a worker that was killed.
+
+    Raises:
+        TrainingError: a worker ended before its time.
+        PictureError: a picture that cannot be read.
+    """
     try:
-        yield
+        with worker_errors():
+            yield
     except PictureError as error:
         raise PictureError(str(error).strip().splitlines()[-1].removeprefix("fastcam.images.PictureError: ")) from None
+    except WorkerError as error:
+        raise TrainingError(str(error)) from error

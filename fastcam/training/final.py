@@ -8,6 +8,7 @@ import torch
 from tqdm import tqdm
 
 from fastcam.data import Split
+from fastcam.evaluation.loading import worker_errors
 from fastcam.evaluation.network_pass import NetworkSettings, run_network
 from fastcam.evaluation.truth import ground_truth
 from fastcam.methods import MethodExtractor
@@ -41,6 +42,7 @@ def final_pass(
 
     Raises:
         PictureError: a picture that cannot be read.
+        WorkerError: a process that reads ended before its time.
     """
     network = Network(
         str(trained.checkpoint),
@@ -57,7 +59,8 @@ def final_pass(
     share = (engine.global_rank, engine.world_size)
     count = -(-len(split) // engine.world_size)
     shown = None if engine.is_global_zero else True
-    with tqdm(total=count, desc="test", unit="image", disable=shown, file=sys.stderr, leave=False) as progress:
+    progress = tqdm(total=count, desc="test", unit="image", disable=shown, file=sys.stderr, leave=False)
+    with progress, worker_errors():
         predictions = run_network(network, split, truth, settings, share=share, on_progress=progress.update)
     hits = predictions.judged(predictions.used, boxed=split.has_boxes).hits()
     names = [name for name in _NUMBERS if name in hits]

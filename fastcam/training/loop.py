@@ -6,8 +6,8 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,18 @@ from tqdm import tqdm
 
 from fastcam.checkpoint import CheckpointError, read_checkpoint
 from fastcam.data import Split
+from fastcam.evaluation.loading import plain_signals
 from fastcam.inputs import Inputs
 from fastcam.lock import remove_leftovers
 from fastcam.methods import Method
 from fastcam.models import Classifier
 from fastcam.training.batches import Augmentation, Order, Pictures, mixed_seed, usable_workers
 from fastcam.training.build import build
-from fastcam.training.checkpoint import read_matching
+from fastcam.training.checkpoint import read_matching, state_errors
 from fastcam.training.config import ConfigError, TrainingConfig
 from fastcam.training.data import read_part
-from fastcam.training.engine import Fabric
-from fastcam.training.errors import DivergedError, short_picture_errors
+from fastcam.training.engine import Fabric, first_of_machine
+from fastcam.training.errors import DivergedError, reading_errors
 from fastcam.training.files import TrainingFiles
 from fastcam.training.splits import stratified
 from fastcam.training.trainee import Trainee, make_optimizer
@@ -70,6 +71,7 @@ def train(
     resume: bool = False,
     tensorboard: bool = False,
     data_root: Path | None = None,
+    on_epoch: Callable[[Mapping[str, float | None]], object] = lambda _entry: None,
 ) -> Trained:
     """Train a network; after every epoch the checkpoint and the history in ``out`` are replaced.
 
@@ -83,6 +85,7 @@ def train(
         resume: go on from ``out/last.pt``, if it is there.
         tensorboard: write ``tensorboard/`` too.
         data_root: where the synthetic benchmark is, or is written; None: ``out``.
+        on_epoch: called in the first process when an epoch is saved, with its entry of the history.
 
     Returns:
         :class:`Trained`.
@@ -94,11 +97,11 @@ def train(
         TrainingError: a file cannot be written.
         DataError: the data set is malformed.
     """
-    with _first(engine):
+    with first_of_machine(engine):
         out.mkdir(parents=True, exist_ok=True)
         if engine.is_global_zero:
             remove_leftovers(out)
-        split = read_part(config.data, "train", out=data_root or out, images=config.images)
+        split = read_part(config.data, "train", out=data_root or out, images=config.images, truth=False)
     torch.manual_seed(mixed_seed(config.seed, 0))
     model, method = build(config, len(split.classes))
     run = _Run(config, out, engine, split, Trainee(model, method, freeze_norm=config.freeze_norm), tensorboard)
@@ -110,6 +113,8 @@ def train(
     with contextlib.closing(run.files):
         while run.epoch < config.epochs:
             run.one_epoch()
+            if engine.is_global_zero:
+                on_epoch(run.history[-1])
         return run.finish()
 
 
@@ -172,11 +177,12 @@ class _Run:
         if self.engine.is_global_zero:
             self.files.repair(content)
         self.engine.barrier()
-        self.trainee.model.load_state_dict(content["state_dict"])
-        self.trainee.method.load_state_dict(content["method_state"])
-        self.optimizer.load_state_dict(content["optimizer"])
-        if content["precision"]:
-            self.engine.strategy.precision.load_state_dict(content["precision"])
+        with state_errors(self.files.last):
+            self.trainee.model.load_state_dict(content["state_dict"])
+            self.trainee.method.load_state_dict(content["method_state"])
+            self.optimizer.load_state_dict(content["optimizer"])
+            if content["precision"]:
+                self.engine.strategy.precision.load_state_dict(content["precision"])
         self.epoch, self.history = content["epoch"], content["history"]
 
     def finish(self) -> Trained:
@@ -204,7 +210,7 @@ class _Run:
             file=sys.stderr,
             leave=False,
         )
-        with progress, short_picture_errors():
+        with progress, reading_errors():
             for number, (pixels, labels) in enumerate(self.loader):
                 images = self.augment(self._moved(pixels), self.order, number)
                 labels = self._moved(labels)
@@ -233,7 +239,7 @@ class _Run:
         self.trainee.eval()
         model = self.trainee.model
         sums = torch.zeros(3, dtype=torch.float64, device=self.engine.device)
-        with torch.no_grad(), short_picture_errors():
+        with torch.no_grad(), reading_errors():
             for pixels, labels in self.held_out:
                 labels = self._moved(labels)
                 with self.engine.autocast():
@@ -285,14 +291,8 @@ class _Run:
         return DataLoader(
             pictures,
             num_workers=workers,
+            worker_init_fn=plain_signals,
             persistent_workers=workers > 0,
             pin_memory=self.engine.device.type == "cuda",
             **batches,
         )
-
-
-@contextmanager
-def _first(engine: Fabric) -> Iterator[None]:
-    """Let the first process of each machine go ahead, with what only one can do: writing files that all read."""
-    with engine.rank_zero_first(local=True):
-        yield
