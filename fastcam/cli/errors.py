@@ -13,10 +13,18 @@ import torch
 from fastcam.cli.terminal import drop_output, say, visible
 from fastcam.lock import LockedError
 
-__all__ = ["click_errors", "plain_errors"]
+__all__ = ["click_errors", "message_of", "plain_errors"]
+
+_LONGEST = 2000
 
 # How PyTorch says it on a CPU, where it has no class of its own for it.
 _NO_MEMORY = "can't allocate memory"
+
+
+def message_of(error: BaseException) -> str:
+    """Return what an error says, cut where it is longer than anyone reads: it may hold what a file holds."""
+    text = str(error)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 100]} ... {text[-100:]}"
 
 
 @contextmanager
@@ -25,7 +33,7 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except click.ClickException as error:
-        lines = (line.strip() for line in error.message.splitlines())
+        lines = (line.strip() for line in message_of(error).splitlines())
         error.message = visible(" ".join(line for line in lines if line))  # type: ignore[misc]  # final in click's newest
         raise
     except OSError as error:
@@ -51,15 +59,16 @@ def _out_of_memory(error: BaseException) -> str:
 @contextmanager
 def click_errors(out: Path) -> Iterator[None]:
     """Turn the errors of a training into click's; of one that is interrupted say what ``out`` keeps."""
-    from fastcam.data import DataError
-    from fastcam.images import PictureError
-    from fastcam.training.errors import TrainingError
-
+    try:
+        from fastcam.evaluation.loading import WorkerError
+        from fastcam.training.errors import TrainingError
+    except ImportError as error:
+        raise click.ClickException(str(error)) from error
     try:
         yield
-    # ValueError: of settings and checkpoints, and of data sets without boxes.
-    except (ValueError, DataError, PictureError, TrainingError, LockedError, ImportError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+    # ValueError: of settings, checkpoints, pictures and data sets.
+    except (ValueError, TrainingError, WorkerError, LockedError, ImportError, OSError) as error:
+        raise click.ClickException(message_of(error)) from error
     except (KeyboardInterrupt, SystemExit):
         kept = (
             f"{out} keeps the finished epochs; go on with --resume" if (out / "last.pt").exists() else "nothing is kept"

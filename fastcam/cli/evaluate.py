@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -15,42 +14,27 @@ import click
 from tqdm import tqdm
 
 from fastcam.cli.data_options import DataOptions, data_options, has_any_box
+from fastcam.cli.drop_in import (
+    LISTS,
+    SpreadCommand,
+    closing_line,
+    is_drop_in,
+    number_of_thresholds,
+    parsed_interval,
+)
+from fastcam.cli.errors import message_of
 from fastcam.cli.options import FILE, chosen_network, chosen_protocol, network_options, protocol_options
 from fastcam.cli.terminal import say
 from fastcam.data import DataError
-from fastcam.evaluation import ClassesError, Outputs, Pass, Report, ScoreMapError, ScoreMaps, Settings, headline
+from fastcam.evaluation import ClassesError, Outputs, Pass, Report, ScoreMapError, ScoreMaps, Settings
 from fastcam.evaluation import evaluate as run
+from fastcam.evaluation.loading import WorkerError
 from fastcam.images import PictureError
 from fastcam.inputs import GEOMETRIES, Inputs
 from fastcam.lock import LockedError, locked
 from fastcam.network import Network
 
 __all__ = ["evaluate"]
-
-_LISTS = ("--iou", "--iou_threshold_list")
-
-
-class _Command(click.Command):
-    """Lets ``--iou 30 50 70`` be one option with several values, as wsolevaluation's script has it."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        spread: list[str] = []
-        name = None
-        for arg in args:
-            if name is not None and arg.isdigit() and spread[-1] != name:
-                spread += [name, arg]
-                continue
-            if arg.startswith("-"):
-                name = arg if arg in _LISTS else None
-            spread.append(arg)
-        return super().parse_args(ctx, spread)
-
-
-def _thresholds(_context: click.Context, _parameter: click.Parameter, interval: float) -> int:
-    count = round(1 / interval) if 0 < interval <= 1 and math.isfinite(interval) else 0
-    if count < 1 or abs(count * interval - 1) > 1e-9:
-        raise click.BadParameter(f"{interval:g} must divide 1, as 0.001 and 0.01 do")
-    return count
 
 
 @dataclass
@@ -65,10 +49,10 @@ class _Skips:
         if not self.allowed:
             raise error
         self.count += 1
-        say(f"skipped {error}", error=True)
+        say(f"skipped {message_of(error)}", error=True)
 
 
-@click.command(cls=_Command)
+@click.command(cls=SpreadCommand)
 @click.option(
     "--scoremaps",
     "--scoremap_root",
@@ -82,10 +66,9 @@ class _Skips:
     "--cam_curve_interval",
     "num_thresholds",
     type=float,
-    default=0.001,
-    show_default=True,
-    callback=_thresholds,
-    help="Steps between the thresholds. The published numbers have 0.001, wsolevaluation's script by default 0.01.",
+    callback=parsed_interval,
+    help="Steps between the thresholds. The published numbers have 0.001. [default: with --scoremaps and --metadata "
+    "0.01, as wsolevaluation's script; else 0.001]",
 )
 @click.option(
     "--multi-contour/--no-multi-contour",
@@ -96,7 +79,7 @@ class _Skips:
 @click.option("--multi_contour_eval", type=bool, is_flag=False, flag_value=True, hidden=True)
 @click.option("--multi_iou_eval", type=bool, is_flag=False, flag_value=True, hidden=True)
 @click.option(
-    *_LISTS,
+    *LISTS,
     "iou",
     type=click.IntRange(1, 100),
     multiple=True,
@@ -138,7 +121,7 @@ class _Skips:
 @click.option("--skip-bad", is_flag=True, help="Leave out and count what cannot be read; the exit status is then 1.")
 def evaluate(
     scoremaps: Path | None,
-    num_thresholds: int,
+    num_thresholds: int | None,
     multi_contour: bool,
     multi_iou: bool,
     multi_contour_eval: bool | None,
@@ -150,6 +133,7 @@ def evaluate(
     protocol: str,
     percentile: float | None,
     threshold: float | None,
+    protocol_changes: tuple[str, ...],
     scoremaps_out: Path | None,
     batch_size: int,
     workers: int | None,
@@ -168,28 +152,31 @@ def evaluate(
 
     Score maps of the evaluated size (224x224) must lie in [0, 1] and are used as they are, with the result of
     wsolevaluation to the last digit; smaller ones are raw, and resized and normalized as it does. The options of its
-    evaluation.py work by its names too.
+    evaluation.py work by its names too. With --scoremaps and --metadata the last line is its own, and so is the step
+    between thresholds.
     """
     data = DataOptions(**{one.name: given.pop(one.name) for one in fields(DataOptions)})
     _check_source(scoremaps, data, given)
     _check_outputs(scoremaps, iou, out, per_image, gallery, scoremaps_out)
+    drop_in = is_drop_in(scoremaps, data.metadata)
+    count, remark = number_of_thresholds(num_thresholds, drop_in=drop_in)
+    if remark:
+        say(remark, error=True)
     inputs = _inputs(geometry, given["input_size"])
     settings = Settings(
         inputs,
         tuple(level / 100 for level in iou),
-        num_thresholds,
+        count,
         batch_size,
         _workers() if workers is None else workers,
     )
-    chosen = chosen_protocol(protocol, percentile, threshold)
+    chosen = chosen_protocol(protocol, percentile, threshold, protocol_changes)
     skips = _Skips(skip_bad)
 
     def tell(report: Report, done: Pass) -> None:
-        number = headline(
-            done, multi_contour=multi_contour or bool(multi_contour_eval), mean=multi_iou or bool(multi_iou_eval)
-        )
         say(report.to_markdown())
-        say(f"localization: {number}")
+        several, mean = multi_contour or bool(multi_contour_eval), multi_iou or bool(multi_iou_eval)
+        say(closing_line(done, multi_contour=several, mean=mean, drop_in=drop_in))
 
     with _click_errors(), contextlib.nullcontext() if out is None else locked(out):
         split = data.read(data.split, skips)
@@ -281,13 +268,13 @@ def _click_errors() -> Iterator[None]:
     try:
         yield
     except ClassesError as error:
-        raise click.UsageError(f"{error} (see --class-map and --map-class)") from error
+        raise click.UsageError(f"{message_of(error)} (see --class-map and --map-class)") from error
     except (DataError, PictureError, ScoreMapError) as error:
         hint = "" if isinstance(error, DataError) else " (--skip-bad leaves it out)"
-        raise click.ClickException(f"{error}{hint}") from error
+        raise click.ClickException(f"{message_of(error)}{hint}") from error
     # OSError: what cannot be written; the numbers are printed by then.
-    except (ImportError, LockedError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+    except (ImportError, LockedError, OSError, WorkerError) as error:
+        raise click.ClickException(message_of(error)) from error
 
 
 @contextlib.contextmanager

@@ -68,6 +68,7 @@ def localize(
     protocol: str,
     percentile: float | None,
     threshold: float | None,
+    protocol_changes: tuple[str, ...],
     at: str,
     batch_size: int | None,
     most_pixels: int,
@@ -85,7 +86,7 @@ def localize(
 
     A run that is stopped writes what it has; beside the boxes of an earlier run, as boxes.partial.csv and so on.
     """
-    chosen = chosen_protocol(protocol, percentile, threshold)
+    chosen = chosen_protocol(protocol, percentile, threshold, protocol_changes)
     _checked(out, overlays=not no_overlay)
     pictures, missed = _found(paths, out)
     try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ import click
 from fastcam.checkpoint import is_checkpoint
 from fastcam.models import NETWORKS
 from fastcam.network import Network
-from fastcam.protocol import NAMED, Protocol
+from fastcam.protocol import NAMED, PAPER, Protocol
 from fastcam.sources import LoadError, load
 
 __all__ = [
@@ -29,6 +30,9 @@ DEFAULT_MODEL = "efficientnet-lite0"
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+# The fields of a protocol with values of the types that they have.
+_FIELDS = {one.name: getattr(PAPER, one.name) for one in fields(Protocol)}
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -98,6 +102,14 @@ def protocol_options(text: str) -> Callable[[_Command], _Command]:
         click.option("--protocol", type=click.Choice(list(NAMED)), default="paper", show_default=True, help=text),
         click.option("--percentile", type=float, help="Overrides the protocol's, in [0, 100]."),
         click.option("--threshold", type=float, help="Overrides the protocol's, in [0, 1]."),
+        click.option(
+            "--set",
+            "protocol_changes",
+            multiple=True,
+            metavar="FIELD=VALUE",
+            help=f"Overrides any field of the protocol, such as clamp_negative=false (no negative weight clamping): "
+            f"{', '.join(_FIELDS)}.",
+        ),
     )
     return all_options(options)
 
@@ -142,17 +154,43 @@ def chosen_network(
     return network
 
 
-def chosen_protocol(name: str, percentile: float | None, threshold: float | None) -> Protocol:
+def chosen_protocol(
+    name: str, percentile: float | None, threshold: float | None, changes: Sequence[str] = ()
+) -> Protocol:
     """Return a named protocol with what overrides it.
 
+    Args:
+        name: of the protocol.
+        percentile: of the option of its own; None: not given.
+        threshold: likewise.
+        changes: of any field, ``FIELD=VALUE`` each.
+
     Raises:
-        click.UsageError: a number out of range.
+        click.UsageError: a field that does not exist or is given twice, a value of another type or out of range.
     """
     given = {"percentile": percentile, "threshold": threshold}
+    chosen = {field: value for field, value in given.items() if value is not None}
+    for change in changes:
+        field, value = _field(change)
+        if field in chosen:
+            raise click.UsageError(f"{field} is given twice, again by --set {change}")
+        chosen[field] = value
     try:
-        return NAMED[name].replace(**{field: value for field, value in given.items() if value is not None})
-    except ValueError as error:
+        return NAMED[name].replace(**chosen)
+    except (TypeError, ValueError) as error:
         raise click.UsageError(str(error)) from error
+
+
+def _field(change: str) -> tuple[str, Any]:
+    """Read FIELD=VALUE, the value of the type that the field has."""
+    name, equals, text = change.partition("=")
+    if not equals or name not in _FIELDS:
+        raise click.BadParameter(f"expected FIELD=VALUE of {', '.join(_FIELDS)}, got {change!r}", param_hint="--set")
+    kind = click.types.convert_type(type(_FIELDS[name]))
+    try:
+        return name, kind.convert(text, None, None)
+    except click.BadParameter as error:
+        raise click.BadParameter(f"{name}: {error.message}", param_hint="--set") from error
 
 
 def all_options(options: tuple[Callable[[Any], Any], ...]) -> Callable[[_Command], _Command]:

@@ -61,14 +61,19 @@ def rows_of(
             if predictions.correct is not None:
                 row.top1, row.top5 = map(bool, predictions.correct[number])
             if done.largest is not None:
-                row.fits = bool(predictions.fits[number])
+                x0, y0, x1, y1 = predictions.boxes[number].tolist()
+                row.box, row.iou = (x0, y0, x1, y1), float(predictions.ious[number])
     if done.largest is not None:
         levels = settings.iou_thresholds
         at = levels.index(0.5) if 0.5 in levels else 0
         pair = tuple(float(done.largest.thresholds[which[at]]) for which in (thresholds.largest, thresholds.any))
         for found in boxes_at(split, maps, kept, settings, (pair[0], pair[1]), on_progress=on_progress):
             row = rows[found.number]
-            row.box, row.iou, row.iou_of_any = found.box, found.iou, found.iou_of_any
+            row.iou_of_any = found.iou_of_any
+            if predictions is None:
+                row.box, row.iou = found.box, found.iou
+            else:
+                row.chosen_box, row.chosen_iou = found.box, found.iou
     if done.pixels is not None and thresholds.pixels is not None:
         for number, iou in masks_at(split, maps, kept, settings, thresholds.pixels, on_progress=on_progress):
             rows[number].mask_iou = iou
@@ -98,7 +103,7 @@ def exhibit(row: Row, split: Split, number: int, maps: ScoreMaps, settings: Sett
     except PictureError:
         photo = None
     size = record.size or (photo.shape[:2] if photo is not None else inputs.resize)
-    found = np.zeros((0, 4)) if row.box is None else inputs.to_picture(np.array([row.box]), size)
+    found = np.zeros((0, 4)) if row.shown is None else inputs.to_picture(np.array([row.shown]), size)
     caption = split.classes[record.label]
     if row.top1 is not None:
         caption += ", class right" if row.top1 else ", class wrong"

@@ -65,7 +65,7 @@ class Exhibit:
 
 
 def write_gallery(
-    path: str | os.PathLike[str], heading: str, best: Sequence[Exhibit], worst: Sequence[Exhibit]
+    path: str | os.PathLike[str], heading: str, best: Sequence[Exhibit], worst: Sequence[Exhibit], *, note: str = ""
 ) -> None:
     """Write a page with the best and the worst images, pictures included, whole or not at all.
 
@@ -74,6 +74,7 @@ def write_gallery(
         heading: what was evaluated.
         best: the first section.
         worst: the second.
+        note: a line below the heading, on where the found boxes are from.
 
     Example:
         >>> import pathlib, tempfile
@@ -97,6 +98,7 @@ def write_gallery(
 <p><label><input type="checkbox" id="heat" checked> score map</label>
 <span class="key" style="color: {_TRUE}"></span>true box
 <span class="key" style="color: {_FOUND}; border-top-style: dashed"></span>found box</p>
+<p>{html.escape(note)}</p>
 {body}
 </body>
 </html>

@@ -58,15 +58,20 @@ class Predictions:
         correct: (N, 2) bool, the class was right in the first place and among the first five; None where the network's
             classes are not those of the data set.
         boxes: (N, 4) float32 in evaluated pixels, at the protocol's threshold.
-        fits: (N,) bool, the box reaches an IoU of 0.5 with the ground truth; all False without boxes.
+        ious: (N,) float64, the box's best IoU with the ground truth, as the protocol compares; 0 without boxes.
         used: (N,) bool, the pictures that were run.
     """
 
     predicted: NDArray[np.int64]
     correct: NDArray[np.bool_] | None
     boxes: NDArray[np.float32]
-    fits: NDArray[np.bool_]
+    ious: NDArray[np.float64]
     used: NDArray[np.bool_]
+
+    @property
+    def fits(self) -> NDArray[np.bool_]:
+        """(N,) bool, the box reaches an IoU of 0.5; all False without boxes."""
+        return np.asarray((self.ious >= 0.5) & self.used)
 
     def judged(self, used: NDArray[np.bool_], *, boxed: bool) -> Judged:
         """Return what was right of the records in ``used``, (N,) bool; ``boxed``: there is ground truth for boxes."""
@@ -110,7 +115,7 @@ def run_network(
         np.full(count, -1),
         None if settings.classes is None else np.zeros((count, 2), bool),
         np.zeros((count, 4), np.float32),
-        np.zeros(count, bool),
+        np.zeros(count),
         np.zeros(count, bool),
     )
     calls = read_calls(
@@ -125,7 +130,7 @@ def run_network(
     )
     for numbers, pixels in calls:
         _run_call(network, split, settings, writer, done, numbers, pixels)
-    done.fits = Judge(truth, settings.protocol).fits(torch.from_numpy(done.boxes)) & done.used
+    done.ious = Judge(truth, settings.protocol).ious(torch.from_numpy(done.boxes))
     return done
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "beside_judged",
     "chosen_thresholds",
     "headline",
+    "headline_title",
     "of_box",
     "of_judged",
     "of_metric",
@@ -156,6 +157,15 @@ def headline(done: Pass, *, multi_contour: bool = False, mean: bool = False) -> 
     if mean or 0.5 not in metric.iou_thresholds:
         return float(np.average(best))
     return best[metric.iou_thresholds.index(0.5)]
+
+
+def headline_title(done: Pass, *, multi_contour: bool = False, mean: bool = False) -> str:
+    """Say in words what :func:`headline` returns for the same arguments."""
+    if done.largest is None:
+        return title("pxap")
+    family = "max_box_acc_v2" if multi_contour else "max_box_acc"
+    at_half = not mean and 0.5 in done.largest.iou_thresholds
+    return f"{title(f'{family}_50' if at_half else _mean_key('', family))}, at the oracle threshold"
 
 
 def of_metric(metric: MaxBoxAcc, family: str) -> dict[str, Number]:

@@ -78,4 +78,6 @@ class Outputs:
                 [exhibit(row, split, numbers[row.id], maps, settings) for row in part]
                 for part in extremes(rows, self.gallery)
             )
-            write_gallery(self.folder / "gallery.html", f"{split.dataset} {split.name}", best, worst)
+            write_gallery(
+                self.folder / "gallery.html", f"{split.title} {split.name}", best, worst, note=report.cut_note()
+            )

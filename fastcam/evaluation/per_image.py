@@ -10,10 +10,19 @@ from fastcam.export import write_table
 
 __all__ = ["COLUMNS", "Row", "write_rows"]
 
-COLUMNS = ("id", "label", "predicted", "top1", "top5", "fits", "x0", "y0", "x1", "y1", "iou", "iou_of_any", "mask_iou")
-"""The columns of the file: the image's id and label; the network's class, whether it is right and among the first five,
-and whether the box at the protocol's threshold fits (IoU 0.5); the largest contour's box at the chosen threshold in
-evaluated pixels with its IoU, the IoU of any contour at V2's; the mask's IoU. What there is none of is left empty."""
+COLUMNS = (
+    *("id", "label", "predicted", "top1", "top5"),
+    *("fits", "x0", "y0", "x1", "y1", "iou"),
+    *("iou_of_any", "mask_iou"),
+    *("chosen_x0", "chosen_y0", "chosen_x1", "chosen_y1", "chosen_iou"),
+)
+"""The columns of the file: the image's id and label; the network's class, whether it is right and among the first five.
+
+``fits``, the box in evaluated pixels and ``iou`` are of one box and one comparison: of a network those of the protocol,
+with its fixed threshold, as GT-Loc counts them; of score maps those of the largest contour at the threshold chosen for
+all. ``fits``: the IoU is at least 0.5. The columns ``chosen_...`` are, of a network, the largest contour at the
+threshold chosen for all (the oracle's, or another split's), as MaxBoxAcc counts it; ``iou_of_any`` is the IoU of any
+contour at V2's, ``mask_iou`` the mask's. What there is none of is left empty."""
 
 
 @dataclass
@@ -25,16 +34,28 @@ class Row:
     predicted: int | None = None
     top1: bool | None = None
     top5: bool | None = None
-    fits: bool | None = None
-    box: tuple[int, int, int, int] | None = None
+    box: tuple[float, float, float, float] | None = None
     iou: float | None = None
     iou_of_any: float | None = None
     mask_iou: float | None = None
+    chosen_box: tuple[int, int, int, int] | None = None
+    chosen_iou: float | None = None
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether the box's IoU is at least 0.5; None without a box."""
+        return None if self.iou is None else self.iou >= 0.5
+
+    @property
+    def shown(self) -> tuple[float, float, float, float] | None:
+        """The box at the threshold chosen for all."""
+        return self.chosen_box or self.box
 
     @property
     def quality(self) -> float:
-        """What the best and the worst are by: the IoU of the box, or of the mask where there are no boxes."""
-        return self.iou if self.iou is not None else self.mask_iou or 0.0
+        """What the best and the worst are by: the IoU of :attr:`shown`, or of the mask where there are no boxes."""
+        ious = (self.chosen_iou, self.iou, self.mask_iou)
+        return next((iou for iou in ious if iou is not None), 0.0)
 
 
 def write_rows(path: str | os.PathLike[str], rows: Iterable[Row]) -> None:
@@ -49,12 +70,15 @@ def write_rows(path: str | os.PathLike[str], rows: Iterable[Row]) -> None:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     write_rows(pathlib.Path(folder, "a.csv"), [Row("a.jpg", 3, box=(1, 2, 30, 40), iou=0.5, iou_of_any=1)])
         ...     print(pathlib.Path(folder, "a.csv").read_text().splitlines()[1])
-        a.jpg,3,,,,,1,2,30,40,0.500000,1.000000,
+        a.jpg,3,,,,1,1,2,30,40,0.500000,1.000000,,,,,,
     """
     write_table(path, COLUMNS, map(_fields, rows))
 
 
 def _fields(row: Row) -> tuple[object, ...]:
-    flags = (None if flag is None else int(flag) for flag in (row.top1, row.top5, row.fits))
-    ious = (None if iou is None else f"{iou:.6f}" for iou in (row.iou, row.iou_of_any, row.mask_iou))
-    return (row.id, row.label, row.predicted, *flags, *(row.box or [None] * 4), *ious)
+    top1, top5, fits = (None if flag is None else int(flag) for flag in (row.top1, row.top5, row.fits))
+    ious = (row.iou, row.iou_of_any, row.mask_iou, row.chosen_iou)
+    iou, of_any, mask, chosen = (None if iou is None else f"{iou:.6f}" for iou in ious)
+    # The boxes of networks too are whole pixels.
+    box, chosen_box = ([None] * 4 if box is None else map(int, box) for box in (row.box, row.chosen_box))
+    return (row.id, row.label, row.predicted, top1, top5, fits, *box, iou, of_any, mask, *chosen_box, chosen)

@@ -29,9 +29,9 @@ from fastcam.evaluation.settings import Settings
 from fastcam.evaluation.trivial import sweep_gaussian, trivial_boxes
 from fastcam.evaluation.truth import Truth
 from fastcam.metrics import MaxBoxAcc
-from fastcam.protocol import WSOLEVAL, Protocol
+from fastcam.protocol import NAMED, WSOLEVAL, Protocol
 
-__all__ = ["COLUMNS", "Report", "make_report"]
+__all__ = ["COLUMNS", "Report", "described", "make_report"]
 
 COLUMNS = {
     "score_maps": "score maps",
@@ -41,6 +41,15 @@ COLUMNS = {
     "centred_gaussian": "centred Gaussian",
 }
 """Whose numbers a report has, by their keys, and what its table calls them."""
+
+
+_MEANINGS = {
+    "gt_loc": "GT-Loc: the true class's map, cut at the protocol's fixed threshold, has a box of IoU 0.5 or more.",
+    "top1_loc": "Top-k Loc: GT-Loc, and the true class is among the k likeliest (Top-k Cls).",
+    "max_box_acc_50": "MaxBoxAcc (V1): the largest contour's box, at the one threshold that is best for all images.",
+    "max_box_acc_v2": "MaxBoxAccV2: any contour's box, the mean over IoUs, each at its own best threshold.",
+    "pxap": "PxAP: the area below precision over recall of the pixels, over all thresholds.",
+}
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,7 @@ class Report:
         |:-------------------|-------------------:|
         | MaxBoxAcc, IoU 0.5 | 50.00 oracle 0.250 |
         <BLANKLINE>
+        MaxBoxAcc (V1): the largest contour's box, at the one threshold that is best for all images.
         oracle: at the threshold that is best on these very images.
         >>> report.to_json()["numbers"]["score_maps"]["max_box_acc_50"]["chosen_on"]
         'oracle'
@@ -84,22 +94,29 @@ class Report:
     numbers: Mapping[str, Numbers]
     curves: Mapping[str, list[float]] = field(default_factory=dict)
 
+    def cut_note(self) -> str:
+        """Say at which threshold the rows of single images, and the gallery, have their boxes or masks cut."""
+        numbers = self.numbers["score_maps"]
+        # Those of the level that rows are found at: an IoU of 0.5, or the first one.
+        keys = [f"{family}_50" for family in ("box_acc", "max_box_acc")]
+        keys += [key for key in numbers if key.startswith("box_acc_")] + ["mask_iou"]
+        keys += [key for key in numbers if key.startswith("max_box_acc_")] + ["peak_iou"]
+        key = next(key for key in keys if key in numbers)
+        number = numbers[key]
+        best_on = "these very images (an oracle)" if number.chosen_on == ORACLE else f"the {number.chosen_on} split"
+        what = "Masks are" if "iou" in key else "Found boxes are those of the largest contour,"
+        return f"{what} cut at the threshold {number.threshold:g}, the best one on {best_on}."
+
     def to_json(self) -> dict[str, Any]:
-        """Say everything in what JSON can hold."""
-        numbers = {
-            whose: {
-                key: {"value": one.value, "threshold": one.threshold, "chosen_on": one.chosen_on}
-                for key, one in found.items()
-            }
-            for whose, found in self.numbers.items()
-        }
+        """Say everything in what JSON can hold; what is not a number is null."""
+        numbers = {whose: {key: _entry(one) for key, one in found.items()} for whose, found in self.numbers.items()}
         curves = {
             name: [value if math.isfinite(value) else None for value in curve] for name, curve in self.curves.items()
         }
         return {"facts": dict(self.facts), "numbers": numbers, "curves": curves}
 
     def to_markdown(self) -> str:
-        """Lay the numbers out as a table, in percent, one row a number."""
+        """Lay the numbers out as a table, in percent, one row a number, and say in a line each what they are."""
         columns = [whose for whose in COLUMNS if self.numbers.get(whose)]
         keys = list(dict.fromkeys(key for whose in columns for key in self.numbers[whose]))
         rows = [["percent", *(COLUMNS[whose] for whose in columns)]]
@@ -115,8 +132,25 @@ class Report:
             ORACLE: "oracle: at the threshold that is best on these very images.",
             "fixed": "fixed: at a threshold given beforehand.",
         }
-        lines += ["", *(notes.get(one, f"{one}: at the threshold that is best on the {one} split.") for one in how)]
+        lines += ["", *(text for key, text in _MEANINGS.items() if key in keys)]
+        lines += [*(notes.get(one, f"{one}: at the threshold that is best on the {one} split.") for one in how)]
         return "\n".join(lines).rstrip()
+
+
+def described(protocol: Protocol) -> str:
+    """Name a protocol by the one that it differs from in percentile and threshold alone.
+
+    Example:
+        >>> import fastcam
+        >>> described(fastcam.AUTHORS.replace(percentile=95))
+        'authors, percentile 95, threshold 0.35'
+    """
+    names = (
+        name
+        for name, one in NAMED.items()
+        if protocol.replace(percentile=one.percentile, threshold=one.threshold) == one
+    )
+    return f"{next(names, 'custom')}, percentile {protocol.percentile:g}, threshold {protocol.threshold:g}"
 
 
 def make_report(
@@ -186,6 +220,11 @@ def _curves(done: Pass) -> dict[str, list[float]]:
         values = done.pixels.compute(curves=True)
         curves |= {name: values[name].tolist() for name in ("precision", "recall")}
     return curves
+
+
+def _entry(number: Number) -> dict[str, Any]:
+    value = number.value if math.isfinite(number.value) else None
+    return {"value": value, "threshold": number.threshold, "chosen_on": number.chosen_on}
 
 
 def _cell(number: Number) -> str:

@@ -6,25 +6,27 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from fastcam.data import DataError, Split
 from fastcam.evaluation.class_map import read_class_map
 from fastcam.evaluation.details import rows_of
+from fastcam.evaluation.loading import worker_errors
 from fastcam.evaluation.network_pass import ClassMap, NetworkSettings, Predictions, run_network
 from fastcam.evaluation.numbers import Chosen, chosen_thresholds
 from fastcam.evaluation.outputs import Outputs
 from fastcam.evaluation.per_image import Row
 from fastcam.evaluation.reading import OnProgress, OnSkipped
 from fastcam.evaluation.report import Report, make_report
+from fastcam.evaluation.report import described as _described
 from fastcam.evaluation.score_maps import ScoreMaps, writing_score_maps
 from fastcam.evaluation.score_pass import Pass, evaluate_score_maps
 from fastcam.evaluation.settings import Settings
 from fastcam.evaluation.truth import Truth, ground_truth
 from fastcam.network import Network
-from fastcam.protocol import NAMED, PAPER, Protocol
+from fastcam.protocol import PAPER, Protocol
 
 __all__ = ["ClassesError", "Evaluation", "Progress", "evaluate"]
 
@@ -96,10 +98,11 @@ def evaluate(
 
     Raises:
         ClassesError: a network with other classes than the data set, without ``class_map`` and ``map_class``.
-        DataError: neither boxes nor masks, no image left, or a malformed class map.
+        DataError: neither boxes nor masks, no image left, no object pixel in any mask, or a malformed class map.
         ImportError: plots are to be written, and matplotlib is not installed.
         PictureError: a picture or a mask that cannot be read, without ``on_skipped``.
         ScoreMapError: a score map that cannot be evaluated, likewise.
+        WorkerError: a process that reads ended before its time.
 
     Example:
         >>> import fastcam, pathlib, tempfile
@@ -114,13 +117,11 @@ def evaluate(
         (['gt_loc', 'max_box_acc_30', 'max_box_acc_50'], 0)
     """
     if not split.has_boxes and not split.has_masks:
-        raise DataError(f"{split.dataset} {split.name}: neither boxes nor masks to evaluate against")
+        raise DataError(f"{split.title} {split.name}: neither boxes nor masks to evaluate against{_some_have(split)}")
     counted = _Skips(on_skipped, skipped)
     run = _Run(source, settings, protocol, map_class, class_map, counted if on_skipped else None, progress)
-    with tempfile.TemporaryDirectory() as folder:
+    with worker_errors(), tempfile.TemporaryDirectory() as folder:
         main = run.evaluated(split, outputs.score_maps or Path(folder, "maps.npz"))
-        if not main.done.used.any():
-            raise DataError(f"{split.dataset} {split.name}: no image could be evaluated")
         chosen = None
         if thresholds_from is not None:
             other = run.evaluated(thresholds_from, Path(folder, "other.npz"))
@@ -197,6 +198,10 @@ class _Run:
                 on_skipped=self._on_skipped,
                 on_progress=advance,
             )
+        if not done.used.any():
+            raise DataError(f"{split.dataset} {split.name}: no image could be evaluated")
+        if done.pixels is not None and not done.pixels.counts[1].any():
+            raise DataError(f"{split.dataset} {split.name}: no mask has an object pixel, so PxAP is undefined")
         return _Evaluated(split, truth, maps, done, predictions)
 
     def _predicted(self, network: Network, split: Split, truth: Truth, path: Path) -> Predictions:
@@ -250,7 +255,7 @@ class _Run:
         height, width = settings.inputs.size
         geometry = "resize" if settings.inputs.crop is None else "crop"
         facts: dict[str, Any] = {
-            "dataset": split.dataset,
+            "dataset": split.title,
             "split": split.name,
             "images": int(main.done.used.sum()),
             "skipped": skipped,
@@ -261,12 +266,12 @@ class _Run:
             return {**facts, "score maps": str(main.maps.root)}
         whose = "the predicted class" if main.predictions.correct is None else "the true class"
         mapped = f" by {self._class_map}" if isinstance(self._class_map, (str, os.PathLike)) else ""
-        return {
-            **facts,
-            "network": self._network.name,
-            "map": f"of {whose}{mapped}",
-            "protocol": _described(self._protocol),
-        }
+        protocol = _described(self._protocol)
+        facts |= {"network": self._network.name, "map": f"of {whose}{mapped}", "protocol": protocol}
+        if protocol.startswith("custom"):
+            named = zip((one.name for one in fields(self._protocol)), self._protocol.values, strict=True)
+            facts["protocol fields"] = ", ".join(f"{name}={value}" for name, value in named)
+        return facts
 
     def rows(self, main: _Evaluated, chosen: Chosen | None) -> list[Row]:
         """Find each image's box and mask at the thresholds chosen for all."""
@@ -283,11 +288,7 @@ class _Run:
             )
 
 
-def _described(protocol: Protocol) -> str:
-    """Name a protocol by the one that it differs from in percentile and threshold alone."""
-    names = (
-        name
-        for name, one in NAMED.items()
-        if protocol.replace(percentile=one.percentile, threshold=one.threshold) == one
-    )
-    return f"{next(names, 'custom')}, percentile {protocol.percentile:g}, threshold {protocol.threshold:g}"
+def _some_have(split: Split) -> str:
+    """How many images have boxes or masks, where some have."""
+    count = sum(bool(len(record.boxes) or record.masks) for record in split)
+    return f": {count} of {len(split)} images have any, and all must" if count else ""

@@ -75,7 +75,7 @@ class ScoreMaps:
             name: the image's id.
 
         Returns:
-            (h, w) of a floating-point type, without NaN and infinity.
+            (h, w) float16, float32 or float64, without NaN and infinity; longdouble comes as float64.
 
         Raises:
             ScoreMapError: missing, unreadable, of another rank or type, empty, or with a NaN or an infinity.
@@ -90,6 +90,11 @@ class ScoreMaps:
         except Exception as error:
             raise ScoreMapError(f"{self.place(name)}: not an array that can be loaded safely: {error}") from error
         reason = _refusal(values)
+        if reason is None and (values.dtype.itemsize > 8 or not values.dtype.isnative):
+            # PyTorch has neither longdouble nor another byte order. What float64 cannot hold is refused as infinity.
+            with np.errstate(over="ignore"):
+                values = values.astype(f"=f{min(values.dtype.itemsize, 8)}")
+            reason = _refusal(values)
         if reason is not None:
             raise ScoreMapError(f"{self.place(name)}: {reason}")
         return values
