@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from fastcam.cli.errors import click_errors
-from fastcam.cli.settings import settings_from, settings_options
+from fastcam.cli.settings import flag_of, names_given, settings_from, settings_options
 from fastcam.cli.terminal import say
 from fastcam.export import replacing, write_json
 from fastcam.lock import locked
@@ -57,17 +57,29 @@ def ablate(
     GAP and TAP are trained once for each seed, on the same schedule, and evaluated at the paper's fixed settings and
     at the oracle's threshold, as the paper's equations have it and as its released code does. Trivial predictors stand
     in the same table. The schedule is chosen for the accuracy of the baseline on training images held out, never on
-    boxes. Settings are those of "fastcam train"; cached features use data, model, weights and crop.
+    boxes. Settings are those of "fastcam train"; cached features use data, images, model, model-option, weights, crop,
+    tap-threshold and workers, and other options are named as not used.
     """
     with ExitStack() as opened, click_errors(out):
         # Not at the top: they bring the engine, which the other commands can do without.
-        from fastcam.reproduce import FINE_TUNINGS, TABLE_3, FineTuning, markdown, reproduce, write_plot
+        from fastcam.reproduce import (
+            FINE_TUNINGS,
+            TABLE_3,
+            FineTuning,
+            markdown,
+            reproduce,
+            unused_settings,
+            write_plot,
+        )
         from fastcam.training.engine import start_engine
 
         config = settings_from(file, settings, **_DEFAULTS)
+        fine_tune = features == "fine-tuned"
         engine = start_engine(config.precision, device)
         if engine.is_global_zero:
             opened.enter_context(locked(out))
+            unused = unused_settings(names_given(settings), fine_tune=fine_tune, several=choose)
+            _say_unused(unused, fine_tune=fine_tune)
         candidates = FINE_TUNINGS if choose else (FineTuning.of(config),)
         result = reproduce(
             TABLE_3,
@@ -75,7 +87,7 @@ def ablate(
             engine,
             out,
             seeds=range(seeds),
-            fine_tune=features == "fine-tuned",
+            fine_tune=fine_tune,
             fine_tunings=candidates,
         )
         if engine.is_global_zero:
@@ -85,3 +97,16 @@ def ablate(
                 written.write(text.encode())
             write_plot(out / "ablation.png", result)
             say(text)
+
+
+def _say_unused(names: tuple[str, ...], *, fine_tune: bool) -> None:
+    """Say which options have no effect, and what would give them one."""
+    if not names:
+        return
+    flags = ", ".join(map(flag_of, names))
+    reason = (
+        "rates are chosen by trial (--no-choose takes yours)"
+        if fine_tune
+        else "cached features train a classifier alone, whose schedule is chosen (--features fine-tuned uses them)"
+    )
+    say(f"not used: {flags}: {reason}", error=True)

@@ -14,7 +14,7 @@ import click
 
 from fastcam.training.config import ConfigError, TrainingConfig, read_config
 
-__all__ = ["settings_from", "settings_options"]
+__all__ = ["flag_of", "names_given", "settings_from", "settings_options"]
 
 
 def settings_options(
@@ -48,22 +48,35 @@ def settings_from(file: Path | None, given: Mapping[str, Any], **defaults: Any) 
         ConfigError: a setting that cannot be met, or broken syntax; of what the file says, its name.
     """
     values = {} if file is None else read_config(file)
-    chosen = {name: value for name, value in given.items() if value is not None and value != ()}
+    chosen = {name: given[name] for name in names_given(given)}
     for name in ("model_options", "method_options"):
         if name in chosen:
-            chosen[name] = {**values.get(name, {}), **dict(map(_pair, chosen[name]))}
+            beneath = values.get(name, {})
+            if not isinstance(beneath, dict):
+                raise ConfigError(f"{name} must be a table, got {beneath!r}")
+            chosen[name] = {**beneath, **dict(map(_pair, chosen[name]))}
     if "data" not in values and "data" not in chosen:
         raise ConfigError('data is missing: --data FOLDER, or "synthetic" for the benchmark that comes with fastcam')
     return TrainingConfig.from_mapping({**defaults, **values, **chosen})
 
 
+def names_given(given: Mapping[str, Any]) -> list[str]:
+    """Return which settings were given as options."""
+    return [name for name, value in given.items() if value is not None and value != ()]
+
+
+def flag_of(name: str) -> str:
+    """Return what the option of a setting is called."""
+    return "--" + name.replace("_", "-").removesuffix("s" if name.endswith("_options") else "")
+
+
 def _option(name: str, hint: Any, text: str) -> Callable[..., Any]:  # noqa: ANN401
-    flag = "--" + name.replace("_", "-")
+    flag = flag_of(name)
     arguments = get_args(hint)
     if type(None) in arguments:
         hint = arguments[0]
     if get_origin(hint) is dict:
-        return click.option(flag[:-1], name, multiple=True, metavar="NAME=VALUE", help=text)
+        return click.option(flag, name, multiple=True, metavar="NAME=VALUE", help=text)
     if hint is bool:
         return click.option(f"{flag}/--no-{name.replace('_', '-')}", name, default=None, help=text)
     if get_origin(hint) is Literal:

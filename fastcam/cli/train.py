@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -58,7 +60,14 @@ def train(
         engine = start_engine(config.precision, device)
         if engine.is_global_zero:
             opened.enter_context(locked(out))
-        trained = run(config, out, engine, resume=resume, tensorboard=tensorboard)
+        trained = run(
+            config,
+            out,
+            engine,
+            resume=resume,
+            tensorboard=tensorboard,
+            on_epoch=lambda entry: _say_now(_epoch_line(entry, config.epochs)),
+        )
         last = trained.history[trained.epoch - 1]
         results: dict[str, Any] = {"checkpoint": trained.checkpoint.name, **last}
         if test:
@@ -67,10 +76,21 @@ def train(
             results |= {"protocol": protocol, "test": judged}
         if engine.is_global_zero:
             write_json(out / "results.json", results)
-            held = (
-                "" if last["held_out_top1"] is None else f", {100 * last['held_out_top1']:.1f}% right of those held out"
-            )
-            say(f"epoch {trained.epoch}: training loss {last['train_loss']:.4f}{held}; {trained.checkpoint}")
+            say(f"{_epoch_line(last)}; {trained.checkpoint}")
             if test:
                 names = {"top1_cls": "Top-1 Cls", "gt_loc": "GT Loc", "top1_loc": "Top-1 Loc"}
                 say("test: " + ", ".join(f"{names[name]} {100 * value:.1f}%" for name, value in judged.items()))
+
+
+def _say_now(line: str) -> None:
+    """Print a line that a file or a pipe shows at once, not when its buffer is full."""
+    say(line)
+    sys.stdout.flush()
+
+
+def _epoch_line(entry: Mapping[str, float | None], epochs: int | None = None) -> str:
+    """Say how an epoch went, of how many."""
+    of = "" if epochs is None else f" of {epochs}"
+    top1 = entry["held_out_top1"]
+    held = "" if top1 is None else f", {100 * top1:.1f}% right of those held out"
+    return f"epoch {entry['epoch']}{of}: training loss {entry['train_loss']:.4f}{held}"

@@ -3,7 +3,7 @@
 from fastcam.reproduce.fine_tuning import FINE_TUNINGS, FineTuning
 from fastcam.reproduce.heads import SCHEDULES, Schedule
 from fastcam.reproduce.report import markdown, write_plot
-from fastcam.reproduce.run import reproduce
+from fastcam.reproduce.run import reproduce, unused_settings
 from fastcam.reproduce.table import Row, Table, Training
 from fastcam.reproduce.tables import TABLE_3, TABLES
 
@@ -19,5 +19,6 @@ __all__ = [
     "Training",
     "markdown",
     "reproduce",
+    "unused_settings",
     "write_plot",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,15 @@ from fastcam.training.config import ConfigError, TrainingConfig
 from fastcam.training.data import read_part
 from fastcam.training.engine import Fabric
 
-__all__ = ["reproduce"]
+__all__ = ["reproduce", "unused_settings"]
+
+# What the classifiers on cached features do not depend on, and what is chosen where there are several candidates.
+_OF_FINE_TUNING = (
+    *("new_classifier", "method", "method_options", "epochs", "batch_size", "accumulate", "lr", "classifier_ratio"),
+    *("momentum", "weight_decay", "decay_every", "decay_factor", "freeze_norm", "resize", "flip", "hold_out"),
+    "precision",
+)
+_CHOSEN = ("lr", "classifier_ratio", "freeze_norm")
 
 _Results = dict[str, list[list[RowJudged]]]
 
@@ -103,6 +111,24 @@ def reproduce(
     }
 
 
+def unused_settings(given: Collection[str], *, fine_tune: bool, several: bool) -> tuple[str, ...]:
+    """Return which of some settings have no effect on :func:`reproduce`.
+
+    Args:
+        given: names of settings.
+        fine_tune: as there.
+        several: more than one candidate is given, one of which is chosen.
+
+    Example:
+        >>> unused_settings({"lr", "epochs", "crop"}, fine_tune=False, several=True)
+        ('epochs', 'lr')
+        >>> unused_settings({"lr", "epochs", "crop"}, fine_tune=True, several=True)
+        ('lr',)
+    """
+    unused = (_CHOSEN if several else ()) if fine_tune else _OF_FINE_TUNING
+    return tuple(name for name in unused if name in given)
+
+
 def _judged(
     table: Table, networks: Iterable[Observed], training: Split, testing: Split, inputs: Inputs
 ) -> dict[str, Any]:
@@ -150,7 +176,7 @@ def _facts(config: TrainingConfig, training: Split, testing: Split) -> dict[str,
     threshold = NETWORKS[config.model].tap_threshold if config.tap_threshold is None else config.tap_threshold
     return {
         "model": config.model,
-        "dataset": training.dataset,
+        "dataset": training.title,
         "classes": classes,
         "train_images": len(training),
         "test_images": len(testing),

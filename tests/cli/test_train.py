@@ -1,12 +1,16 @@
 import json
+import subprocess
+import sys
 
 import pytest
 
 pytest.importorskip("lightning_fabric")
 
+import datasets
 from click.testing import CliRunner
 
 from fastcam.cli.main import main
+from fastcam.data import read_cub
 from fastcam.data.synthetic import write_synthetic
 from fastcam.training import read_checkpoint
 
@@ -121,3 +125,83 @@ def test_ablate_fine_tuned(birds):
     run("ablate", "a.yaml", "--out", "out", *SMALL, "--seeds", "1", "--features", "fine-tuned", "--no-choose")
     assert (birds / "out" / "tap-0" / "last.pt").exists()
     assert "fine-tuned end to end" in (birds / "out" / "ablation.md").read_text()
+
+
+def test_a_line_an_epoch_at_once(birds):
+    command = "from fastcam.cli.main import main; main(prog_name='fastcam')"
+    options = ["train", "--data", "birds", "--out", "out", *SMALL, "--epochs", "3", "--no-test"]
+    with subprocess.Popen([sys.executable, "-c", command, *options], stdout=subprocess.PIPE, text=True) as process:
+        lines = []
+        for line in process.stdout:
+            # Of a pipe a line could come much later than it was printed.
+            lines.append((line, (birds / "out" / "results.json").exists()))
+    assert process.returncode == 0
+    assert [line.partition(":")[0] for line, _ in lines] == ["epoch 1 of 3", "epoch 2 of 3", "epoch 3 of 3", "epoch 3"]
+    assert not lines[0][1]
+
+
+@pytest.mark.parametrize("layout", ["cub", "metadata"])
+def test_a_training_without_test_wants_no_boxes(birds, layout):
+    if layout == "cub":
+        (birds / "birds" / "bounding_boxes.txt").unlink()
+        data = ["--data", "birds"]
+    else:
+        records = read_cub("birds", "train")
+        datasets.metadata(birds / "meta" / "train", {one.id: (one.label, (32, 32), []) for one in records})
+        (birds / "meta" / "train" / "localization.txt").unlink()
+        data = ["--data", "meta", "--images", "birds/images"]
+    assert "epoch 1:" in run("train", *data, "--out", "out", *SMALL, "--no-test").output
+    # With a test the file is asked for, by name, and the training is kept.
+    message = run("train", *data, "--out", "tested", *SMALL, code=1).output
+    assert "Traceback" not in message
+    assert ("bounding_boxes.txt" if layout == "cub" else "image_ids.txt") in message
+
+
+def test_ablate_says_which_options_it_does_not_use(birds):
+    (birds / "a.yaml").write_text("data: birds\nweights: null\n")
+    unused = ["--method", "has", "--epochs", "1", "--lr", "0.1", "--batch-size", "8", "--precision", "bf16-mixed"]
+    used = ["--model", "vgg16", "--model-option", "width=0.0625", "--crop", "32", "--resize", "32", "--workers", "0"]
+    said = run("ablate", "a.yaml", "--out", "out", *used, *unused, "--device", "cpu", "--seeds", "1").stderr
+    assert "not used: --method, --epochs, --batch-size, --lr, --resize, --precision: cached features" in said
+    assert "ablation" not in said
+    heading = (birds / "out" / "ablation.md").read_text().splitlines()[0]
+    assert "on birds" in heading
+
+
+@pytest.mark.parametrize(
+    ("text", "least"),
+    [
+        ("data: birds\nmodel_options: 3\n", "model_options must be a table, got 3"),
+        (f"data: {'x' * 900_000}\n", "is no folder"),
+        ("a: &a [x, x]\nb: &b [*a, *a]\ndata: [*b, *b]\n", "an alias of line 1"),
+        ("? &a [x]\n: *a\n", "an alias of line 1"),
+    ],
+)
+def test_messages_are_short_whatever_a_file_holds(tmp_path, text, least):
+    (tmp_path / "a.yaml").write_text(text)
+    message = run("train", "a.yaml", "--out", "out", *SMALL, code=1).stderr
+    assert least in message
+    assert len(message) < 3000
+
+
+def test_damaged_or_changed_states_are_not_resumed(birds):
+    import torch
+
+    run("train", "--data", "birds", "--out", "out", *SMALL, "--no-test")
+    content = torch.load("out/last.pt")
+    for changes, message in (
+        ({"classes": 7}, "classes must be a list of names"),
+        ({"classes": [["a"]]}, "classes must be a list of names"),
+        ({"history": []}, "its history is not that of the 1 epochs"),
+        ({"optimizer": {"state": 3}}, "its state is not that of this training"),
+        ({"state_dict": {"a": torch.zeros(1)}}, "its state is not that of this training"),
+        ({"config": {**content["config"], "crop": True}}, "is of another training: crop=True"),
+        ({"config": {**content["config"], "crop": 10**6}}, "is of another training: crop=1000000"),
+    ):
+        torch.save({**content, **changes}, "out/last.pt")
+        result = run("train", "--data", "birds", "--out", "out", *SMALL, "--epochs", "2", "--resume", code=1)
+        assert message in result.stderr
+    whole = (birds / "out" / "last.pt").read_bytes()
+    (birds / "out" / "last.pt").write_bytes(whole[: len(whole) // 2])
+    result = run("train", "--data", "birds", "--out", "out", *SMALL, "--epochs", "2", "--resume", code=1)
+    assert "damaged or incomplete" in result.stderr
