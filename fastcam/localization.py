@@ -181,10 +181,9 @@ def boxes_from_maps(
         tensor([[1., 2., 7., 5.]])
     """
     chosen = _overridden(protocol, None, None)
-    listed = isinstance(maps, Sequence)
-    several = [_checked_maps(one) for one in (maps if listed else [maps])]
-    if listed:
-        _check_not_layers(maps)
+    listed = maps if isinstance(maps, Sequence) else [maps]
+    several = [_checked_maps(one) for one in listed]
+    _check_not_layers(listed)
     if chosen.quantize and chosen.normalize == "none" and any(one.dtype == torch.uint8 for one in several):
         raise ValueError(
             "protocol.quantize without normalize takes maps in [0, 1], got uint8 maps; "

@@ -275,6 +275,6 @@ def test_memory_does_not_grow_with_the_number_of_maps(monkeypatch):
     maps = random_maps(70, 4, seed=5)
     found = localize_maps(maps, None, size=(224, 224))
     assert sum(pixels) == 70 * 224 * 224
-    assert max(pixels) <= 2**20
+    assert max(pixels) <= 2**18
     alone = [localize_maps(one[None], None, size=(224, 224)).boxes for one in maps]
     assert torch.equal(found.boxes, torch.cat(alone))

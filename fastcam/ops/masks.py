@@ -27,9 +27,10 @@ _library.define(
 )
 
 _Masks = tuple[Tensor, Tensor, Tensor]
-_PIXELS: Final = (
-    1 << 20
-)  # of full-size maps that are worked on together, so that memory does not grow with their number
+# Pixels of full-size maps that are worked on together, so that memory does not grow with the number of maps: on a CPU
+# what its cache holds, elsewhere what keeps the device busy.
+_PIXELS_ON_CPU: Final = 1 << 18
+_PIXELS_ELSEWHERE: Final = 1 << 22
 
 
 def _empty(maps: Tensor, height: int, width: int, *options: Any) -> _Masks:  # noqa: ANN401
@@ -52,13 +53,14 @@ def _any_device(maps: Tensor, height: int, width: int, *options: Any) -> _Masks:
     check_size(height, width)
     *values, with_maps = options
     out = packed, thresholds, full = _empty(maps, height, width, *options)
-    together = max(1, _PIXELS // (height * width))
+    pixels = _PIXELS_ON_CPU if maps.device.type == "cpu" else _PIXELS_ELSEWHERE
+    together = max(1, pixels // (height * width))
     for first in range(0, len(maps), together):
         some = slice(first, first + together)
-        one_full, thresholds[some], masks = reference.kept(maps[some], (height, width), protocol_of(*values))
+        some_full, thresholds[some], masks = reference.kept(maps[some], (height, width), protocol_of(*values))
         packed[some] = pack(masks)
         if with_maps:
-            full[some] = one_full
+            full[some] = some_full
     return out
 
 

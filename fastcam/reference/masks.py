@@ -36,13 +36,12 @@ def kept(maps: Tensor, size: tuple[int, int], protocol: Protocol) -> tuple[Tenso
     resized = resize(maps.to(work) * scale, size, protocol.interpolation)
     if protocol.normalize == "none":
         resized = resized / scale
-    nan = resized.isnan().any(dim=2).any(dim=1)
     full = normalize(resized, protocol.normalize, q)
     if protocol.quantize:
         full = (full.nan_to_num(nan=0).clamp(0, 1) * 255).to(torch.uint8)
         thresholds = (percentile(full, q) * theta).floor().to(work)
         if protocol.normalize == "none":
-            thresholds = torch.where(nan, torch.nan, thresholds)
+            thresholds = torch.where(resized.isnan().any(dim=2).any(dim=1), torch.nan, thresholds)
     else:
         full = full.to(work)
         thresholds = percentile(full, q) * torch.tensor(theta, dtype=work, device=maps.device)
