@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import doctest
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -239,3 +242,10 @@ def test_tensors_without_values_at_strides_are_refused(door, layout):
         pytest.skip("PyTorch without MKL-DNN")
     with pytest.raises(TypeError, match=f"maps must be a dense tensor with values, got a {layout.split(',')[0]} one"):
         door(LAYOUTS[layout](torch.ones(3, 3)))
+
+
+def test_the_page_about_maps_of_other_libraries_says_what_happens():
+    page = Path(__file__).parents[1] / "docs" / "maps.md"
+    failed, attempted = doctest.testfile(str(page), module_relative=False)
+    assert attempted >= 10
+    assert failed == 0

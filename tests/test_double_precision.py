@@ -73,7 +73,7 @@ def assert_is_numpys(found, maps, size, protocol):
     for i, full in enumerate(resized(maps, size, protocol.interpolation)):
         wanted, map_found = normalized(full, protocol), found.maps[i].numpy()
         # On an offset a difference has the digits that the offset leaves it.
-        rounding = 1e-14 * np.abs(full).max() * (1 if protocol.normalize == "none" else 1 / np.ptp(full))
+        rounding = 5e-14 * np.abs(full).max() * (1 if protocol.normalize == "none" else 1 / np.ptp(full))
         if protocol.quantize:
             levels = wanted.clip(0, 1) * 255
             clear = np.abs(levels - np.rint(levels)) > 255 * rounding

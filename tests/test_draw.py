@@ -84,6 +84,14 @@ def test_only_the_ratio_to_the_maximum_counts():
     assert np.array_equal(overlay(GREY, heat), overlay(GREY, heat * 64))
 
 
+@pytest.mark.parametrize("factor", [2.0**-1000, 2.0**-160, 2.0**200, 2.0**1000])
+def test_heat_that_float32_does_not_hold_is_scaled_too(factor):
+    heat = np.random.default_rng(0).random((7, 7)) - 0.1
+    assert np.array_equal(overlay(GREY, heat), overlay(GREY, heat * factor))
+    heat[0, 0] = -1e308  # cold, however it compares with the maximum
+    assert np.array_equal(overlay(GREY, heat.clip(0)), overlay(GREY, heat * min(factor, 1)))
+
+
 @pytest.mark.parametrize("heat", [np.zeros((7, 7)), np.full((7, 7), -1.0), np.full((7, 7), np.nan)])
 def test_no_heat_changes_nothing(heat):
     assert np.array_equal(overlay(GREY, heat), GREY)

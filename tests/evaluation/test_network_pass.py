@@ -14,6 +14,7 @@ from fastcam.evaluation.calls import images_per_call, read_calls
 from fastcam.evaluation.network_pass import NetworkSettings, run_network
 from fastcam.evaluation.score_maps import ScoreMaps, writing_score_maps
 from fastcam.evaluation.truth import ground_truth
+from fastcam.extractors import MapExtraction
 from fastcam.inputs import Inputs
 from fastcam.methods import MethodExtractor, create_method
 from fastcam.models import VGG16
@@ -91,6 +92,26 @@ def test_boxes_and_maps_are_those_of_the_method(method, split, tmp_path):
         assert done.predicted[number] == extraction.logits.argmax()
         again = fastcam.boxes_from_maps(torch.from_numpy(maps.read(record.id))[None], size=(64, 64), protocol=protocol)
         np.testing.assert_array_equal(done.boxes[number], again.boxes[0])
+
+
+def test_maps_in_float64_are_written_as_they_are_located(split, tmp_path, monkeypatch):
+    one = network()
+    plain = one.extractor.extract
+
+    def on_an_offset(*arguments):
+        found = plain(*arguments)
+        finished = found.maps().double() + 1e9  # float32 has steps of 64 here
+        return MapExtraction(found.logits, found.labels, found.size, finished)
+
+    monkeypatch.setattr(one.extractor, "extract", on_an_offset)
+    settings = NetworkSettings(fastcam.AUTHORS)
+    with writing_score_maps(tmp_path / "maps.npz") as writer:
+        done = run_network(one, split, ground_truth(split, INPUTS), settings, writer)
+    maps = ScoreMaps(tmp_path / "maps.npz")
+    read = [maps.read(record.id) for record in split]
+    assert {one.dtype for one in read} == {np.dtype(np.float64)}
+    wanted = fastcam.boxes_from_maps([one - 1e9 for one in read], size=(64, 64), protocol=fastcam.AUTHORS)
+    np.testing.assert_array_equal(done.boxes, wanted.boxes)
 
 
 @pytest.mark.parametrize("method", ["cam", "acol"])

@@ -94,6 +94,12 @@ class TestWriting:
             assert arrays.files == ["x/1.jpg", "2.jpg"]
             np.testing.assert_array_equal(arrays["2.jpg"], HEAT.T)
 
+    @pytest.mark.parametrize("dtype", [np.float64, np.float32, ">f8"])
+    def test_a_map_of_one_channel_is_written_without_it(self, tmp_path, dtype):
+        with writing_score_maps(tmp_path / "a.npz") as writer:
+            writer.write("1.jpg", HEAT[None].astype(dtype))
+        np.testing.assert_array_equal(ScoreMaps(tmp_path / "a.npz").read("1.jpg"), HEAT.astype(dtype))
+
     def test_a_failure_leaves_no_trace(self, tmp_path):
         with pytest.raises(ValueError, match="Object arrays"), writing_score_maps(tmp_path / "a.npz") as writer:
             writer.write("1.jpg", None)

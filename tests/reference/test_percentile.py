@@ -26,6 +26,18 @@ def test_percentile_is_numpys_bit_for_bit(one, q):
 
 
 @given(
+    npst.arrays(np.float64, npst.array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.floats()),
+    st.floats(0, 100) | st.integers(80, 100),
+)
+def test_percentile_of_float64_is_numpys_bit_for_bit(one, q):
+    with np.errstate(all="ignore"):
+        wanted = np.percentile(one, q)
+    found = percentile(torch.from_numpy(one)[None], q)[0].numpy()
+    np.testing.assert_array_equal(found, wanted)
+    assert found.dtype == np.float64
+
+
+@given(
     npst.arrays(np.uint8, npst.array_shapes(min_dims=2, max_dims=2, max_side=12)),
     st.floats(0, 100) | st.integers(80, 100),
 )

@@ -40,6 +40,17 @@ def test_resize_agrees_with_opencv(source, size, interpolation):
         assert np.abs(found.numpy() - wanted).max() <= 3e-6 * max(one.abs().max().item(), 1e-38)
 
 
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+@pytest.mark.parametrize(("source", "size"), RESIZES, ids=str)
+def test_resize_of_float64_agrees_with_pytorch_to_its_rounding(source, size, interpolation):
+    maps = stacked(source).double() * 1e100 + 1e90
+    wanted = torch.nn.functional.interpolate(maps[:, None], size, mode=interpolation, align_corners=False)[:, 0]
+    found = resize(maps, size, interpolation)
+    assert found.dtype == torch.float64
+    # A position among 28 pixels is itself rounded to 4e-15.
+    assert ((found - wanted).abs().amax(dim=(1, 2)) <= 5e-14 * maps.abs().amax(dim=(1, 2))).all()
+
+
 @pytest.mark.parametrize("name", "ABCD")
 def test_the_score_maps_resize_as_in_opencv(name):
     cv2 = pytest.importorskip("cv2")
