@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import reprlib
 import zipfile
 from collections.abc import Mapping
@@ -11,9 +12,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-__all__ = ["DamagedError", "checked_tensors", "holds_all_values", "load_safely", "short"]
+__all__ = ["DamagedError", "check_values", "checked_tensors", "holds_all_values", "load_safely", "short"]
 
 _ARCHIVE = b"PK\x03\x04"
+_LISTED = 6  # names in a message
+_LONGEST = 300  # signs of a text in a message
 
 short = reprlib.repr
 """Like ``repr``, and short whatever a file may hold: an error must not grow with what it is about."""
@@ -55,8 +58,7 @@ def load_safely(path: str | os.PathLike[str], what: str = "a file", *, mapped: b
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     # A file that is none fails wherever its bytes first make no sense.
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{Path(path)}: not {what} that can be loaded safely: {reason}") from error
+        raise ValueError(f"{Path(path)}: not {what} that can be loaded safely: {_refusal(path, error)}") from error
 
 
 def checked_tensors(path: str | os.PathLike[str], state: object) -> Mapping[str, Tensor]:
@@ -72,13 +74,74 @@ def checked_tensors(path: str | os.PathLike[str], state: object) -> Mapping[str,
             got = f"{short(name)}, a {type(value).__name__}"
             raise ValueError(f"{Path(path)}: expected a state dict, names to tensors, got {got}")
         if value.layout != torch.strided or value.is_quantized or value.device.type != "cpu":
-            raise ValueError(f"{Path(path)}: {short(name)} must be a dense tensor, got {value.layout}")
+            kind = "a quantized one" if value.is_quantized else f"{value.layout} on {value.device}"
+            raise ValueError(f"{Path(path)}: {short(name)} must be a dense tensor, got {kind}")
     return state
+
+
+def check_values(path: str | os.PathLike[str], state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """Refuse weights that no network computes with: NaN, infinity, or integers in place of weights.
+
+    Args:
+        path: the file that they come from.
+        state: names to tensors.
+        own: the network's tensors of the same names and shapes.
+
+    Raises:
+        ValueError: the message names the file and the tensor.
+    """
+    for name, value in state.items():
+        if own[name].is_floating_point() and not value.is_floating_point():
+            raise ValueError(
+                f"{Path(path)}: {short(name)} must be floating point, got {value.dtype}; if it is quantized, save "
+                "dequantized weights"
+            )
+        if not value.is_floating_point() or value.numel() == 0:
+            continue
+        # The least and the largest show a NaN and an infinity without a mask of the tensor's size.
+        ends = torch.stack((value if value.itemsize > 1 else value.float()).aminmax())
+        if not bool(ends.isfinite().all()):
+            wrong = int((~value.float().isfinite()).sum())
+            raise ValueError(
+                f"{Path(path)}: {short(name)} is not finite: {wrong} of its {value.numel()} values are NaN or "
+                "infinite, as after a training that diverged; load an earlier checkpoint"
+            )
 
 
 def holds_all_values(tensor: Tensor) -> bool:
     """Whether a tensor takes as much room as its shape says: one of stride 0 takes none, however large it is."""
     return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+
+
+def _refusal(path: str | os.PathLike[str], error: Exception) -> str:
+    """Say why ``torch.load`` refused a file: what is in it, and how to save it instead."""
+    text = str(error)
+    if "TorchScript" in text:
+        return "it is a TorchScript archive; save the state_dict() of what torch.jit.load returns"
+    try:
+        found = torch.serialization.get_unsafe_globals_in_checkpoint(os.fspath(path))
+    # Of a file that is none, or in the format before PyTorch 1.6, the error names the first.
+    except Exception:
+        found = re.findall(r"GLOBAL (\S+) was not an allowed", text)
+    if not found:
+        inner = re.search(r"WeightsUnpickler error:\s*(.+)", text)
+        return _printable(inner[1] if inner else text.split("\n")[0] or type(error).__name__)
+    listed = ", ".join(map(_printable, sorted(found)[:_LISTED]))
+    listed += f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
+    weights = "the weights alone as torch.save(model.state_dict(), path)"
+    if all(one.startswith(("numpy.", "_codecs.")) for one in found):
+        return (
+            f"it holds numbers or arrays of NumPy ({listed}), which are read only by running what the file says; save "
+            f"numbers as float(x) or int(x), arrays as torch.from_numpy(x), or {weights}"
+        )
+    return f"it holds more than tensors and plain values ({listed}), which would run code; save {weights}"
+
+
+def _printable(text: str) -> str:
+    """Text of a file for a message: nothing in it acts on a terminal, and it is not long."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    plain = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in plain)
+    return plain if len(plain) <= _LONGEST else f"{plain[:_LONGEST]}..."
 
 
 def _check_archive(path: str | os.PathLike[str], what: str, *, tensors: bool) -> None:

@@ -6,22 +6,23 @@ import difflib
 import importlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fastcam.checkpoint import TrainedFile, is_checkpoint, read_trained
 from fastcam.extractors import Extractor, Localizer
 from fastcam.inputs import RESIZE, Inputs
 from fastcam.methods import MethodExtractor, Recipe
 from fastcam.models import NETWORKS, Classifier, create, imagenet_classes, load_weights, read_classes, read_state_dict
+from fastcam.models.state_dict import differences, load_all
 from fastcam.network import Network
-from fastcam.safe_load import holds_all_values
+from fastcam.safe_load import check_values, holds_all_values, load_safely
 
 __all__ = ["LoadError", "load"]
 
@@ -127,6 +128,7 @@ def _found(source: str | os.PathLike[str] | nn.Module, weights: Any, pooling: st
         if weights is not None:
             raise LoadError("weights", f"{name} has weights of its own, got weights={os.fspath(weights)!r} beside it")
         if not is_checkpoint(name):
+            _check_readable(name)
             raise LoadError(
                 "source",
                 f"{name}: not a checkpoint of fastcam train; name the network that it holds weights of, and give it as "
@@ -140,6 +142,16 @@ def _found(source: str | os.PathLike[str] | nn.Module, weights: Any, pooling: st
     raise LoadError(
         "source", f"{name!r} is neither a built-in model nor package.module:factory nor a checkpoint's file; {hint}"
     )
+
+
+def _check_readable(path: str) -> None:
+    """Say why a file cannot be read at all, where that is why it is no checkpoint."""
+    if Path(path).suffix == ".safetensors":
+        return
+    try:
+        load_safely(path, "a checkpoint", mapped=True)
+    except (OSError, ValueError) as error:
+        raise LoadError("source", error) from error
 
 
 def _trained(path: str | os.PathLike[str], pooling: str | None) -> _Loaded:
@@ -169,9 +181,10 @@ def _restored(trained: TrainedFile, pooling: str | None) -> _Loaded:
 
 def _check_shapes(trained: TrainedFile, model: nn.Module, method: nn.Module) -> None:
     for part, state in ((model, trained.state_dict), (method, trained.method_state)):
-        problems = _mismatch(part.state_dict(), state)
+        problems = differences(part.state_dict(), state)
         if problems:
             raise ValueError(f"{trained.path}: its weights are not those of its own settings: {problems}")
+        check_values(trained.path, state, part.state_dict())
 
 
 def _registered(name: str, weights: Any, pooling: str | None) -> _Loaded:  # noqa: ANN401
@@ -208,33 +221,10 @@ def _module(model: nn.Module, weights: Any) -> _Loaded:  # noqa: ANN401
             if isinstance(model, Classifier):
                 load_weights(model, weights)
             else:
-                _load_all(model, Path(weights))
+                load_all(model, weights)
         except (OSError, ValueError) as error:
             raise LoadError("weights", error) from error
     return _Loaded(model, model, model.inputs) if isinstance(model, Classifier) else _Loaded(model)
-
-
-def _load_all(model: nn.Module, path: Path) -> None:
-    state = read_state_dict(path)
-    problems = _mismatch(model.state_dict(), state)
-    if problems:
-        raise ValueError(f"{path}: does not fit the model: {problems}")
-    model.load_state_dict(state)
-
-
-def _mismatch(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
-    """Name what a file lacks, has too much, or has in another shape; empty where it fits."""
-    shared = expected.keys() & state.keys()
-    problems = {
-        "missing": expected.keys() - state.keys(),
-        "unexpected": state.keys() - expected.keys(),
-        "of another shape": {name for name in shared if expected[name].shape != state[name].shape},
-    }
-    return "; ".join(f"{_some(sorted(names))} {kind}" for kind, names in problems.items() if names)
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _from_factory(name: str) -> nn.Module:

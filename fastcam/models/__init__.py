@@ -8,8 +8,9 @@ from fastcam.models.mobilenet import MobileNetV1
 from fastcam.models.names import WeightNames
 from fastcam.models.registry import NETWORKS, create
 from fastcam.models.resnet import ResNet50, ResNet50SE
+from fastcam.models.state_dict import read_state_dict
 from fastcam.models.vgg import VGG16
-from fastcam.models.weights import WeightsMismatchError, WeightsReport, load_weights, read_state_dict
+from fastcam.models.weights import WeightsMismatchError, WeightsReport, load_weights
 
 __all__ = [
     "NETWORKS",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -58,12 +59,16 @@ class Classifier(nn.Module, Extractor):
 
     @classmethod
     def imagenet_file(cls) -> Path:
-        """Return the file with the ImageNet weights, downloaded if need be."""
-        raise NotImplementedError
+        """Return the file with the ImageNet weights, downloaded if need be.
 
+        Raises:
+            ValueError: there are none for this network.
+        """
+        raise ValueError(f"{cls.__name__} has no ImageNet weights; give a file of weights")
+
+    @abstractmethod
     def forward_backbone(self, images: Tensor) -> Tensor:
         """Return the pretrained backbone's feature maps, (N, backbone_channels, h, w)."""
-        raise NotImplementedError
 
     def forward_neck(self, features: Tensor) -> Tensor:
         """Return the maps that are pooled, (N, C, h, w), from the backbone's."""

@@ -15,13 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.models.names import WeightNames
-from fastcam.safe_load import checked_tensors, load_safely
+from fastcam.models.state_dict import read_state_dict
+from fastcam.safe_load import check_values
 
-__all__ = ["WeightsMismatchError", "WeightsReport", "downloaded", "load_weights", "read_state_dict"]
+__all__ = ["WeightsMismatchError", "WeightsReport", "downloaded", "load_weights"]
 
 _LISTED = 12  # names of a kind in an error's message; all of them are in its fields
-_WRAPPERS = ("module.", "_orig_mod.")  # of DistributedDataParallel and torch.compile
-_NESTED = ("state_dict", "model")  # where checkpoints keep the network
 
 
 @dataclass(frozen=True)
@@ -90,10 +89,10 @@ class Loadable(Protocol):
 def load_weights(model: Loadable, weights: str | os.PathLike[str], *, new_classifier: bool = False) -> WeightsReport:
     """Load weights into a network, all or none.
 
-    Names of torchvision's, timm's and fastcam's files are understood, also inside a checkpoint (under
-    ``"state_dict"`` or ``"model"``) and of networks wrapped for distributed training or compiled. What the network
-    leaves out of the original (VGG16's fully connected layers) may be in the file, what it adds (``conv6``) may be
-    missing from a file that has none of it; the report lists both. Anything else that does not match is an error.
+    Names of torchvision's, timm's and fastcam's files are understood, also inside a checkpoint and of networks that
+    were wrapped: see :func:`read_state_dict`. What the network leaves out of the original (VGG16's fully connected
+    layers) may be in the file, what it adds (``conv6``) may be missing from a file that has none of it; the report
+    lists both. Anything else that does not match is an error.
 
     Args:
         model: the network.
@@ -108,7 +107,8 @@ def load_weights(model: Loadable, weights: str | os.PathLike[str], *, new_classi
         OSError: the file cannot be read, or not downloaded.
         ImportError: a package that the file needs is not installed.
         WeightsMismatchError: names or shapes do not fit; a ValueError with all of them.
-        ValueError: not a file of weights; or ``"imagenet"`` for a network of another width.
+        ValueError: not a file of weights; a tensor with NaN or infinite values, or of integers in place of weights; or
+            ``"imagenet"`` for a network that has none, or of another width.
 
     Example:
         >>> import pathlib, tempfile
@@ -150,45 +150,10 @@ def load_weights(model: Loadable, weights: str | os.PathLike[str], *, new_classi
     if problem.missing or problem.unexpected or problem.shapes:
         problem.hint = _hint(problem, weights == "imagenet")
         raise problem
+    check_values(path, fitting, own)
     model.load_state_dict(fitting, strict=False)
     model.weights_report = WeightsReport(path, tuple(fitting), fresh, unused)
     return model.weights_report
-
-
-def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Read a state dict from a file of ``torch.save`` or, where the name ends so, ``.safetensors``.
-
-    Args:
-        path: the file; nothing in it is executed.
-
-    Returns:
-        Names to tensors on the CPU: those under ``"state_dict"`` or ``"model"`` where the file is a checkpoint, and
-        without the ``"module."`` and ``"_orig_mod."`` of wrapped networks.
-
-    Raises:
-        OSError: the file cannot be read.
-        ImportError: a ``.safetensors`` file without the package.
-        ValueError: it is no state dict.
-
-    Example:
-        >>> import pathlib, tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = pathlib.Path(folder, "weights.pth")
-        ...     torch.save({"module.fc.bias": torch.zeros(2)}, path)
-        ...     read_state_dict(path)
-        {'fc.bias': tensor([0., 0.])}
-    """
-    path = Path(path)
-    state = _read_safetensors(path) if path.suffix == ".safetensors" else load_safely(path, "a state dict")
-    for key in _NESTED:
-        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
-            state = state[key]
-    state = checked_tensors(path, state)
-    if not state:
-        raise ValueError(f"{path}: expected a state dict, names to tensors, or one under the key 'state_dict'")
-    while wrapper := next((one for one in _WRAPPERS if all(name.startswith(one) for name in state)), None):
-        state = {name.removeprefix(wrapper): value for name, value in state.items()}
-    return dict(state)
 
 
 def downloaded(url: str, name: str | None = None) -> Path:
@@ -239,20 +204,6 @@ def _hint(problem: WeightsMismatchError, imagenet: bool) -> str:
     if any(name.startswith("layer0.") for name in problem.unexpected):
         return "Its names are those of a SE-ResNet50 with strides in other convolutions, which is another network"
     return ""
-
-
-def _read_safetensors(path: Path) -> object:
-    try:
-        from safetensors.torch import load_file
-    except ImportError as error:
-        raise ImportError(f'{path} needs safetensors: pip install "fastcam[weights]"') from error
-    with open(path, "rb"):  # an error of the file system says so itself
-        pass
-    try:
-        return load_file(path)
-    # A file that is none fails wherever its bytes first make no sense.
-    except Exception as error:
-        raise ValueError(f"{path}: not a state dict that can be loaded safely: {error}") from error
 
 
 def _some(names: Sequence[str]) -> str:

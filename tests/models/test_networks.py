@@ -328,7 +328,7 @@ class TestBadInput:
             create(name, **options)
 
     def test_the_base_class_is_no_network(self):
-        with pytest.raises(NotImplementedError):
-            Classifier().forward(batch())
-        with pytest.raises(NotImplementedError):
+        with pytest.raises(TypeError, match=r"abstract class Classifier .*forward_backbone"):
+            Classifier()
+        with pytest.raises(ValueError, match="Classifier has no ImageNet weights"):
             Classifier.imagenet_file()

@@ -119,7 +119,7 @@ class TestFiles:
         assert all(torch.equal(value, other.state_dict()[key]) for key, value in model.state_dict().items())
 
     @pytest.mark.parametrize("key", [None, "state_dict", "model"])
-    @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
+    @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod.", "model.", "net.module."])
     def test_checkpoints_and_wrappers(self, saved, key, prefix):
         model = tiny()
         state = {prefix + name: value for name, value in model.state_dict().items()}
