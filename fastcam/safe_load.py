@@ -116,8 +116,6 @@ def holds_all_values(tensor: Tensor) -> bool:
 def _refusal(path: str | os.PathLike[str], error: Exception) -> str:
     """Say why ``torch.load`` refused a file: what is in it, and how to save it instead."""
     text = str(error)
-    if "TorchScript" in text:
-        return "it is a TorchScript archive; save the state_dict() of what torch.jit.load returns"
     try:
         found = torch.serialization.get_unsafe_globals_in_checkpoint(os.fspath(path))
     # Of a file that is none, or in the format before PyTorch 1.6, the error names the first.
@@ -150,10 +148,11 @@ def _check_archive(path: str | os.PathLike[str], what: str, *, tensors: bool) ->
     try:
         with zipfile.ZipFile(path) as archive:
             parts = archive.infolist()
+            scripted = any(one.filename.endswith("/constants.pkl") for one in parts)
             # torch.save compresses nothing.
             stored = all(one.compress_type == zipfile.ZIP_STORED for one in parts)
             larger = not stored or sum(one.file_size for one in parts) > os.path.getsize(path)
-            if not larger and any(one.CRC for one in parts):
+            if not larger and not scripted and any(one.CRC for one in parts):
                 for one in parts:
                     if tensors or "/data/" not in one.filename:
                         _read_through(archive, one)
@@ -163,6 +162,9 @@ def _check_archive(path: str | os.PathLike[str], what: str, *, tensors: bool) ->
             f"{place}: it is damaged or incomplete ({error}); its bytes are not those that were written, take another "
             "copy of it"
         ) from error
+    if scripted:
+        advice = "save the state_dict() of what torch.jit.load returns"
+        raise ValueError(f"{place}: it is a TorchScript archive; {advice}")
     if larger:
         raise ValueError(f"{place}: it is larger when read than on the disk")
 
