@@ -1,4 +1,4 @@
-"""An index stays in a graph: ``localize`` and ``cam`` compile whole and export, for any batch, and the range is checked.
+"""An index stays in a graph: ``localize`` and ``cam`` compile whole and export for any batch, and check its range.
 
 The right values are those of the plain call, which other tests hold against PyTorch's own sums.
 """

@@ -1,5 +1,6 @@
 // The Python bindings, and nothing but them. Tensors come as addresses with their sizes: this module links to no torch,
-// so one build serves every torch release. Callers (fastcam/ops) guarantee shape, dtype, contiguity and lifetime.
+// so one build serves every torch release. Callers (fastcam/ops) guarantee shape, dtype, contiguity and lifetime, and
+// refuse what does not fit (fastcam/ops/arguments.py).
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -35,6 +36,12 @@ using Size = std::tuple<int, int>;
 template <class T>
 T* at(Address address) {
   return reinterpret_cast<T*>(address);  // NOLINT: that is what an address is for
+}
+
+// A tensor that has elements has an address, unless its storage was freed.
+void require(const char* name, Address address, bool elements) {
+  if (elements && address == 0)
+    throw py::value_error(std::string(name) + " must have its memory, got a tensor whose storage was freed");
 }
 
 // Python's handlers of signals run on its main thread alone: the first one of the process.
@@ -75,6 +82,7 @@ void write_area(const Region& region, Area area, Address areas, std::int64_t i) 
 
 void largest(Address data, bool packed, std::int64_t count, int height, int width, std::string_view area,
              int connectivity, Address boxes, Address areas, int threads) {
+  require("masks", data, count > 0);
   const MaskBatch masks{at<const void>(data), packed, height, width, area_of(area), connectivity};
   const Working working;
   std::vector<Region> regions(static_cast<std::size_t>(count));
@@ -88,6 +96,7 @@ void largest(Address data, bool packed, std::int64_t count, int height, int widt
 
 py::tuple all_components(Address data, bool packed, std::int64_t count, int height, int width, std::string_view area,
                          int connectivity, int threads) {
+  require("masks", data, count > 0);
   const MaskBatch masks{at<const void>(data), packed, height, width, area_of(area), connectivity};
   std::vector<std::vector<Region>> found;
   py::ssize_t total = 0;
@@ -116,9 +125,16 @@ Features features_at(Address data, int dtype, const Shape& shape, const Strides&
   return {at<const void>(data), static_cast<Dtype>(dtype), channels, height, width, n, c, h, w};
 }
 
+void require_sums(Address data, const Shape& shape, Address weight, std::int64_t rows, std::int64_t count) {
+  const bool channels = std::get<0>(shape) > 0;
+  require("features", data, count > 0 && channels);
+  require("weight", weight, rows > 0 && channels);
+}
+
 void weighted_sums(Address data, int dtype, const Shape& shape, const Strides& strides, Address weight,
                    std::int64_t rows, Address index, std::int64_t count, std::int64_t per_image, bool clamp_negative,
                    Address maps, int threads) {
+  require_sums(data, shape, weight, rows, count);
   const Working working;
   const Features features = features_at(data, dtype, shape, strides);
   const Classes classes{at<const void>(weight), rows, at<const std::int64_t>(index), per_image, clamp_negative};
@@ -131,6 +147,7 @@ Found found_at(Address boxes, Address areas, Address thresholds, Address maps, A
 
 void locate(Address data, std::int64_t count, const Size& shape, const Size& size, const Protocol& protocol,
             Address boxes, Address areas, Address thresholds, Address maps, Address masks, int threads) {
+  require("maps", data, count > 0);
   const Working working;
   const auto [h, w] = shape;
   const auto [height, width] = size;
@@ -141,6 +158,7 @@ void locate(Address data, std::int64_t count, const Size& shape, const Size& siz
 void localize(Address data, int dtype, const Shape& shape, const Strides& strides, Address weight, std::int64_t rows,
               Address index, std::int64_t count, std::int64_t per_image, const Size& size, const Protocol& protocol,
               Address boxes, Address areas, Address thresholds, Address maps, Address masks, int threads) {
+  require_sums(data, shape, weight, rows, count);
   const Working working;
   const Features features = features_at(data, dtype, shape, strides);
   const Classes classes{at<const void>(weight), rows, at<const std::int64_t>(index), per_image,
@@ -176,6 +194,7 @@ ScoreMaps score_maps_at(Address data, int dtype, bool raw, const Size& shape, co
 
 void score_levels(Address data, int dtype, bool raw, std::int64_t count, const Size& shape, const Size& size,
                   Address levels, Address inside, int threads) {
+  require("maps", data, count > 0);
   const Working working;
   schedule::score_levels(score_maps_at(data, dtype, raw, shape, size), count, threads, at<std::uint8_t>(levels),
                          at<bool>(inside));
@@ -184,6 +203,8 @@ void score_levels(Address data, int dtype, bool raw, std::int64_t count, const S
 void score_histogram(Address data, int dtype, bool raw, std::int64_t count, const Size& shape, const Size& size,
                      Address masks, Address edges, int thresholds, Address counts, Address inside, Address known,
                      int threads) {
+  require("maps", data, count > 0);
+  require("masks", masks, count > 0);
   const Working working;
   schedule::score_histogram(score_maps_at(data, dtype, raw, shape, size), at<const std::uint8_t>(masks),
                             {at<const double>(edges), thresholds}, count, threads, at<std::int64_t>(counts),
@@ -192,6 +213,8 @@ void score_histogram(Address data, int dtype, bool raw, std::int64_t count, cons
 
 void sweep(Address levels, std::int64_t count, int height, int width, Address boxes, Address ends, Address of_largest,
            Address largest_boxes, Address of_any, int threads) {
+  require("levels", levels, count > 0);
+  require("boxes", boxes, count > 0);
   const Working working;
   const LevelMaps maps{at<const std::uint8_t>(levels), height, width};
   const TruthBoxes truth{at<const double>(boxes), at<const std::int64_t>(ends)};

@@ -55,7 +55,8 @@ constexpr Groups groups_of_clear(unsigned set) {
   return groups;
 }
 
-// Twice the polygon area in the low bits and Euler's number above them, so that one sum adds up both.
+// Twice the polygon area in the low bits and Euler's number above them, so that one sum adds up both. A map has at most
+// 2^30 pixels, so each of the two fits in 32 bits.
 class Gain {
  public:
   static constexpr std::int64_t of(unsigned set) {
@@ -71,7 +72,7 @@ class Gain {
   static std::int64_t euler(std::int64_t sum) { return sum >> euler_bits; }
 
  private:
-  static constexpr int euler_bits = 40;
+  static constexpr int euler_bits = 32;
   static constexpr std::int64_t euler_unit = std::int64_t{1} << euler_bits;
 };
 

@@ -23,6 +23,7 @@ __all__ = [
     "check_features",
     "check_histogram",
     "check_index",
+    "check_integers",
     "check_maps",
     "check_masks",
     "check_scores",
@@ -47,6 +48,8 @@ def _check_dtype(name: str, tensor: Tensor, wanted: str, *dtypes: torch.dtype) -
 
 
 def _check_layout(name: str, tensor: Tensor) -> None:
+    if not isinstance(tensor, Tensor):  # PyTorch lets None through
+        raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}")
     if tensor.layout != torch.strided or tensor.is_nested:
         kind = "nested" if tensor.is_nested else tensor.layout
         raise TypeError(f"{name} must be a dense tensor, got a {kind} one; use .to_dense() or padding")
@@ -54,6 +57,8 @@ def _check_layout(name: str, tensor: Tensor) -> None:
 
 def check_features(features: Tensor, weight: Tensor) -> None:
     """Features (N, C, h, w) and weights (K, C) on one device, of floating-point types."""
+    if features is None or weight is None:
+        _refuse_features(features, weight)
     shape, rows = features.shape, weight.shape
     # One expression in place of a function for each: a call for one small image takes 20 microseconds in all.
     if (
@@ -97,11 +102,17 @@ def check_index(features: Tensor, weight: Tensor, index: Tensor | None) -> None:
     shape = index.shape
     if len(shape) not in (1, 2) or shape[0] != images:
         _refuse("index", f"(N,) or (N, T) for the {images} images of features", index)
-    if index.dtype != torch.int64:
-        raise TypeError(f"index must be int64, got {index.dtype}")
+    check_integers(index)
     if index.device != features.device or index.layout != features.layout:
         _check_layout("index", index)
         raise ValueError(f"index must be on the features' device {features.device}, got {index.device}")
+
+
+def check_integers(index: Tensor) -> None:
+    """An index of any shape."""
+    if index is None or index.dtype != torch.int64:
+        _check_layout("index", index)
+        raise TypeError(f"index must be int64, got {index.dtype}")
 
 
 def check_size(height: int, width: int) -> None:
@@ -112,6 +123,8 @@ def check_size(height: int, width: int) -> None:
 
 def check_maps(maps: Tensor) -> None:
     """Maps (N, h, w) of real numbers."""
+    if maps is None:
+        _check_layout("maps", maps)
     shape = maps.shape
     if len(shape) != 3 or not fits(shape[1], shape[2]) or maps.dtype.is_complex or maps.layout != torch.strided:
         _check_layout("maps", maps)
@@ -122,6 +135,8 @@ def check_maps(maps: Tensor) -> None:
 
 def check_masks(masks: Tensor, width: int, area: Area, connectivity: int) -> None:
     """Masks (N, H, W), bytes, or packed (N, H, words) int64; and what is asked of their components."""
+    if masks is None or masks.is_nested:
+        _check_layout("masks", masks)
     shape, packed = masks.shape, masks.dtype == torch.int64
     if (
         len(shape) != 3
@@ -154,6 +169,8 @@ def _refuse_masks(masks: Tensor, width: int, area: Area, connectivity: int) -> N
 
 def check_scores(maps: Tensor, height: int, width: int, raw: bool) -> None:
     """Score maps (N, h, w), and the size at which they are evaluated: their own, unless they are raw."""
+    if maps is None:
+        _check_layout("maps", maps)
     shape = maps.shape
     if len(shape) != 3 or not fits(shape[1], shape[2]) or maps.dtype not in DTYPES or maps.layout != torch.strided:
         _check_layout("maps", maps)
@@ -166,12 +183,15 @@ def check_scores(maps: Tensor, height: int, width: int, raw: bool) -> None:
 
 def check_histogram(maps: Tensor, masks: Tensor, edges: Tensor, raw: bool) -> None:
     """Score maps, masks (N, H, W) of the size at which they are evaluated, and the edges of the bins."""
+    _check_layout("maps", maps)
     _check_layout("masks", masks)
     _check_layout("edges", edges)
     _check_dtype("masks", masks, "uint8", torch.uint8)
     _check_dtype("edges", edges, "float64", torch.float64)
     if masks.ndim != 3 or masks.shape[:1] != maps.shape[:1]:
         _refuse("masks", f"(N, H, W), one for each of the {maps.shape[0] if maps.ndim else 0} maps", masks)
+    if not fits(masks.shape[1], masks.shape[2]):
+        _refuse("masks", f"(N, H, W) with H and W {limits()}", masks)
     check_scores(maps, masks.shape[1], masks.shape[2], raw)
     if edges.ndim != 1 or not 4 <= edges.shape[0] <= _MOST_THRESHOLDS + 3:
         _refuse("edges", "(T + 3,): T thresholds, at least 1 and at most 2^24, then 1, 2 and 3", edges)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fastcam.ops.arguments import check_integers
+
 __all__ = ["in_range"]
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
@@ -15,6 +17,7 @@ _library.define("in_range(Tensor index, SymInt classes) -> Tensor", tags=(torch.
 
 
 def _refuse_outside(index: Tensor, classes: int) -> None:
+    check_integers(index)
     if index.numel():
         low, high = int(index.min()), int(index.max())
         if low < 0 or high >= classes:
@@ -27,6 +30,7 @@ def _cpu(index: Tensor, classes: int) -> Tensor:
 
 
 def _any_device(index: Tensor, classes: int) -> Tensor:  # noqa: ARG001
+    check_integers(index)
     return index.clone()
 
 
@@ -48,6 +52,7 @@ def in_range(index: Tensor, classes: int) -> Tensor:
 
 @torch.library.register_fake("fastcam::in_range")
 def _(index: Tensor, classes: int) -> Tensor:  # noqa: ARG001
+    check_integers(index)
     return torch.empty_like(index)
 
 
