@@ -6,7 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -148,7 +148,9 @@ def _run(network: Network, paths: list[Path], out: Path, settings: FileSettings,
             if results.table is None or not results.complete:
                 say(f"stopped; {_kept(results, out)}", error=True)
                 if results.table is None and results.detections:
-                    say(table(results.detections, short_names(paths)))
+                    # What failed first is what there is to say.
+                    with suppress(click.ClickException):
+                        say(table(results.detections, short_names(paths)))
     skipped = len(results.skipped) + missed
     try:
         if results.detections:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from command import PLAIN, load, paint, process, rows, run
 
 from fastcam.tables import read_table
@@ -231,6 +232,14 @@ class TestStandardOutput:
         if "--help" not in line:
             assert len(rows(here)) == 1
 
+    @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")
+    def test_messages_that_cannot_be_written_stop_nothing(self, here):
+        paint(here / "in" / "a.png")
+        result = self.shell(here, "{} 2>/dev/full")
+        assert result.returncode == 0
+        assert "a.png" in result.stdout
+        assert len(rows(here)) == 1
+
     def test_python_m_fastcam(self, here):
         paint(here / "in" / "a.png")
         result = self.shell(here, "{}")
@@ -279,6 +288,31 @@ class TestAgain:
             "left out in/first/overlays: overlays of fastcam localize, no photographs\n"
             "1 picture localized, results in second\n"
         )
+
+
+class TestMemory:
+    def test_that_runs_out_is_one_line(self, here):
+        for number in range(4):
+            paint(here / "in" / f"{number}.png")
+        result = process("in", "--batch-size", "1", model="toy_network:Broken", cwd=here)
+        assert result.returncode == 1
+        assert error_of(result) == "Error: out of memory: out of memory"
+        assert len(rows(here)) == 2
+
+    @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), MemoryError()])
+    def test_by_any_name(self, here, monkeypatch, error):
+        paint(here / "a.png")
+
+        def none_left(*_, **__):
+            raise error
+
+        monkeypatch.setattr("fastcam.network.Network.find", none_left)
+        assert error_of(run("a.png", code=1)).startswith("Error: out of memory")
+
+    def test_pytorch_on_a_cpu(self, here, monkeypatch):
+        paint(here / "a.png")
+        monkeypatch.setattr("fastcam.network.Network.find", lambda *_, **__: torch.empty(1 << 60, dtype=torch.uint8))
+        assert error_of(run("a.png", code=1)).startswith("Error: out of memory: ")
 
 
 class TestWhatIsMissedCounts:
