@@ -55,8 +55,8 @@ def visible(text: str, *, lines: bool = False) -> str:
         lines: let line feeds end lines.
 
     Example:
-        >>> print(visible("caf\u00e9 \x1b[31m\r\n.png"))
-        caf\u00e9 \x1b[31m\r\n.png
+        >>> print(visible("a" + chr(27) + "[31m" + chr(13) + ".png"))
+        a\x1b[31m\r.png
     """
     return "".join(
         sign if sign.isprintable() or (lines and sign == "\n") else sign.encode("unicode_escape").decode()
