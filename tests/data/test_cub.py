@@ -86,6 +86,16 @@ class TestErrors:
         with pytest.raises(DataError, match=f"{name}: No such file"):
             read_cub(root)
 
+    def test_without_its_boxes(self, tmp_path):
+        root = cub(tmp_path)
+        with_boxes = read_cub(root)
+        (root / "bounding_boxes.txt").unlink()
+        without = read_cub(root, boxes=False)
+        assert [record.id for record in without] == [record.id for record in with_boxes]
+        assert not without.has_boxes
+        assert with_boxes.has_boxes
+        assert without.title == tmp_path.name
+
     def test_bytes_that_are_no_text(self, tmp_path):
         root = cub(tmp_path)
         (root / "classes.txt").write_bytes(b"1 \xff\n")

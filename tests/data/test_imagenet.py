@@ -112,3 +112,27 @@ def test_what_is_missing(root, tmp_path):
     (root / "empty").mkdir()
     with pytest.raises(DataError, match="no pictures"):
         read_imagenet(root, "empty")
+
+
+@pytest.mark.parametrize("boxed", [False, True])
+def test_class_folders_of_any_name(tmp_path, boxed):
+    for part, names in (("train", "cat dog emu"), ("val", "cat dog")):
+        for name in names.split():
+            picture(tmp_path / part / name / f"{name}1.png")
+    if boxed:
+        for name in ("cat", "dog"):
+            annotation(tmp_path / "xml" / f"{name}1.xml", (48, 64), [(name, (5, 5, 20, 20))])
+    split = read_imagenet(tmp_path, boxes=tmp_path / "xml" if boxed else None)
+    assert split.classes == ("cat", "dog", "emu")
+    assert [(record.id, record.label) for record in split] == [("val/cat/cat1.png", 0), ("val/dog/dog1.png", 1)]
+    assert split.has_boxes == boxed
+    assert split.title == tmp_path.name
+
+
+def test_a_folder_that_is_no_class_folder_has_the_class_of_the_boxes(root):
+    (root / "val" / "images").mkdir()
+    for path in (root / "val").glob("*.JPEG"):
+        path.rename(root / "val" / "images" / path.name)
+    split = read_imagenet(root)
+    assert split.classes == (FISH, SHARK)
+    assert [record.label for record in split] == [1, 0, 1]
