@@ -72,8 +72,14 @@ def assert_is_numpys(found, maps, size, protocol):
     assert found.maps.dtype == (torch.uint8 if protocol.quantize else torch.float64)
     for i, full in enumerate(resized(maps, size, protocol.interpolation)):
         wanted, map_found = normalized(full, protocol), found.maps[i].numpy()
-        # On an offset a difference has the digits that the offset leaves it.
-        rounding = 5e-14 * np.abs(full).max() * (1 if protocol.normalize == "none" else 1 / np.ptp(full))
+        # A value has the digits that its own size leaves it, an offset included; normalized, in units of these.
+        units = {
+            "none": 1,
+            "minmax": np.ptp(full),
+            "max": full.max(),
+            "percentile": np.percentile(full, protocol.percentile),
+        }
+        rounding = 5e-14 * np.abs(full).max() / np.abs(units[protocol.normalize])
         if protocol.quantize:
             levels = wanted.clip(0, 1) * 255
             clear = np.abs(levels - np.rint(levels)) > 255 * rounding
