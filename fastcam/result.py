@@ -258,7 +258,8 @@ class Localization:
         return dataclasses.replace(self._each(lambda part: part[None]), single=False)
 
     def _each(self, change: Callable[[Any], Any]) -> Localization:
-        fields = {name: part if part is None else change(part) for name, part in vars(self).items() if name != "single"}
+        there = {name: part for name, part in vars(self).items() if part is not None and name != "single"}
+        fields: dict[str, Any] = {name: change(part) for name, part in there.items()}
         return Localization(**fields, single=self.single)
 
 

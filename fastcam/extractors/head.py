@@ -81,9 +81,10 @@ def _values(part: Any) -> Tensor | None:  # noqa: ANN401
         part = part()
     if not isinstance(part, Tensor):
         return None
-    if _is_packed(part):
-        part = part.dequantize() if part.is_quantized or not _is_plain_float8(part) else part.float()
-    return part
+    tensor: Tensor = part
+    if _is_plain_float8(tensor):
+        return tensor.float()
+    return tensor.dequantize() if _is_packed(tensor) else tensor
 
 
 def _is_packed(tensor: Tensor) -> bool:
