@@ -78,8 +78,8 @@ def load(
             network it is of; of any other file the classifier's weight says how many classes there are.
         pooling: of one of fastcam's networks, in place of what the checkpoint says, or ``"gap"``.
         features: the module that gives the features; see :class:`fastcam.Localizer`. By default fastcam's networks
-            know, and of others it is ``"layer4"``.
-        classifier: the last, linear layer; likewise, ``"fc"``.
+            know, and of others it is found by a run on noise of the inputs' size.
+        classifier: the last, linear layer; likewise.
         classes: names of the classes, or a file with one a line; by default those of the checkpoint or of ImageNet.
         size: (H, W) of the network's input, in place of its own.
         mean: of red, green and blue, white being 1, likewise.
@@ -103,19 +103,31 @@ def load(
     loaded = _found(source, weights, pooling)
     where = _device(device)
     model = loaded.model.to(where).eval()
-    extractor = loaded.extractor
+    extractor, inputs = loaded.extractor, _inputs(loaded.inputs, size, mean, std)
     if extractor is None or features is not None or classifier is not None:
         if isinstance(model, Classifier):
             features, classifier = features or "pool:input", classifier or "classifier"
-        try:
-            extractor = Localizer(model, features or "layer4", classifier or "fc")
-        except (TypeError, ValueError) as error:
-            raise LoadError("features", error) from error
+        extractor = _localizer(model, features, classifier, inputs, where)
     if isinstance(extractor, MethodExtractor):
         extractor.method.to(where).eval()
     names = _names(classes, loaded.classes, extractor.num_classes)
     name = type(source).__name__ if isinstance(source, nn.Module) else os.fspath(source)
-    return Network(name, model, extractor, _inputs(loaded.inputs, size, mean, std), names, where)
+    return Network(name, model, extractor, inputs, names, where)
+
+
+def _localizer(
+    model: nn.Module, features: str | None, classifier: str | None, inputs: Inputs, device: torch.device
+) -> Localizer:
+    """A localizer by names, or one that has found where the maps come from."""
+    try:
+        localizer = Localizer(model, features, classifier)
+        if features is None and classifier is None:
+            localizer.extract(torch.randn(2, 3, *inputs.size, device=device))
+    # What a network raises of images that it cannot take is its own choice.
+    except Exception as error:
+        reason = error if isinstance(error, (TypeError, ValueError)) else f"{type(error).__name__}: {error}"
+        raise LoadError("features", reason) from error
+    return localizer
 
 
 def _found(source: str | os.PathLike[str] | nn.Module, weights: Any, pooling: str | None) -> _Loaded:  # noqa: ANN401
