@@ -15,7 +15,7 @@ from fastcam.ops.pooling_derivatives import decompositions
 
 __all__ = ["GAP", "GMP", "LSE", "TAP", "decompositions", "gap", "gmp", "lse", "tap"]
 
-_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 
 def tap(x: Tensor, threshold: float, *, keepdim: bool = False) -> Tensor:
@@ -48,7 +48,7 @@ def tap(x: Tensor, threshold: float, *, keepdim: bool = False) -> Tensor:
         >>> fastcam.tap(x, 0.1)
         tensor([[1.2500]])
     """
-    if _is_handled(x):
+    if type(x) is not Tensor and has_torch_function_unary(x):  # as _is_handled, at less than a call
         return handle_torch_function(tap, (x,), x, threshold, keepdim=keepdim)  # type: ignore[no-any-return]
     _check_features(x)
     pooled: Tensor = ops.tap(x, _checked_threshold(threshold))
@@ -267,12 +267,13 @@ def _is_handled(x: object) -> bool:
 def _check_features(x: object) -> None:
     if not isinstance(x, Tensor) or x.dtype not in _DTYPES:
         raise TypeError(f"x must be a tensor of float16, bfloat16, float32 or float64, got {_kind(x)}")
-    if x.is_nested or x.layout is not torch.strided:
+    if x.layout is not torch.strided or x.is_nested:
         kind = "a nested tensor" if x.is_nested else f"a tensor of the layout {x.layout}; x.to_dense() gives one"
         raise TypeError(f"x must be a dense tensor (N, C, H, W), got {kind}")
-    # A tracer of TorchScript would take the comparison of a size for a part of the network.
-    if x.ndim != 4 or (not torch.jit.is_tracing() and (x.shape[2] == 0 or x.shape[3] == 0)):
-        raise ValueError(f"x must be (N, C, H, W) with H and W at least 1, got shape {tuple(x.shape)}")
+    shape = x.shape
+    # A tracer of TorchScript has tensors for sizes, and would take a comparison for a part of the network.
+    if len(shape) != 4 or (type(shape[2]) is not Tensor and (shape[2] == 0 or shape[3] == 0)):
+        raise ValueError(f"x must be (N, C, H, W) with H and W at least 1, got shape {tuple(shape)}")
 
 
 def _checked_sharpness(r: object) -> float:

@@ -165,8 +165,7 @@ SECOND = {
     "trace, func.hessian": lambda loss, x: torch.autograd.functional.hessian(traced(loss, x), x),
 }
 
-# What PyTorch says of itself: Dynamo instantiates the autograd function, forward mode loads scripted decompositions,
-# and so on.
+# What PyTorch says of itself: that Dynamo instantiates autograd functions, that forward mode loads scripts, and so on.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.* should not be instantiated:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning"),

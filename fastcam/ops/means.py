@@ -38,8 +38,8 @@ def log_mean_exp(x: Tensor, r: float) -> Tensor:
     unit = spread.clamp(limits.tiny**0.5, limits.max**0.5)
     exponent = unit * (2 * r)
     small = exponent <= 1024
-    # Below 1e-20 of the range and above what the type holds, r changes nothing.
-    least = unit * (1e-20 / spread.clamp(min=limits.tiny**0.5)).clamp(min=8 / limits.max)
+    # Below 1e-20 of the range and above what the type holds, r changes nothing. 2^24 leaves room for gradients.
+    least = unit * (1e-20 / spread.clamp(min=limits.tiny**0.5)).clamp(min=2.0**24 / limits.max)
     factor = torch.where(small, torch.maximum(exponent, least), min(2 * r, limits.max / 8))
     unit = torch.where(small, unit, 1.0)
     power = (finite / 2 - half) / unit * factor

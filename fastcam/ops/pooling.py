@@ -93,18 +93,11 @@ def is_interleaved(x: Tensor) -> bool:
 
 def _pool(x: Tensor, threshold: float, pooled: int, cutoff: int = 0, count: int = 0) -> None:
     """Write the results to three addresses, or the pooled values alone."""
-    planes, interleaved = _planes(x) or (x.contiguous(), False)
-    core.tap_forward(
-        planes.data_ptr(),
-        DTYPES[x.dtype],
-        interleaved,
-        *_dimensions(x),
-        threshold,
-        pooled,
-        cutoff,
-        count,
-        torch.get_num_threads(),
-    )
+    n, c, h, w = x.shape
+    planes, interleaved = (x, False) if x.is_contiguous() else _planes(x) or (x.contiguous(), False)
+    threads = torch.get_num_threads()
+    address, dtype = planes.data_ptr(), DTYPES[x.dtype]
+    core.tap_forward(address, dtype, interleaved, n, c, h * w, threshold, pooled, cutoff, count, threads)
 
 
 def tap_cpu(x: Tensor, threshold: float) -> Tensor:

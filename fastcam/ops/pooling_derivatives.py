@@ -19,64 +19,75 @@ from fastcam import reference
 from fastcam.ops import pooling as ops
 from fastcam.ops.core import core
 
-__all__ = ["TapFunction", "decompositions"]
+__all__ = ["decompositions"]
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
 _Keys = torch._C.DispatchKeySet
 _BELOW = torch._C._after_autograd_keyset
 _TORCH_FUNC = torch._C.DispatchKey.FuncTorchDynamicLayerBackMode
-# What is left below autograd for tensors in the CPU's memory, where nothing watches, wraps or traces them. The compiled
-# core is then called at once: dispatching a second time would take as long as pooling a small batch.
-_PLAIN = _Keys(torch._C.DispatchKey.CPU).raw_repr() if core is not None else -1
+# The keys of tensors in the CPU's memory where nothing watches, wraps or traces them. The compiled core is then called
+# at once: dispatching a second time would take as long as pooling a small batch.
+_PLAIN = (
+    (_Keys(torch._C.DispatchKey.CPU) | _Keys(torch._C.DispatchKey.AutogradCPU)).raw_repr() if core is not None else -1
+)
 
 
-def _has_tangent(x: Tensor, below: Any) -> bool:  # noqa: ANN401
-    if forward_ad._current_level < 0 and not below.has(_TORCH_FUNC):
+def _has_tangent(x: Tensor, keyset: Any) -> bool:  # noqa: ANN401
+    if forward_ad._current_level < 0 and (keyset.raw_repr() == _PLAIN or not keyset.has(_TORCH_FUNC)):
         return False
     return torch._VF._unpack_dual(x, level=0)[1] is not None  # type: ignore[attr-defined]
 
 
-def _redispatch(operator: Any, below: Any, *args: Any) -> Any:  # noqa: ANN401
+def _redispatch(operator: Any, keyset: Any, *args: Any) -> Any:  # noqa: ANN401
     with torch._C._AutoDispatchBelowAutograd():
-        return operator.redispatch(below, *args)
+        return operator.redispatch(keyset & _BELOW, *args)
 
 
-def _tap(keyset: Any, x: Tensor, threshold: float) -> Tensor:  # noqa: ANN401
-    below = keyset & _BELOW
-    with_gradient = x.requires_grad and torch.is_grad_enabled()
-    if _has_tangent(x, below) or (with_gradient and below.has(_TORCH_FUNC)):
-        return reference.pooling.tap_forward(x, threshold)[0]
-    if with_gradient:
-        return TapFunction.apply(x, threshold, below)  # type: ignore[no-any-return]
-    if below.raw_repr() == _PLAIN:
-        return ops.tap_cpu(x, threshold)
-    return _redispatch(ops.tap, below, x, threshold)  # type: ignore[no-any-return]
-
-
-class TapFunction(torch.autograd.Function):
-    """The gradient of ``tap`` in plain reverse mode. Below autograd, ``below`` says what is to run."""
+class _ByValues(torch.autograd.Function):
+    """The gradient of ``tap`` from the input itself, with its cutoffs and counts."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, threshold: float, below: Any) -> Tensor:  # noqa: ANN401
-        """Pool, and keep what the gradient needs: bits on CUDA, else the input with its cutoffs and counts."""
-        ctx.shape = None
-        if x.is_cuda:
-            pooled, divisor, kept = _redispatch(ops.tap_keeping, below, x, threshold)
-            ctx.save_for_backward(divisor, kept)
-            ctx.shape = x.shape[2], x.shape[3], ops.is_interleaved(x)
+    def forward(ctx: Any, x: Tensor, threshold: float, keyset: Any) -> Tensor:  # noqa: ANN401
+        if keyset.raw_repr() == _PLAIN:
+            pooled, cutoff, count = ops.forward_cpu(x, threshold)
         else:
-            plain = below.raw_repr() == _PLAIN
-            forward = ops.forward_cpu(x, threshold) if plain else _redispatch(ops.tap_forward, below, x, threshold)
-            pooled, cutoff, count = forward
-            ctx.save_for_backward(x, cutoff, count)
+            pooled, cutoff, count = _redispatch(ops.tap_forward, keyset, x, threshold)
+        ctx.save_for_backward(x, cutoff, count)
+        return pooled
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+        return ops.tap_backward(grad, *ctx.saved_tensors), None, None
+
+
+class _ByBits(torch.autograd.Function):
+    """The gradient of ``tap`` from a bit for every value, on CUDA."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, threshold: float, keyset: Any) -> Tensor:  # noqa: ANN401
+        pooled, divisor, kept = _redispatch(ops.tap_keeping, keyset, x, threshold)
+        ctx.save_for_backward(divisor, kept)
+        ctx.shape = x.shape[2], x.shape[3], ops.is_interleaved(x)
         return pooled  # type: ignore[no-any-return]
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
-        """Spread the gradient evenly over the kept values."""
-        if ctx.shape is not None:
-            return ops.tap_spread(grad, *ctx.saved_tensors, *ctx.shape), None, None
-        return ops.tap_backward(grad, *ctx.saved_tensors), None, None
+        return ops.tap_spread(grad, *ctx.saved_tensors, *ctx.shape), None, None
+
+
+# Without what torch.autograd.Function does for torch.func, which does not come here.
+_by_values, _by_bits = (super(torch.autograd.Function, way).apply for way in (_ByValues, _ByBits))
+
+
+def _tap(keyset: Any, x: Tensor, threshold: float) -> Tensor:  # noqa: ANN401
+    with_gradient = x.requires_grad and torch.is_grad_enabled()
+    if keyset.raw_repr() == _PLAIN and forward_ad._current_level < 0:  # what follows, in less time
+        return _by_values(x, threshold, keyset) if with_gradient else ops.tap_cpu(x, threshold)
+    if _has_tangent(x, keyset) or (with_gradient and keyset.has(_TORCH_FUNC)):
+        return reference.pooling.tap_forward(x, threshold)[0]
+    if with_gradient:
+        return (_by_bits if x.is_cuda else _by_values)(x, threshold, keyset)
+    return _redispatch(ops.tap, keyset, x, threshold)  # type: ignore[no-any-return]
 
 
 def _composed(operator: Any, definition: Callable[..., Any], plain: Callable[..., Any] | None) -> Callable[..., Any]:  # noqa: ANN401
@@ -86,13 +97,12 @@ def _composed(operator: Any, definition: Callable[..., Any], plain: Callable[...
     """
 
     def kernel(keyset: Any, first: Tensor, *rest: Any) -> Any:  # noqa: ANN401
-        below = keyset & _BELOW
-        if (first.requires_grad and torch.is_grad_enabled()) or _has_tangent(first, below):
+        if (first.requires_grad and torch.is_grad_enabled()) or _has_tangent(first, keyset):
             out = definition(first, *rest)
             return out if isinstance(out, Tensor) else (out[0], *(part.detach() for part in out[1:]))
-        if plain is not None and below.raw_repr() == _PLAIN:
+        if plain is not None and keyset.raw_repr() == _PLAIN:
             return plain(first, *rest)
-        return _redispatch(operator, below, first, *rest)
+        return _redispatch(operator, keyset, first, *rest)
 
     return kernel
 
