@@ -51,7 +51,9 @@ def tap(x: Tensor, threshold: float, *, keepdim: bool = False) -> Tensor:
     if type(x) is not Tensor and has_torch_function_unary(x):  # as _is_handled, at less than a call
         return handle_torch_function(tap, (x,), x, threshold, keepdim=keepdim)  # type: ignore[no-any-return]
     _check_features(x)
-    pooled: Tensor = ops.tap(x, _checked_threshold(threshold))
+    if type(threshold) is not float or not 0 <= threshold < 1:
+        threshold = _checked_threshold(threshold)
+    pooled: Tensor = ops.tap(x, threshold)
     return pooled[:, :, None, None] if keepdim else pooled
 
 
@@ -286,8 +288,6 @@ def _checked_sharpness(r: object) -> float:
 
 
 def _checked_threshold(threshold: object) -> float:
-    if type(threshold) is float and 0 <= threshold < 1:  # the common case, checked fast
-        return threshold
     if isinstance(threshold, bool) or not isinstance(threshold, Real):
         raise TypeError(f"threshold must be a number in [0, 1), got {threshold!r}")
     value = float(threshold)

@@ -82,7 +82,7 @@ def test_a_decomposed_program_runs_where_fastcam_is_not_imported(tmp_path):
 def test_onnx_holds_what_pooling_means():
     pytest.importorskip("onnxscript", reason="torch.onnx.export needs it")
     runtime = pytest.importorskip("onnxruntime", reason="it runs the file")
-    pool = fastcam.TAP(0.1)
+    pool = fastcam.TAP(0.1).eval()
     program = torch.onnx.export(pool, (X,), dynamo=True, dynamic_shapes=({0: torch.export.Dim("n", min=1)},))
     x = torch.cat((X, -X, X - 0.5))
     x[0, 0, 0, 0], x[1, 1, 2, 3] = torch.inf, 3e38

@@ -91,30 +91,27 @@ def is_interleaved(x: Tensor) -> bool:
     return (_planes(x) or (x, False))[1]
 
 
-def _pool(x: Tensor, threshold: float, pooled: int, cutoff: int = 0, count: int = 0) -> None:
-    """Write the results to three addresses, or the pooled values alone."""
+def _pool(x: Tensor, threshold: float, cutoff: int = 0, count: int = 0) -> Tensor:
+    """Pool by the compiled core, which writes the cutoffs and counts to two addresses if they are given."""
     n, c, h, w = x.shape
+    pooled = torch.empty((n, c), dtype=x.dtype)
     planes, interleaved = (x, False) if x.is_contiguous() else _planes(x) or (x.contiguous(), False)
-    threads = torch.get_num_threads()
-    address, dtype = planes.data_ptr(), DTYPES[x.dtype]
-    core.tap_forward(address, dtype, interleaved, n, c, h * w, threshold, pooled, cutoff, count, threads)
+    address, dtype, threads = planes.data_ptr(), DTYPES[x.dtype], torch.get_num_threads()
+    core.tap_forward(address, dtype, interleaved, n, c, h * w, threshold, pooled.data_ptr(), cutoff, count, threads)
+    return pooled
 
 
 def tap_cpu(x: Tensor, threshold: float) -> Tensor:
     """``tap`` by the compiled core."""
-    pooled = torch.empty(x.shape[:2], dtype=x.dtype)
-    _pool(x, threshold, pooled.data_ptr())
-    return pooled
+    return _pool(x, threshold)
 
 
 def forward_cpu(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
     """``tap_forward`` by the compiled core."""
-    n, c, _, _ = x.shape
-    pooled = torch.empty((n, c), dtype=x.dtype)
-    cutoff = torch.empty((n, c), dtype=torch.float64 if x.dtype == torch.float64 else torch.float32)
-    count = torch.empty((n, c), dtype=torch.int32)
-    _pool(x, threshold, pooled.data_ptr(), cutoff.data_ptr(), count.data_ptr())
-    return pooled, cutoff, count
+    shape = x.shape[:2]
+    cutoff = torch.empty(shape, dtype=torch.float64 if x.dtype == torch.float64 else torch.float32)
+    count = torch.empty(shape, dtype=torch.int32)
+    return _pool(x, threshold, cutoff.data_ptr(), count.data_ptr()), cutoff, count
 
 
 def backward_cpu(grad: Tensor, x: Tensor, cutoff: Tensor, count: Tensor) -> Tensor:
