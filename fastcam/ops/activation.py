@@ -49,7 +49,7 @@ def rows_for_core(features: Tensor, weight: Tensor, index: Tensor | None) -> tup
     return weight.to(work).contiguous(), None if index is None else index.contiguous()
 
 
-ForCore = tuple[int, int, tuple[int, int, int], tuple[int, int, int, int], int, int, int, int, int]
+ForCore = tuple[int, int, tuple[int, int, int], tuple[int, ...], int, int, int, int, int]
 """Features: address, dtype, (C, h, w), strides; weights: address, rows; index: address; maps: how many, an image."""
 
 

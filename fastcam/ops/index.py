@@ -43,7 +43,8 @@ def in_range(index: Tensor, classes: int) -> Tensor:
     if index.device.type != "cpu":
         return index
     # A plain call compares here, which saves the operator's copy and its way through the dispatcher.
-    if torch.compiler.is_compiling() or type(index) is not Tensor or torch.jit.is_tracing():
+    tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    if torch.compiler.is_compiling() or type(index) is not Tensor or tracing:
         checked: Tensor = torch.ops.fastcam.in_range.default(index, classes)
         return checked
     _refuse_outside(index, classes)

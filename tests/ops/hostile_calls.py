@@ -4,6 +4,8 @@ Each call starts from arguments that fit and changes one, two or three of them. 
 what came of it, so that after a crash the last line names the call.
 """
 
+# ruff: noqa: T201
+
 from __future__ import annotations
 
 import math
@@ -40,7 +42,7 @@ WORDS = [
     "Pixels",
     "zeros",
     "image",
-    "x" * 5000,
+    "x" * 99,
     "é\0",
 ]
 PROTOCOL = [(name, getattr(PAPER, name)) for name in PAPER.__dataclass_fields__]

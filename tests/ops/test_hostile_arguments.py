@@ -9,6 +9,7 @@ import math
 import subprocess
 import sys
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,11 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from fastcam import PAPER
-from fastcam.ops import score_maps, sweep  # noqa: F401: registers their operators
 from fastcam.ops.components import all_components
 from fastcam.ops.core import core
 from fastcam.ops.masks import pack
+from fastcam.ops.score_maps import score_histogram, score_levels
+from fastcam.ops.sweep import sweep_levels
 
 CALLS = Path(__file__).with_name("hostile_calls.py")
 PATIENCE = 550  # seconds for a run
@@ -34,7 +36,7 @@ def tally(seed, count, build):
         pytest.fail(f"a hang at {(error.stdout or b'').decode().splitlines()[-1:]}")
     lines = run.stdout.splitlines()
     assert lines[-1:] == ["end"], f"ended with {run.returncode} after {lines[-3:]}: {run.stderr[-2000:]}"
-    unnamed = [pair for pair in zip(lines, lines[1:], strict=False) if pair[1].startswith("unnamed")]
+    unnamed = [pair for pair in pairwise(lines) if pair[1].startswith("unnamed")]
     # What the dispatcher refuses, it says itself: a kind of tensor that no operator takes, or no memory.
     foreign = ("Could not run 'fastcam::", "not enough memory", "Overflow", "overflow")
     assert [pair for pair in unnamed if not any(word in pair[1] for word in foreign)] == []
@@ -65,10 +67,7 @@ EDGES = torch.tensor([0, 0.25, 0.5, 0.75, 1, 2, 3]).double()
 
 
 def with_field(name, value):
-    return PAPER.values[: list(PAPER.__dataclass_fields__).index(name)] + (
-        value,
-        *PAPER.values[list(PAPER.__dataclass_fields__).index(name) + 1 :],
-    )
+    return tuple(value if field == name else old for field, old in zip(PAPER.__dataclass_fields__, V, strict=True))
 
 
 def localized(*changes, size=(6, 7), values=V):
@@ -98,24 +97,24 @@ REFUSED = {
     "maps of no height": (lambda: OPS.locate(MAPS[:, :0], 4, 4, *V, False, False), "maps must be"),
     "maps of four dimensions": (lambda: OPS.binarize(MAPS[None], 4, 4, *V, False), "maps must be"),
     "complex maps": (lambda: OPS.locate(MAPS.to(torch.complex64), 4, 4, *V, False, False), "maps must be of real"),
-    "masks larger than maps": (lambda: OPS.score_histogram(MAPS, PLAIN, EDGES, False), "maps must be of the size"),
-    "fewer masks than maps": (lambda: OPS.score_histogram(MAPS, PLAIN[:1], EDGES, True), "masks must be"),
-    "edges that are short": (lambda: OPS.score_histogram(MAPS, PLAIN, EDGES[-3:], True), "edges must be"),
-    "edges that fall": (lambda: OPS.score_histogram(MAPS, PLAIN, EDGES.flip(0), True), "edges must be"),
-    "edges of float32": (lambda: OPS.score_histogram(MAPS, PLAIN, EDGES.float(), True), "edges must be float64"),
-    "edges with a NaN": (lambda: OPS.score_histogram(MAPS, PLAIN, EDGES * torch.nan, True), "edges must be"),
+    "masks larger than maps": (lambda: score_histogram(MAPS, PLAIN, EDGES, False), "maps must be of the size"),
+    "fewer masks than maps": (lambda: score_histogram(MAPS, PLAIN[:1], EDGES, True), "masks must be"),
+    "edges that are short": (lambda: score_histogram(MAPS, PLAIN, EDGES[-3:], True), "edges must be"),
+    "edges that fall": (lambda: score_histogram(MAPS, PLAIN, EDGES.flip(0), True), "edges must be"),
+    "edges of float32": (lambda: score_histogram(MAPS, PLAIN, EDGES.float(), True), "edges must be float64"),
+    "edges with a NaN": (lambda: score_histogram(MAPS, PLAIN, EDGES * torch.nan, True), "edges must be"),
     "edges that are too dense": (
-        lambda: OPS.score_histogram(MAPS, PLAIN, torch.tensor([0, 1e-9, 2e-9, 1, 2, 3]).double(), True),
+        lambda: score_histogram(MAPS, PLAIN, torch.tensor([0, 1e-9, 2e-9, 1, 2, 3]).double(), True),
         "edges must be",
     ),
-    "levels of another size": (lambda: OPS.score_levels(MAPS, 3, 6, False), "maps must be of the size"),
-    "ends beyond the boxes": (lambda: OPS.sweep_levels(LEVELS, BOXES, ENDS + 9, True, True), "ends must rise"),
-    "negative ends": (lambda: OPS.sweep_levels(LEVELS, BOXES, ENDS - 2, True, True), "ends must rise"),
-    "ends that fall": (lambda: OPS.sweep_levels(LEVELS, BOXES, ENDS.flip(0), True, True), "ends must rise"),
-    "ends of other images": (lambda: OPS.sweep_levels(LEVELS, BOXES, ENDS[:1], True, True), "ends must be"),
-    "boxes of float32": (lambda: OPS.sweep_levels(LEVELS, BOXES.float(), ENDS, True, True), "boxes must be float64"),
+    "levels of another size": (lambda: score_levels(MAPS, 3, 6, False), "maps must be of the size"),
+    "ends beyond the boxes": (lambda: sweep_levels(LEVELS, BOXES, ENDS + 9, True, True), "ends must rise"),
+    "negative ends": (lambda: sweep_levels(LEVELS, BOXES, ENDS - 2, True, True), "ends must rise"),
+    "ends that fall": (lambda: sweep_levels(LEVELS, BOXES, ENDS.flip(0), True, True), "ends must rise"),
+    "ends of other images": (lambda: sweep_levels(LEVELS, BOXES, ENDS[:1], True, True), "ends must be"),
+    "boxes of float32": (lambda: sweep_levels(LEVELS, BOXES.float(), ENDS, True, True), "boxes must be float64"),
     "levels of a long side": (
-        lambda: OPS.sweep_levels(torch.zeros(1, 1, 2**16, dtype=torch.uint8), BOXES, ENDS[:1], True, True),
+        lambda: sweep_levels(torch.zeros(1, 1, 2**16, dtype=torch.uint8), BOXES, ENDS[:1], True, True),
         "levels must be .* 65535 pixels a side",
     ),
     **{
