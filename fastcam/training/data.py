@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -38,7 +39,8 @@ def read_part(
     folder = out / SYNTHETIC if data == SYNTHETIC else Path(data)
     if data == SYNTHETIC:
         write_synthetic(folder)
-    if not folder.is_dir():
+    # os.path's answer: a name that no folder can have is no error, as it is to pathlib.
+    if not os.path.isdir(folder):
         raise ConfigError(f"data: {data!r} is no folder; expected one with a data set, or {SYNTHETIC!r}")
     if (folder / "images.txt").is_file():
         split = read_cub(folder, part, boxes=truth)
