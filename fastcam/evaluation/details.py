@@ -63,6 +63,7 @@ def rows_of(
             if done.largest is not None:
                 x0, y0, x1, y1 = predictions.boxes[number].tolist()
                 row.box, row.iou = (x0, y0, x1, y1), float(predictions.ious[number])
+                row.fits = bool(predictions.fits[number])
     if done.largest is not None:
         levels = settings.iou_thresholds
         at = levels.index(0.5) if 0.5 in levels else 0
@@ -71,7 +72,7 @@ def rows_of(
             row = rows[found.number]
             row.iou_of_any = found.iou_of_any
             if predictions is None:
-                row.box, row.iou = found.box, found.iou
+                row.box, row.iou, row.fits = found.box, found.iou, found.iou >= 0.5
             else:
                 row.chosen_box, row.chosen_iou = found.box, found.iou
     if done.pixels is not None and thresholds.pixels is not None:
