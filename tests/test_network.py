@@ -79,6 +79,15 @@ class TestNetwork:
         with pytest.raises(ValueError, match="at='original' needs inputs that show the whole picture"):
             network(pixels, at="original")
 
+    def test_nothing_found_stays_so_through_a_crop(self, pixels):
+        network = fastcam.load(VGG16(**TINY), size=(64, 64), device="cpu")
+        network = type(network)(**{**vars(network), "inputs": Inputs((80, 80), (64, 64))})
+        with torch.no_grad():
+            network.model.classifier.weight.fill_(-1)  # clamped, no map is left
+        found = network(pixels, top_k=2)
+        assert found.boxes.tolist() == [[0, 0, 0, 0]] * 2
+        assert found.is_empty.tolist() == [True, True]
+
     @pytest.mark.parametrize(
         ("picture", "error", "message"),
         [
