@@ -146,7 +146,18 @@ def _register() -> None:
 
 
 def decompositions() -> dict[Any, Callable[..., Any]]:
-    """Return the operators that a program holds after export, each with its definition in PyTorch's operations."""
+    """Return the operators that a program holds after export, each with its definition in PyTorch's operations.
+
+    A program decomposed by them runs where fastcam is not imported: saved by ``torch.export.save``, or compiled ahead of
+    time by ``torch._inductor.aoti_compile_and_package``. ``torch.onnx.export(..., dynamo=True)`` does so by itself.
+
+    Example:
+        >>> import torch, fastcam
+        >>> program = torch.export.export(fastcam.TAP(0.1), (torch.rand(2, 3, 4, 4),))
+        >>> program = program.run_decompositions(fastcam.pooling.decompositions())
+        >>> [node.name for node in program.graph.nodes if "fastcam" in str(node.target)]
+        []
+    """
     return {ops.tap: lambda x, threshold: reference.pooling.tap_forward(x, threshold)[0]} | {
         ops.tap_forward: reference.pooling.tap_forward,
         ops.tap_backward: reference.pooling.tap_backward,
