@@ -98,6 +98,8 @@ largest = torch.ops.fastcam.largest.default
 def all_components(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes (M, 4), areas (M,) and image numbers (M,) of every component, image by image in raster order."""
     check_masks(masks, width, area, connectivity)
+    if masks.is_meta:
+        raise TypeError("masks must hold values, for their components to be counted, got a meta tensor")
     host = masks.cpu().contiguous()
     if core is not None:
         boxes, areas, image = core.all_components(*_batch(host, width, area, connectivity), torch.get_num_threads())
