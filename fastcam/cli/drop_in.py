@@ -1,9 +1,12 @@
-"""What lets ``fastcam evaluate`` stand in for wsolevaluation's script: its way of listing, its steps, its last line."""
+"""What lets ``fastcam evaluate`` stand in for wsolevaluation's script: its way of listing, its steps, its last line.
+
+The drop-in form is a call with any of that script's own option names, which have underscores where ours have dashes.
+"""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
+import re
 
 import click
 
@@ -15,14 +18,18 @@ __all__ = ["LISTS", "SpreadCommand", "closing_line", "is_drop_in", "number_of_th
 LISTS = ("--iou", "--iou_threshold_list")
 """The options that take several values in a row."""
 
-THRESHOLDS, THEIR_THRESHOLDS = 1000, 100
+_THRESHOLDS, _THEIR_THRESHOLDS = 1000, 100
+
+_THEIR_NAME = re.compile(r"--[a-z]+_[a-z_]+(=|$)")
+_DROP_IN = f"{__name__}.drop_in"
 
 
 class SpreadCommand(click.Command):
     """Lets ``--iou 30 50 70`` be one option with several values, as wsolevaluation's script has it."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Repeat the option before each of its values."""
+        """Repeat the option before each of its values, and see whose names are used."""
+        ctx.meta[_DROP_IN] = any(_THEIR_NAME.match(arg) for arg in args)
         spread: list[str] = []
         name = None
         for arg in args:
@@ -45,16 +52,16 @@ def parsed_interval(_context: click.Context, _parameter: click.Parameter, interv
     return count
 
 
-def is_drop_in(scoremaps: Path | None, metadata: Path | None) -> bool:
-    """Whether the command is called as their script is: score maps, and a folder of metadata."""
-    return scoremaps is not None and metadata is not None
+def is_drop_in() -> bool:
+    """Whether the command that runs was called by wsolevaluation's option names."""
+    return bool(click.get_current_context().meta.get(_DROP_IN))
 
 
 def number_of_thresholds(given: int | None, *, drop_in: bool) -> tuple[int, str]:
     """Return how many thresholds there are, and what is to be said where their script's default is taken."""
     if given is not None or not drop_in:
-        return given or THRESHOLDS, ""
-    return THEIR_THRESHOLDS, (
+        return given or _THRESHOLDS, ""
+    return _THEIR_THRESHOLDS, (
         "thresholds are 0.01 apart, the default of wsolevaluation's script; the published numbers have "
         "--cam-curve-interval 0.001"
     )
@@ -65,4 +72,5 @@ def closing_line(done: Pass, *, multi_contour: bool, mean: bool, drop_in: bool) 
     number = headline(done, multi_contour=multi_contour, mean=mean)
     if drop_in:
         return f"localization: {number}"
-    return f"localization: {number:.2f} percent ({headline_title(done, multi_contour=multi_contour, mean=mean)})"
+    what = headline_title(done, multi_contour=multi_contour, mean=mean)
+    return f"localization: {number} percent: {what}"

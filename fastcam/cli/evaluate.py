@@ -67,8 +67,8 @@ class _Skips:
     "num_thresholds",
     type=float,
     callback=parsed_interval,
-    help="Steps between the thresholds. The published numbers have 0.001. [default: with --scoremaps and --metadata "
-    "0.01, as wsolevaluation's script; else 0.001]",
+    help="Steps between the thresholds. The published numbers have 0.001. [default: 0.001; by wsolevaluation's option "
+    "names 0.01, as its script]",
 )
 @click.option(
     "--multi-contour/--no-multi-contour",
@@ -152,13 +152,13 @@ def evaluate(
 
     Score maps of the evaluated size (224x224) must lie in [0, 1] and are used as they are, with the result of
     wsolevaluation to the last digit; smaller ones are raw, and resized and normalized as it does. The options of its
-    evaluation.py work by its names too. With --scoremaps and --metadata the last line is its own, and so is the step
-    between thresholds.
+    evaluation.py work by its names too (--scoremap_root, ...), and then the last line and the step between thresholds
+    are its own.
     """
     data = DataOptions(**{one.name: given.pop(one.name) for one in fields(DataOptions)})
     _check_source(scoremaps, data, given)
     _check_outputs(scoremaps, iou, out, per_image, gallery, scoremaps_out)
-    drop_in = is_drop_in(scoremaps, data.metadata)
+    drop_in = is_drop_in()
     count, remark = number_of_thresholds(num_thresholds, drop_in=drop_in)
     if remark:
         say(remark, error=True)

@@ -117,7 +117,7 @@ def evaluate(
         (['gt_loc', 'max_box_acc_30', 'max_box_acc_50'], 0)
     """
     if not split.has_boxes and not split.has_masks:
-        raise DataError(f"{split.title} {split.name}: neither boxes nor masks to evaluate against{_some_have(split)}")
+        raise DataError(f"{split.dataset} {split.name}: neither boxes nor masks to evaluate against{_some_have(split)}")
     counted = _Skips(on_skipped, skipped)
     run = _Run(source, settings, protocol, map_class, class_map, counted if on_skipped else None, progress)
     with worker_errors(), tempfile.TemporaryDirectory() as folder:
