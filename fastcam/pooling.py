@@ -49,7 +49,7 @@ def tap(x: Tensor, threshold: float, *, keepdim: bool = False) -> Tensor:
         tensor([[1.2500]])
     """
     if type(x) is not Tensor and has_torch_function_unary(x):  # as _is_handled, at less than a call
-        return handle_torch_function(tap, (x,), x, threshold, keepdim=keepdim)  # type: ignore[no-any-return]
+        return handle_torch_function(tap, (x,), x, threshold, keepdim=keepdim)
     _check_features(x)
     if type(threshold) is not float or not 0 <= threshold < 1:
         threshold = _checked_threshold(threshold)
@@ -79,7 +79,7 @@ def gap(x: Tensor, *, keepdim: bool = False) -> Tensor:
         tensor([[0.4000]])
     """
     if _is_handled(x):
-        return handle_torch_function(gap, (x,), x, keepdim=keepdim)  # type: ignore[no-any-return]
+        return handle_torch_function(gap, (x,), x, keepdim=keepdim)
     _check_features(x)
     pooled = means.mean(x)
     return pooled if keepdim else pooled[:, :, 0, 0]
@@ -109,7 +109,7 @@ def gmp(x: Tensor, *, keepdim: bool = False) -> Tensor:
         tensor([[2.]])
     """
     if _is_handled(x):
-        return handle_torch_function(gmp, (x,), x, keepdim=keepdim)  # type: ignore[no-any-return]
+        return handle_torch_function(gmp, (x,), x, keepdim=keepdim)
     _check_features(x)
     return x.amax((2, 3), keepdim=keepdim)
 
@@ -140,7 +140,7 @@ def lse(x: Tensor, r: float = 5.0, *, keepdim: bool = False) -> Tensor:
         tensor([[1.7229]])
     """
     if _is_handled(x):
-        return handle_torch_function(lse, (x,), x, r, keepdim=keepdim)  # type: ignore[no-any-return]
+        return handle_torch_function(lse, (x,), x, r, keepdim=keepdim)
     _check_features(x)
     pooled = means.log_mean_exp(x if x.dtype == torch.float64 else x.float(), _checked_sharpness(r)).to(x.dtype)
     return pooled if keepdim else pooled[:, :, 0, 0]
@@ -187,8 +187,8 @@ class TAP(_Pooling):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool (N, C, H, W) to (N, C), or (N, C, 1, 1) with ``keepdim``."""
-        if torch.jit.is_scripting():  # TorchScript has no keyword-only arguments
-            pooled = torch.ops.fastcam.tap(x, self.threshold)
+        if torch.jit.is_scripting():  # type: ignore[attr-defined]  # TorchScript has no keyword-only arguments
+            pooled: Tensor = torch.ops.fastcam.tap(x, self.threshold)
             return pooled[:, :, None, None] if self.keepdim else pooled
         return tap(x, self.threshold, keepdim=self.keepdim)
 
@@ -272,7 +272,7 @@ def _check_features(x: object) -> None:
     if x.layout is not torch.strided or x.is_nested:
         kind = "a nested tensor" if x.is_nested else f"a tensor of the layout {x.layout}; x.to_dense() gives one"
         raise TypeError(f"x must be a dense tensor (N, C, H, W), got {kind}")
-    shape = x.shape
+    shape: tuple[object, ...] = x.shape
     # A tracer of TorchScript has tensors for sizes, and would take a comparison for a part of the network.
     if len(shape) != 4 or (type(shape[2]) is not Tensor and (shape[2] == 0 or shape[3] == 0)):
         raise ValueError(f"x must be (N, C, H, W) with H and W at least 1, got shape {tuple(shape)}")

@@ -35,7 +35,7 @@ _PLAIN = (
 def _has_tangent(x: Tensor, keyset: Any) -> bool:  # noqa: ANN401
     if forward_ad._current_level < 0 and (keyset.raw_repr() == _PLAIN or not keyset.has(_TORCH_FUNC)):
         return False
-    return torch._VF._unpack_dual(x, level=0)[1] is not None  # type: ignore[attr-defined]
+    return torch._VF._unpack_dual(x, level=0)[1] is not None
 
 
 def _redispatch(operator: Any, keyset: Any, *args: Any) -> Any:  # noqa: ANN401
@@ -76,7 +76,7 @@ class _ByBits(torch.autograd.Function):
 
 
 # Without what torch.autograd.Function does for torch.func, which does not come here.
-_by_values, _by_bits = (super(torch.autograd.Function, way).apply for way in (_ByValues, _ByBits))
+_by_values, _by_bits = (super(torch.autograd.Function, way).apply for way in (_ByValues, _ByBits))  # type: ignore[misc]
 
 
 def _tap(keyset: Any, x: Tensor, threshold: float) -> Tensor:  # noqa: ANN401
@@ -86,7 +86,7 @@ def _tap(keyset: Any, x: Tensor, threshold: float) -> Tensor:  # noqa: ANN401
     if _has_tangent(x, keyset) or (with_gradient and keyset.has(_TORCH_FUNC)):
         return reference.pooling.tap_forward(x, threshold)[0]
     if with_gradient:
-        return (_by_bits if x.is_cuda else _by_values)(x, threshold, keyset)
+        return (_by_bits if x.is_cuda else _by_values)(x, threshold, keyset)  # type: ignore[no-any-return]
     return _redispatch(ops.tap, keyset, x, threshold)  # type: ignore[no-any-return]
 
 
@@ -128,7 +128,7 @@ def _batched(operator: Any) -> Callable[..., Any]:  # noqa: ANN401
 
 
 def _register() -> None:
-    definitions = {
+    definitions: dict[Any, tuple[Callable[..., Any], Callable[..., Any] | None]] = {
         ops.tap_forward: (reference.pooling.tap_forward, ops.forward_cpu),
         ops.tap_backward: (reference.pooling.tap_backward, ops.backward_cpu),
         ops.tap_keeping: (reference.pooling.tap_keeping, None),
@@ -148,8 +148,8 @@ def _register() -> None:
 def decompositions() -> dict[Any, Callable[..., Any]]:
     """Return the operators that a program holds after export, each with its definition in PyTorch's operations.
 
-    A program decomposed by them runs where fastcam is not imported: saved by ``torch.export.save``, or compiled ahead of
-    time by ``torch._inductor.aoti_compile_and_package``. ``torch.onnx.export(..., dynamo=True)`` does so by itself.
+    A program decomposed by them runs where fastcam is not imported, saved by ``torch.export.save`` or compiled ahead
+    of time by ``torch._inductor.aoti_compile_and_package``. ``torch.onnx.export(..., dynamo=True)`` needs no help.
 
     Example:
         >>> import torch, fastcam
