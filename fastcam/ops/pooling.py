@@ -14,6 +14,7 @@ from torch import Tensor
 from fastcam import reference
 from fastcam.ops.core import DTYPES, core
 from fastcam.ops.gpu import kernels_run_on
+from fastcam.ops.pooling_arguments import check_gradient, check_kept, check_planes
 
 __all__ = [
     "backward_cpu",
@@ -37,43 +38,37 @@ _library.define(
 )
 _library.define("tap_forward(Tensor x, float threshold) -> (Tensor, Tensor, Tensor)", tags=_tags)
 _library.define("tap_backward(Tensor grad, Tensor x, Tensor cutoff, Tensor count) -> Tensor", tags=_tags)
-_library.impl("tap_keeping", reference.pooling.tap_keeping, "CompositeExplicitAutograd")
-_library.impl("tap_spread", reference.pooling.tap_spread, "CompositeExplicitAutograd")
-_library.impl("tap_forward", reference.pooling.tap_forward, "CompositeExplicitAutograd")
-_library.impl("tap_backward", reference.pooling.tap_backward, "CompositeExplicitAutograd")
 
 
 def _forward_empty(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ARG001
+    check_planes(x)
     shape = x.shape[:2]
     work = torch.float64 if x.dtype == torch.float64 else torch.float32
     return x.new_empty(shape), x.new_empty(shape, dtype=work), x.new_empty(shape, dtype=torch.int32)
 
 
 def _pooled_empty(x: Tensor, threshold: float) -> Tensor:  # noqa: ARG001
+    check_planes(x)
     return x.new_empty(x.shape[:2])
 
 
 def _keeping_empty(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ARG001
+    check_planes(x)
     shape = x.shape[:2]
     work = torch.float64 if x.dtype == torch.float64 else torch.float32
     kept = x.new_empty(reference.pooling.shape_of_kept(x), dtype=torch.uint8)
     return x.new_empty(shape), x.new_empty(shape, dtype=work), kept
 
 
-def _spread_empty(
-    grad: Tensor,
-    divisor: Tensor,  # noqa: ARG001
-    kept: Tensor,  # noqa: ARG001
-    height: int,
-    width: int,
-    channels_last: bool,
-) -> Tensor:
+def _spread_empty(grad: Tensor, divisor: Tensor, kept: Tensor, height: int, width: int, channels_last: bool) -> Tensor:
+    check_kept(grad, divisor, kept, height, width, channels_last)
     form = torch.channels_last if channels_last else torch.contiguous_format
     return torch.empty((*grad.shape, height, width), dtype=grad.dtype, device=grad.device, memory_format=form)
 
 
 @torch.library.register_fake("fastcam::tap_backward")
-def _backward_fake(grad: Tensor, x: Tensor, cutoff: Tensor, count: Tensor) -> Tensor:  # noqa: ARG001
+def _backward_fake(grad: Tensor, x: Tensor, cutoff: Tensor, count: Tensor) -> Tensor:
+    check_gradient(grad, x, cutoff, count)
     return torch.empty_like(x)
 
 
@@ -93,6 +88,7 @@ def is_interleaved(x: Tensor) -> bool:
 
 def _pool(x: Tensor, threshold: float, cutoff: int = 0, count: int = 0) -> Tensor:
     """Pool by the compiled core, which writes the cutoffs and counts to two addresses if they are given."""
+    check_planes(x)
     n, c, h, w = x.shape
     pooled = torch.empty((n, c), dtype=x.dtype)
     planes, interleaved = (x, False) if x.is_contiguous() else _planes(x) or (x.contiguous(), False)
@@ -108,6 +104,7 @@ def tap_cpu(x: Tensor, threshold: float) -> Tensor:
 
 def forward_cpu(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
     """``tap_forward`` by the compiled core."""
+    check_planes(x)
     shape = x.shape[:2]
     cutoff = torch.empty(shape, dtype=torch.float64 if x.dtype == torch.float64 else torch.float32)
     count = torch.empty(shape, dtype=torch.int32)
@@ -116,6 +113,7 @@ def forward_cpu(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
 
 def backward_cpu(grad: Tensor, x: Tensor, cutoff: Tensor, count: Tensor) -> Tensor:
     """``tap_backward`` by the compiled core."""
+    check_gradient(grad, x, cutoff, count)
     dx = torch.empty_like(x)
     planes = _planes(x)
     if planes is None or dx.stride() != x.stride():
@@ -137,7 +135,30 @@ def backward_cpu(grad: Tensor, x: Tensor, cutoff: Tensor, count: Tensor) -> Tens
 
 
 def _any_device(x: Tensor, threshold: float) -> Tensor:
+    check_planes(x)
     return reference.pooling.tap_forward(x, threshold)[0]
+
+
+def _forward_any_device(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
+    check_planes(x)
+    return reference.pooling.tap_forward(x, threshold)
+
+
+def _backward_any_device(grad: Tensor, x: Tensor, cutoff: Tensor, count: Tensor) -> Tensor:
+    check_gradient(grad, x, cutoff, count)
+    return reference.pooling.tap_backward(grad, x, cutoff, count)
+
+
+def _keeping_any_device(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
+    check_planes(x)
+    return reference.pooling.tap_keeping(x, threshold)
+
+
+def _spread_any_device(
+    grad: Tensor, divisor: Tensor, kept: Tensor, height: int, width: int, channels_last: bool
+) -> Tensor:
+    check_kept(grad, divisor, kept, height, width, channels_last)
+    return reference.pooling.tap_spread(grad, divisor, kept, height, width, channels_last)
 
 
 def _cuda(x: Tensor, threshold: float) -> Tensor:
@@ -152,7 +173,7 @@ def _cuda(x: Tensor, threshold: float) -> Tensor:
 
 def _keeping_cuda(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
     if not _has_kernel(x):
-        return reference.pooling.tap_keeping(x, threshold)
+        return _keeping_any_device(x, threshold)
     from fastcam.kernels import pooling as kernel
 
     out = pooled, divisor, kept = _keeping_empty(x, threshold)
@@ -162,7 +183,7 @@ def _keeping_cuda(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
 
 def _spread_cuda(grad: Tensor, divisor: Tensor, kept: Tensor, height: int, width: int, channels_last: bool) -> Tensor:
     if not _has_kernel(grad):
-        return reference.pooling.tap_spread(grad, divisor, kept, height, width, channels_last)
+        return _spread_any_device(grad, divisor, kept, height, width, channels_last)
     from fastcam.kernels import pooling as kernel
 
     dx = _spread_empty(grad, divisor, kept, height, width, channels_last)
@@ -184,6 +205,10 @@ torch.library.register_fake("fastcam::tap_forward", _forward_empty)
 torch.library.register_fake("fastcam::tap_keeping", _keeping_empty)
 torch.library.register_fake("fastcam::tap_spread", _spread_empty)
 _library.impl("tap", _any_device, "CompositeExplicitAutograd")
+_library.impl("tap_forward", _forward_any_device, "CompositeExplicitAutograd")
+_library.impl("tap_backward", _backward_any_device, "CompositeExplicitAutograd")
+_library.impl("tap_keeping", _keeping_any_device, "CompositeExplicitAutograd")
+_library.impl("tap_spread", _spread_any_device, "CompositeExplicitAutograd")
 _library.impl("tap", _cuda, "CUDA")
 _library.impl("tap_keeping", _keeping_cuda, "CUDA")
 _library.impl("tap_spread", _spread_cuda, "CUDA")

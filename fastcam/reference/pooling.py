@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["shape_of_kept", "tap_backward", "tap_forward", "tap_keeping", "tap_spread"]
+__all__ = ["eighth_of", "shape_of_kept", "tap_backward", "tap_forward", "tap_keeping", "tap_spread"]
 
 
 def tap_forward(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -49,12 +49,18 @@ def tap_backward(grad: Tensor, x: Tensor, cutoff: Tensor, count: Tensor) -> Tens
     return torch.where(keep, share, 0).to(x.dtype)
 
 
+def eighth_of(positions: int) -> int:
+    """Return the smallest power of two B, from 4, of which eight hold a bit for every position."""
+    eighth = 4
+    while 8 * eighth < positions:
+        eighth *= 2
+    return eighth
+
+
 def shape_of_kept(x: Tensor) -> tuple[int, int, int]:
     """(N, C, B), or where ``x`` is channels_last (N, B, C): B is the smallest power of two, from 4, with 8 B >= H W."""
     n, c, h, w = x.shape
-    eighth = 4
-    while 8 * eighth < h * w:
-        eighth *= 2
+    eighth = eighth_of(h * w)
     last = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
     return (n, eighth, c) if last else (n, c, eighth)
 

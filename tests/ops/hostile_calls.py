@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from fastcam import PAPER
-from fastcam.ops import activation, components, index, localization, masks, score_maps, sweep  # noqa: F401
+from fastcam.ops import activation, components, index, localization, masks, pooling, score_maps, sweep  # noqa: F401
 from fastcam.ops.components import all_components
 from fastcam.ops.core import core
 
@@ -62,6 +62,8 @@ def bases():
     sums = [("features", features), ("weight", weight), ("index", classes)]
     size, wanted = [("height", 9), ("width", 11)], [("with_maps", True), ("with_masks", True)]
     ops = torch.ops.fastcam
+    planes = torch.randn(3, 5, 4, 6)
+    pooled, bits = ops.tap_forward(planes, 0.1), ops.tap_keeping(planes, 0.1)
     of_masks = [("area", "pixels"), ("connectivity", 8)]
     return {
         "cam": (ops.cam.default, [*sums, ("clamp_negative", True)]),
@@ -85,6 +87,24 @@ def bases():
         "score_histogram": (
             ops.score_histogram.default,
             [("maps", scores), ("masks", plain), ("edges", edges(10)), ("raw", False)],
+        ),
+        "tap": (ops.tap.default, [("x", planes), ("threshold", 0.1)]),
+        "tap_forward": (ops.tap_forward.default, [("x", planes), ("threshold", 0.1)]),
+        "tap_keeping": (ops.tap_keeping.default, [("x", planes), ("threshold", 0.1)]),
+        "tap_backward": (
+            ops.tap_backward.default,
+            [("grad", torch.randn(3, 5)), ("x", planes), ("cutoff", pooled[1]), ("count", pooled[2])],
+        ),
+        "tap_spread": (
+            ops.tap_spread.default,
+            [
+                ("grad", torch.randn(3, 5)),
+                ("divisor", bits[1]),
+                ("kept", bits[2]),
+                ("height", 4),
+                ("width", 6),
+                ("channels_last", False),
+            ],
         ),
         "in_range": (ops.in_range.default, [("index", classes), ("classes", 7)]),
     }
@@ -118,7 +138,7 @@ def odd_kind(draw, tensor):
 
 def freed(arguments):
     """One tensor whose memory is gone: PyTorch's own operators would end the process."""
-    for name in ("masks", "levels", "features", "maps"):
+    for name in ("masks", "levels", "features", "maps", "x"):
         if core is not None and name in arguments:
             arguments[name] = arguments[name].clone()
             arguments[name].untyped_storage().resize_(0)
@@ -173,7 +193,12 @@ def main(seed, count, build):
         if name.startswith("score") and draw.random() < 0.5:
             arguments["raw"] = True
         several = draw.sample(list(arguments), min(draw.choice([1, 1, 2, 3]), len(arguments)))
-        if draw.random() < 0.02 and name not in ("binarize", "in_range"):  # of those PyTorch reads the memory itself
+        if draw.random() < 0.02 and name not in (
+            "binarize",
+            "in_range",
+            "tap_keeping",
+            "tap_spread",
+        ):  # of those PyTorch reads the memory itself
             arguments |= freed(arguments)
             several = ["freed"]
         try:
