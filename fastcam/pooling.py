@@ -7,6 +7,7 @@ from numbers import Real
 
 import torch
 from torch import Tensor, nn
+from torch._jit_internal import is_scripting
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from fastcam.ops import means
@@ -187,7 +188,7 @@ class TAP(_Pooling):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool (N, C, H, W) to (N, C), or (N, C, 1, 1) with ``keepdim``."""
-        if torch.jit.is_scripting():  # type: ignore[attr-defined]  # TorchScript has no keyword-only arguments
+        if is_scripting():  # TorchScript has no keyword-only arguments
             pooled: Tensor = torch.ops.fastcam.tap(x, self.threshold)
             return pooled[:, :, None, None] if self.keepdim else pooled
         return tap(x, self.threshold, keepdim=self.keepdim)
@@ -268,7 +269,8 @@ def _is_handled(x: object) -> bool:
 
 def _check_features(x: object) -> None:
     if not isinstance(x, Tensor) or x.dtype not in _DTYPES:
-        raise TypeError(f"x must be a tensor of float16, bfloat16, float32 or float64, got {_kind(x)}")
+        kind = f"a tensor of {x.dtype}" if isinstance(x, Tensor) else type(x).__name__
+        raise TypeError(f"x must be a tensor of float16, bfloat16, float32 or float64, got {kind}")
     if x.layout is not torch.strided or x.is_nested:
         kind = "a nested tensor" if x.is_nested else f"a tensor of the layout {x.layout}; x.to_dense() gives one"
         raise TypeError(f"x must be a dense tensor (N, C, H, W), got {kind}")
@@ -294,7 +296,3 @@ def _checked_threshold(threshold: object) -> float:
     if math.isnan(value) or not 0 <= value < 1:
         raise ValueError(f"threshold must lie in [0, 1), got {threshold!r}")
     return value
-
-
-def _kind(x: object) -> str:
-    return f"a tensor of {x.dtype}" if isinstance(x, Tensor) else type(x).__name__
