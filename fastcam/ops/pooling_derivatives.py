@@ -153,10 +153,9 @@ def decompositions() -> dict[Any, Callable[..., Any]]:
 
     Example:
         >>> import torch, fastcam
-        >>> program = torch.export.export(fastcam.TAP(0.1), (torch.rand(2, 3, 4, 4),))
-        >>> program = program.run_decompositions(fastcam.pooling.decompositions())
-        >>> [node.name for node in program.graph.nodes if "fastcam" in str(node.target)]
-        []
+        >>> table = fastcam.pooling.decompositions()  # for torch.export.export(model, inputs).run_decompositions(table)
+        >>> table[torch.ops.fastcam.tap.default](torch.tensor([[[[-1.0, 2.0], [0.5, 0.1]]]]), 0.1)
+        tensor([[1.2500]])
     """
     return {ops.tap: lambda x, threshold: reference.pooling.tap_forward(x, threshold)[0]} | {
         ops.tap_forward: reference.pooling.tap_forward,
