@@ -172,6 +172,7 @@ void localize(Address data, int dtype, const Shape& shape, const Strides& stride
 void tap_forward(Address x, int dtype, bool interleaved, std::int64_t images, std::int64_t channels,
                  std::int64_t positions, double threshold, Address values, Address cutoffs, Address counts,
                  int threads) {
+  require("x", x, images > 0 && channels > 0);
   const Working working;
   const Planes planes{at<const void>(x), static_cast<Dtype>(dtype), interleaved, channels, positions};
   const Pooled out{at<void>(values), at<void>(cutoffs), at<std::int32_t>(counts)};
@@ -180,6 +181,11 @@ void tap_forward(Address x, int dtype, bool interleaved, std::int64_t images, st
 
 void tap_backward(Address grad, Address x, int dtype, bool interleaved, std::int64_t images, std::int64_t channels,
                   std::int64_t positions, Address cutoffs, Address counts, Address dx, int threads) {
+  const bool planes_exist = images > 0 && channels > 0;
+  require("grad", grad, planes_exist);
+  require("x", x, planes_exist);
+  require("cutoff", cutoffs, planes_exist);
+  require("count", counts, planes_exist);
   const Working working;
   const Planes planes{at<const void>(x), static_cast<Dtype>(dtype), interleaved, channels, positions};
   const Pooled saved{nullptr, at<void>(cutoffs), at<std::int32_t>(counts)};
