@@ -104,7 +104,6 @@ def tap_cpu(x: Tensor, threshold: float) -> Tensor:
 
 def forward_cpu(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
     """``tap_forward`` by the compiled core."""
-    check_planes(x)
     shape = x.shape[:2]
     cutoff = torch.empty(shape, dtype=torch.float64 if x.dtype == torch.float64 else torch.float32)
     count = torch.empty(shape, dtype=torch.int32)

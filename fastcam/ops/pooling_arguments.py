@@ -8,11 +8,12 @@ from fastcam.ops.core import DTYPES
 from fastcam.reference.pooling import eighth_of
 from fastcam.sizes import fits, limits
 
-__all__ = ["check_gradient", "check_kept", "check_planes"]
+__all__ = ["check_gradient", "check_kept", "check_planes", "check_tensor"]
 
 
 def check_planes(x: Tensor) -> None:
     """Check features (N, C, H, W) of at least one position."""
+    check_tensor("x", x)
     if x.layout != strided or x.is_nested:
         raise TypeError(f"x must be a dense tensor, got a {'nested' if x.is_nested else x.layout} one")
     if x.dtype not in DTYPES:
@@ -33,6 +34,7 @@ def check_gradient(grad: Tensor, x: Tensor, cutoff: Tensor, count: Tensor) -> No
 
 def check_kept(grad: Tensor, divisor: Tensor, kept: Tensor, height: int, width: int, channels_last: bool) -> None:
     """Check what ``tap_spread`` reads: two numbers and the bits of every plane."""
+    check_tensor("grad", grad)
     if grad.dim() != 2 or grad.dtype not in DTYPES:
         raise ValueError(f"grad must be (N, C) of a floating-point dtype, got {grad.dtype} of {tuple(grad.shape)}")
     if not fits(height, width):
@@ -42,17 +44,22 @@ def check_kept(grad: Tensor, divisor: Tensor, kept: Tensor, height: int, width: 
     work = float64 if grad.dtype == float64 else float32
     _check_numbers("divisor", divisor, work, (n, c), grad)
     # A single channel, or a single position, is contiguous either way.
-    shapes = {(n, c, eighth), (n, eighth, c)} if channels_last else {(n, c, eighth)}
-    if tuple(kept.shape) not in shapes:
-        raise ValueError(f"kept must have shape {' or '.join(map(str, sorted(shapes)))}, got {tuple(kept.shape)}")
-    _check_numbers("kept", kept, uint8, kept.shape, grad)
+    interleaved = channels_last and c > 1 and height * width > 1
+    _check_numbers("kept", kept, uint8, (n, eighth, c) if interleaved else (n, c, eighth), grad)
 
 
 def _check_numbers(name: str, tensor: Tensor, dtype: object, shape: tuple[int, ...], like: Tensor) -> None:
+    check_tensor(name, tensor)
     if tensor.layout != strided or tensor.is_nested or tensor.dtype != dtype or tensor.device != like.device:
         raise TypeError(f"{name} must be a dense tensor of {dtype} on {like.device}, got {_said(tensor)}")
     if tuple(tensor.shape) != tuple(shape):
         raise ValueError(f"{name} must have shape {tuple(shape)}, got {tuple(tensor.shape)}")
+
+
+def check_tensor(name: str, tensor: object) -> None:
+    """Refuse None, which PyTorch lets through."""
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}")
 
 
 def _said(tensor: Tensor) -> str:

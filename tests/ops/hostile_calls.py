@@ -210,7 +210,7 @@ def main(seed, count, build):
             call(*arguments.values())
         except Exception as error:  # whatever it is, the process goes on
             text = str(error)
-            by_name = any(one in text for one, _ in base)
+            by_name = any(one in text for one, _ in [*base, ("the first argument", None)])
             print(f"{'refused' if by_name else 'unnamed'} {type(error).__name__}: {text[:300]!r}", flush=True)
         else:
             print("done", flush=True)
