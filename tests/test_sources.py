@@ -9,6 +9,7 @@ Image = pytest.importorskip("PIL.Image")
 
 import fastcam  # noqa: E402
 from fastcam.data.synthetic import write_synthetic  # noqa: E402
+from fastcam.extractors import GradientMapWarning  # noqa: E402
 from fastcam.inputs import Inputs  # noqa: E402
 from fastcam.methods import MethodExtractor  # noqa: E402
 from fastcam.models import VGG16, create  # noqa: E402
@@ -116,3 +117,34 @@ class TestSources:
         torch.save({**content, "method_state": {}}, tmp_path / "half.pt")
         with pytest.raises(LoadError, match="its weights are not those of its own settings"):
             fastcam.load(tmp_path / "half.pt")
+
+
+class TestWithoutNames:
+    """Where the maps of a network come from is found when it is loaded."""
+
+    @staticmethod
+    def network(*behind):
+        return torch.nn.Sequential(
+            torch.nn.Conv2d(3, 8, 8, 8), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), *behind
+        )
+
+    def test_a_linear_map(self):
+        model = self.network(torch.nn.LayerNorm(8), torch.nn.Linear(8, 5))
+        network = fastcam.load(model, size=(32, 48), classes=list("abcde"))
+        assert network.extractor.num_classes == 5
+        picture = torch.rand(3, 50, 70)
+        found = network(picture, 2)
+        assert found.names == ("c",)
+        assert found.boxes.shape == (1, 4)
+
+    def test_a_gradient_map_is_said(self):
+        model = self.network(torch.nn.Linear(8, 9), torch.nn.ReLU(), torch.nn.Linear(9, 5))
+        with pytest.warns(GradientMapWarning, match="hidden layer"):
+            network = fastcam.load(model, size=(32, 48))
+        assert network.extractor.num_classes == 5
+
+    def test_images_that_the_network_does_not_take(self):
+        model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(7, 5))
+        with pytest.raises(LoadError, match="shapes cannot be multiplied") as caught:
+            fastcam.load(model, size=(32, 48))
+        assert caught.value.argument == "features"
