@@ -72,6 +72,8 @@ CALLS: dict[str, Callable[[], Call]] = {
 
 
 def main(name: str, threads: int) -> None:
+    # A shell's job in the background starts with the signal ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(threads)
     call = CALLS[name]()
     sent: list[float] = []
