@@ -59,7 +59,7 @@ def tap(x: Tensor, threshold: float, *, keepdim: bool = False) -> Tensor:
 
 
 def gap(x: Tensor, *, keepdim: bool = False) -> Tensor:
-    r"""Global average pooling (Eq. 1): the mean over all positions.
+    r"""Global average pooling (Eq. 1): the mean over all positions, as PyTorch computes it.
 
     .. math:: p_c = \frac{1}{HW} \sum_{ij} F_{c,ij}
 
@@ -82,8 +82,7 @@ def gap(x: Tensor, *, keepdim: bool = False) -> Tensor:
     if _is_handled(x):
         return handle_torch_function(gap, (x,), x, keepdim=keepdim)
     _check_features(x)
-    pooled = means.mean(x)
-    return pooled if keepdim else pooled[:, :, 0, 0]
+    return x.mean((2, 3), keepdim=keepdim)
 
 
 def gmp(x: Tensor, *, keepdim: bool = False) -> Tensor:

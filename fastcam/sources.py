@@ -121,12 +121,14 @@ def _localizer(
     """A localizer by names, or one that has found where the maps come from."""
     try:
         localizer = Localizer(model, features, classifier)
-        if features is None and classifier is None:
-            localizer.extract(torch.randn(2, 3, *inputs.size, device=device))
+    except (TypeError, ValueError) as error:
+        raise LoadError("features", error) from error
+    try:
+        if localizer.needs_search:
+            localizer.inspect(torch.randn(2, 3, *inputs.size, device=device))
     # What a network raises of images that it cannot take is its own choice.
     except Exception as error:
-        reason = error if isinstance(error, (TypeError, ValueError)) else f"{type(error).__name__}: {error}"
-        raise LoadError("features", reason) from error
+        raise LoadError("features", f"no maps of images of {inputs.size}: {error}") from error
     return localizer
 
 

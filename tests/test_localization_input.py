@@ -22,13 +22,20 @@ def assert_same(found, wanted):
         a, b = getattr(found, field.name), getattr(wanted, field.name)
         if isinstance(a, list):
             assert all(map(torch.equal, a, b))
+        elif isinstance(a, bool):
+            assert a is b
         else:
             assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a is b is None
 
 
 def columns(found, t):
     """Of results (N, T, ...) what was found for the t-th class of every image."""
-    of = lambda part: [one[t] for one in part] if isinstance(part, list) else part if part is None else part[:, t]  # noqa: E731
+
+    def of(part):
+        if isinstance(part, list):
+            return [one[t] for one in part]
+        return part[:, t] if isinstance(part, torch.Tensor) else part
+
     return fastcam.Localization(*(of(getattr(found, field.name)) for field in dataclasses.fields(found)))
 
 

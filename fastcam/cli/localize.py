@@ -93,7 +93,8 @@ def localize(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise click.BadParameter(str(error), param_hint="--out") from error
-    network = chosen_network(**network_options)
+    with _short_warnings():
+        network = chosen_network(**network_options)
     count = network.extractor.num_classes
     if top_k > count:
         raise click.BadParameter(f"{top_k} of {count} classes", param_hint="--top-k")

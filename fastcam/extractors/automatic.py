@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from typing import Literal
 
@@ -45,9 +44,13 @@ class Automatic:
         if features is not None:
             submodule(self._root, features, "features")
         self._named = features
-        self._lock = threading.Lock()
         self._source: Attachment | GradientSource | None = None
         self._classes: int | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether a batch was seen."""
+        return self._source is not None
 
     @property
     def num_classes(self) -> int:
@@ -73,10 +76,9 @@ class Automatic:
         Raises:
             ValueError: there is nothing to make them from, or with ``cam="cam"`` no linear map; says why.
         """
-        with self._lock:
-            source = self._source
-            if source is None or (isinstance(source, Attachment) and source.state != state_of(self._root)):
-                source = self._source = self._find(images)
+        source = self._source
+        if source is None or (isinstance(source, Attachment) and source.state != state_of(self._root)):
+            source = self._source = self._find(images)
         return source
 
     def extract(self, images: Tensor, index: Index | None = None, *, top_k: int | None = None) -> Extraction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -133,6 +134,12 @@ class Localizer(Extractor):
         """
         return self._open().num_classes
 
+    @property
+    def needs_search(self) -> bool:
+        """Whether where the maps come from is still to be found, by the first batch or :meth:`inspect`."""
+        source = self._open()
+        return isinstance(source, Automatic) and not source.known
+
     def inspect(self, images: Tensor) -> Attachment | GradientSource:
         """Find what the maps of images are made from, and use it from now on; its ``str`` is one line.
 
@@ -196,6 +203,12 @@ class Localizer(Extractor):
         """Let go of the model; calls are refused from here on. Closing twice does nothing."""
         self._model = None
         self._source = Automatic(nn.Identity())
+
+    def __copy__(self) -> Localizer:
+        """A localizer of the same model, that checks its own first batch."""
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__, _source=copy.copy(self._source))
+        return other
 
     def __enter__(self) -> Localizer:
         return self

@@ -1,25 +1,11 @@
-"""Means of channels in PyTorch's operations, finite for whatever finite values they are given."""
+"""Log-sum-exp in PyTorch's operations, finite for whatever finite values it is given."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-__all__ = ["log_mean_exp", "mean"]
-
-
-def mean(x: Tensor) -> Tensor:
-    """Mean over the positions of ``x`` (N, C, H, W): (N, C, 1, 1).
-
-    Where the sum overflows, the mean is 2^32 times that of 2^-32 x.
-    """
-    plain = x.mean((2, 3), keepdim=True)
-    if x.dtype == torch.float16:  # summed in float32, which holds 10^33 of its largest
-        return plain
-    scaled = (x * 2.0**-32).mean((2, 3), keepdim=True)
-    top = torch.finfo(x.dtype).max * 2.0**-32
-    scaled = torch.where(scaled.isinf(), scaled, scaled.clamp(-top, top))
-    return torch.where(plain.isfinite(), plain, scaled * 2.0**32)
+__all__ = ["log_mean_exp"]
 
 
 def log_mean_exp(x: Tensor, r: float) -> Tensor:

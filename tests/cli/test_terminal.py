@@ -69,7 +69,8 @@ class TestTerminal:
     def test_a_map_that_is_not_the_classifiers_is_said_in_one_line(self, here):
         paint(here / "a.png")
         paint(here / "b.png")
-        result = process("a.png", "b.png", "--batch-size", "1", model="toy_network:Bent", cwd=here)
+        named = ("--features", "layer4", "--classifier", "fc")
+        result = process("a.png", "b.png", "--batch-size", "1", *named, model="toy_network:Bent", cwd=here)
         assert result.returncode == 0
         warned = [line for line in result.stderr.splitlines() if "not that of this classifier" in line]
         assert len(warned) == 1

@@ -114,10 +114,11 @@ def test_pooling_by_the_kernels_keeps_its_promises(layout, kernels_on_the_cpu): 
     torch.library.opcheck(tap, (x, 0.1))
     pooled, divisor, kept = tap_keeping(x, 0.1)
     torch.library.opcheck(tap_keeping, (x, 0.1))
-    torch.library.opcheck(tap_spread, (pooled, divisor, kept, 4, 5, layout == "channels_last"))
+    last = layout == "channels_last"
+    torch.library.opcheck(tap_spread, (pooled, divisor, kept, 4, 5, last))
     expanded = torch.ones(1, 1).expand(2, 3)
     assert torch.equal(
-        tap_spread(expanded, divisor, kept, 4, 5, False), tap_spread(torch.ones(2, 3), divisor, kept, 4, 5, False)
+        tap_spread(expanded, divisor, kept, 4, 5, last), tap_spread(torch.ones(2, 3), divisor, kept, 4, 5, last)
     )
 
 
