@@ -95,7 +95,7 @@ def test_equal_trainings_run_once_and_any_table_is_judged(config, engine, tmp_pa
     first, second, third = (row["top1_cls"]["seeds"] for row in result["families"]["mine"])
     assert first == second
     assert third == result["families"]["theirs"][0]["top1_cls"]["seeds"]
-    assert "# Poolings: vgg16 on CUB" in markdown(result, table.title)
+    assert "# Poolings: vgg16 on birds" in markdown(result, table.title)
 
 
 def test_the_number_of_a_file_is_that_of_evaluate(config, engine, tmp_path):
