@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 
+import numpy as np
 import torch
 
 import fastcam
@@ -51,7 +52,7 @@ def masks(count: int, side: int) -> Call:
 def histogram() -> Call:
     maps = noise(1, 28, 28).expand(40_000, -1, -1).contiguous()
     some = torch.zeros(1, 224, 224, dtype=torch.uint8).expand(40_000, -1, -1).contiguous()
-    edges = torch.tensor([*torch.arange(0, 1, 0.001, dtype=torch.float64), 1, 2, 3], dtype=torch.float64)
+    edges = torch.from_numpy(np.append(np.arange(0, 1, 0.001), [1.0, 2, 3]))
     return lambda: score_histogram(maps, some, edges, True)
 
 
