@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from fastcam.extractors.hooks import Heard, eager, first_tensor, hearing_all
+from fastcam.extractors.hooks import Heard, eager, first_tensor, hearing_all, logits_of, unwrapped
 from fastcam.extractors.layout import Layout, possible_layouts
 from fastcam.extractors.linear_map import LinearMap, linear_map
 from fastcam.extractors.linear_walk import NoLinearMapError
 from fastcam.extractors.trace import Trace
 
-__all__ = ["Attachment", "attach", "logits_of", "state_of"]
+__all__ = ["Attachment", "attach", "state_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +40,11 @@ class Attachment:
     folded: tuple[str, ...]
     difference: float
     state: tuple[object, ...]
+
+    @property
+    def classes(self) -> int:
+        """K, the number of classes."""
+        return self.weight.shape[0]
 
     def __str__(self) -> str:
         head = f"classifier={self.classifier!r}"
@@ -71,7 +76,7 @@ def attach(model: nn.Module, images: Tensor) -> Attachment:
         >>> found.pooling, found.classifier
         ('mean', 'classifier')
     """
-    root = getattr(model, "_orig_mod", model)  # torch.compile's wrapper
+    root = unwrapped(model)
     pair = images[:2] if len(images) > 1 else torch.cat([images, images.flip(-1)])
     with torch.no_grad(), eager(), hearing_all(root) as heard, Trace(pair) as trace:
         output = model(pair)
@@ -88,20 +93,6 @@ def state_of(model: nn.Module) -> tuple[object, ...]:
     """Return what changes whenever a parameter or a buffer is replaced or written."""
     tensors = [*model.parameters(), *model.buffers()]
     return tuple((id(one), one.data_ptr(), None if one.is_inference() else one._version) for one in tensors)
-
-
-def logits_of(output: object) -> Tensor:
-    """Return a network's logits (N, K): its output, or what that has as ``.logits``.
-
-    Raises:
-        TypeError: there are none.
-    """
-    logits = getattr(output, "logits", output)
-    if not isinstance(logits, Tensor):
-        raise TypeError(f"the model must return logits, or an object with .logits, got {type(output).__name__}")
-    if logits.dim() == 4 and logits.shape[2:] == (1, 1):
-        return logits.flatten(1)
-    return logits
 
 
 def _source(heard: list[Heard], features: Tensor) -> tuple[str, Layout]:

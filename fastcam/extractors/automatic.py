@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.activation import Index
-from fastcam.extractors.attachment import Attachment, attach, logits_of, state_of
+from fastcam.extractors.attachment import Attachment, attach, state_of
 from fastcam.extractors.check import HeadMismatchWarning, levels_to_caller
 from fastcam.extractors.extraction import Extraction, LinearExtraction, check_choice, chosen_classes
 from fastcam.extractors.extractor import checked_images
 from fastcam.extractors.gradient import GRADIENT_METHODS, GradientExtraction, GradientMethod, class_gradients, watched
 from fastcam.extractors.gradient_source import GradientSource, gradient_source
-from fastcam.extractors.hooks import eager, first_tensor, listening, submodule
+from fastcam.extractors.hooks import eager, first_tensor, listening, logits_of, submodule, unwrapped
 from fastcam.extractors.linear_walk import NoLinearMapError
 
 __all__ = ["Automatic", "CamMethod", "GradientMapWarning"]
@@ -39,13 +39,11 @@ class Automatic:
 
     def __init__(self, model: nn.Module, cam: CamMethod = "auto", features: str | None = None) -> None:
         self._model, self._cam = model, cam
-        # torch.compile wraps the module; the names and the hooks belong to what it wraps.
-        self._root: nn.Module = getattr(model, "_orig_mod", model)
+        self._root = unwrapped(model)
         if features is not None:
             submodule(self._root, features, "features")
         self._named = features
         self._source: Attachment | GradientSource | None = None
-        self._classes: int | None = None
 
     @property
     def known(self) -> bool:
@@ -55,9 +53,9 @@ class Automatic:
     @property
     def num_classes(self) -> int:
         """K, known from the first batch on."""
-        if self._classes is None:
+        if self._source is None:
             raise RuntimeError("the number of classes is known from the first batch on: call inspect(images) first")
-        return self._classes
+        return self._source.classes
 
     def run(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Run the model once: the logits (N, K), the features (N, C, h, w) and the weight (K, C) of a linear map."""
@@ -68,7 +66,7 @@ class Automatic:
                 f"there is no linear map, because {source.reason}; extract(images).maps() has gradient maps"
             )
         logits, features = self._features(source, images)
-        return logits, source.layout.planes(features, (images.shape[2], images.shape[3])), source.weight
+        return logits, features, source.weight
 
     def source(self, images: Tensor) -> Attachment | GradientSource:
         """Return what the maps of these images are made from.
@@ -88,8 +86,8 @@ class Automatic:
         source = self.source(images)
         size = (images.shape[2], images.shape[3])
         if isinstance(source, Attachment):
-            logits, features, weight = self.run(images)
-            return LinearExtraction(logits, chosen_classes(logits, index, top_k), size, features, weight)
+            logits, features = self._features(source, images)
+            return LinearExtraction(logits, chosen_classes(logits, index, top_k), size, features, source.weight)
         module, reads_input = self._module(source.features)
         with torch.no_grad(), watched(module, reads_input) as held, eager():
             logits = logits_of(self._model(images))
@@ -109,8 +107,6 @@ class Automatic:
         if len(images) == 0 or not bool(images.isfinite().all()):
             # Where maps come from does not depend on the images; any prove it.
             images = torch.randn((2, *images.shape[1:]), dtype=images.dtype, device=images.device)
-        with torch.no_grad(), eager():
-            self._classes = logits_of(self._model(images[:1])).shape[1]
         if self._named is not None:
             return gradient_source(self._model, images, f"{self._cam} was asked for", self._named)
         try:
@@ -128,17 +124,18 @@ class Automatic:
                 )
             return source
         if self._cam in GRADIENT_METHODS:
-            return GradientSource(found.features, found.layout, f"{self._cam} was asked for")
+            return GradientSource(found.features, found.layout, f"{self._cam} was asked for", found.classes)
         return found
 
     def _features(self, source: Attachment, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Run the model once: the logits (N, K) and the features (N, C, h, w)."""
         module, reads_input = self._module(source.features)
         with torch.no_grad(), listening(module, reads_input) as heard, eager():
             logits = logits_of(self._model(images))
         features = first_tensor(heard[0]) if heard else None
         if features is None:
             raise RuntimeError(f"the module {source.features!r}, found at the first batch, was not called at this one")
-        return logits, features
+        return logits, source.layout.planes(features, (images.shape[2], images.shape[3]))
 
     def _module(self, name: str) -> tuple[nn.Module, bool]:
         return self._root.get_submodule(name.removesuffix(":input")), name.endswith(":input")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fastcam.pooling import LSE, TAP, lse, tap
 
-__all__ = ["HeadMismatchWarning", "levels_to_caller", "mismatch"]
+__all__ = ["HeadMismatchWarning", "levels_to_caller", "mismatch", "rounding_unit"]
 
 # How many units of rounding the two ways to the logits may differ by: four standard deviations of the rounded sum
 # stay below two, and a wrong pooling or a missing activation lies hundreds above.
@@ -58,7 +58,7 @@ def mismatch(
         >>> mismatch(head, x, None, head.weight, head.bias, head(x.mean((2, 3)).sqrt())) is None
         False
     """
-    unit = _rounding(features, weight, logits, *([] if received is None else [received]))
+    unit = rounding_unit(features, weight, logits, *([] if received is None else [received]))
     if quantized:
         unit = max(unit, _QUANTIZED)
     wide, actual = weight.detach().float(), logits.detach().float()
@@ -97,7 +97,8 @@ def _poolings(model: nn.Module, features: Tensor) -> Iterator[tuple[str, Tensor]
     yield "max", features.amax((2, 3))
 
 
-def _rounding(*tensors: Tensor) -> float:
+def rounding_unit(*tensors: Tensor) -> float:
+    """Return by what share two ways to compute the same from these tensors may differ at each step."""
     unit = max(torch.finfo(tensor.dtype).eps for tensor in tensors)
     # Convolutions on CUDA may run in TF32, with 10 bits of mantissa, whatever the tensors' dtype says.
     return max(unit, 2.0**-10 if tensors[0].is_cuda else 2.0**-17)

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from fastcam.extractors.attachment import logits_of
-from fastcam.extractors.hooks import Heard, eager, first_tensor, hearing_all
+from fastcam.extractors.hooks import Heard, eager, first_tensor, hearing_all, logits_of, unwrapped
 from fastcam.extractors.layout import Layout
 
 __all__ = ["GradientSource", "gradient_source"]
@@ -26,11 +25,13 @@ class GradientSource:
         features: the module whose output they are.
         layout: of that tensor.
         reason: why there is no linear map.
+        classes: K, the number of classes.
     """
 
     features: str
     layout: Layout
     reason: str
+    classes: int
 
     def __str__(self) -> str:
         return f"features={self.features!r} {self.layout}, gradient maps, because {self.reason}"
@@ -52,7 +53,7 @@ def gradient_source(model: nn.Module, images: Tensor, reason: str, named: str | 
         ValueError: no module's output is of that kind.
     """
     image = images[:1]
-    root = getattr(model, "_orig_mod", model)  # torch.compile's wrapper
+    root = unwrapped(model)
     size = (image.shape[2], image.shape[3])
     with torch.enable_grad(), eager(), hearing_all(root) as heard:
         logits = logits_of(model(image.detach().requires_grad_()))
@@ -63,10 +64,10 @@ def gradient_source(model: nn.Module, images: Tensor, reason: str, named: str | 
         layouts = [layout for one, _, layout in candidates if one.name == named]
         if not layouts:
             raise ValueError(f"features={named!r} gives no maps or tokens of several positions of the picture")
-        return GradientSource(named, layouts[-1], reason)
+        return GradientSource(named, layouts[-1], reason, logits.shape[1])
     for (one, tensor, layout), gradient in reversed(list(zip(candidates, gradients, strict=True))):
         if gradient is not None and _reaching(gradient, layout, size) > tensor.shape[1:].numel() / 2:
-            return GradientSource(one.name, layout, reason)
+            return GradientSource(one.name, layout, reason, logits.shape[1])
     raise ValueError(f"no linear map, because {reason}; and no module's output has positions that reach the logits")
 
 

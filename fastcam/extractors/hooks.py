@@ -13,7 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Heard", "before_calls", "eager", "first_tensor", "hearing_all", "listening", "submodule"]
+__all__ = [
+    "Heard",
+    "before_calls",
+    "eager",
+    "first_tensor",
+    "hearing_all",
+    "listening",
+    "logits_of",
+    "submodule",
+    "unwrapped",
+]
 
 
 def submodule(root: nn.Module, name: str, argument: str) -> nn.Module:
@@ -87,7 +97,7 @@ def eager() -> AbstractContextManager[object]:
 
 @dataclass(frozen=True, eq=False)
 class Heard:
-    """What a module was called with last, and what it returned."""
+    """One call of a module: its first argument, and what it returned."""
 
     name: str
     input: object
@@ -125,3 +135,23 @@ def first_tensor(value: object) -> Tensor | None:
         return value
     values = value.values() if isinstance(value, Mapping) else value if isinstance(value, (tuple, list)) else ()
     return next((one for one in values if isinstance(one, Tensor)), None)
+
+
+def logits_of(output: object) -> Tensor:
+    """Return a network's logits (N, K): its output, or what that has as ``.logits``.
+
+    Raises:
+        TypeError: there are none.
+    """
+    logits = getattr(output, "logits", output)
+    if not isinstance(logits, Tensor):
+        raise TypeError(f"the model must return logits, or an object with .logits, got {type(output).__name__}")
+    if logits.dim() == 4 and logits.shape[2:] == (1, 1):
+        return logits.flatten(1)
+    return logits
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Return what ``torch.compile`` wraps: the names and the hooks belong to that."""
+    inner: nn.Module = getattr(model, "_orig_mod", model)
+    return inner

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from fastcam.extractors.check import rounding_unit
 from fastcam.extractors.linear_rules import replace
 from fastcam.extractors.linear_walk import NoLinearMapError, Pooled, Term, Walk
 from fastcam.extractors.trace import Trace
@@ -130,7 +130,7 @@ def _checked(walk: Walk, features: Tensor, weight: Tensor, divisor: Tensor | Non
         raise NoLinearMapError("the logits are not finite")
     difference = (promised - logits).abs()
     largest = float(logits.abs().max())
-    if not bool((difference <= _ROUNDINGS * _rounding([features, walk.logits]) * (spread + largest)).all()):
+    if not bool((difference <= _ROUNDINGS * rounding_unit(features, walk.logits) * (spread + largest)).all()):
         raise NoLinearMapError(
             f"pooled features times weight differ from the logits by up to {float(difference.max()):.3g}"
         )
@@ -144,8 +144,3 @@ def _pool(features: Tensor, pooled: Pooled) -> Tensor:
     if pooled.pooling == "max":
         return wide.amax(2)
     return wide.sum(2) if pooled.pooling == "sum" else wide.mean(2)
-
-
-def _rounding(tensors: Sequence[Tensor]) -> float:
-    unit = max(torch.finfo(tensor.dtype).eps for tensor in tensors)
-    return max(unit, 2.0**-10 if tensors[0].is_cuda else 2.0**-17)

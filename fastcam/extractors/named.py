@@ -8,11 +8,10 @@ from typing import NoReturn
 import torch
 from torch import Tensor, nn
 
-from fastcam.extractors.attachment import logits_of
 from fastcam.extractors.check import HeadMismatchWarning, levels_to_caller, mismatch
 from fastcam.extractors.extractor import checked_images
 from fastcam.extractors.head import head_bias, head_layer, head_weight, is_quantized, is_sharded
-from fastcam.extractors.hooks import before_calls, eager, listening, submodule
+from fastcam.extractors.hooks import before_calls, eager, listening, logits_of, submodule, unwrapped
 from fastcam.extractors.positions import one_position, where_positions_are
 
 __all__ = ["NamedModules", "UnexplainedError"]
@@ -41,8 +40,7 @@ class NamedModules:
         name, _, part = features.partition(":")
         if part not in ("", "input"):
             raise ValueError(f"features={features!r}: after the colon only 'input' may stand, got {part!r}")
-        # torch.compile wraps the module; the names and the hooks belong to what it wraps.
-        self._root: nn.Module = getattr(model, "_orig_mod", model)
+        self._root = unwrapped(model)
         self._source = submodule(self._root, name, "features")
         self._head = submodule(self._root, classifier, "classifier")
         # FSDP's flattened parameters have their shape during the forward pass alone.

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
-from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from fastcam.extractors.hooks import eager
+from fastcam.extractors.hooks import eager, hearing_all
 
 __all__ = ["check_positions", "one_position", "where_positions_are"]
 
@@ -47,33 +44,22 @@ def where_positions_are(
         The outermost module whose output, or ``"name:input"`` whose input, explains the logits; None where there is
         none. And in words the last module whose output has more than one position.
     """
-    outputs: dict[str, Tensor] = {}
-    inputs: dict[str, Tensor] = {}
-    last = "no module's output has more"
-
-    def keep(place: dict[str, Tensor], name: str, value: Any) -> None:  # noqa: ANN401
-        nonlocal last
-        place.pop(name, None)
-        if isinstance(value, Tensor) and value.dim() == 4 and value.shape[2:].numel() > 1:
-            if value.shape[1] == channels:
-                place[name] = value
-            if place is outputs:
-                last = f"the last output with more is that of {name!r}, {tuple(value.shape)}"
-
-    with ExitStack() as hooks, eager():
-        for name, module in model.named_modules():
-            if not name or isinstance(module, torch.jit.ScriptModule):
-                continue
-            after = module.register_forward_hook(lambda _, __, output, name=name: keep(outputs, name, output))
-            before = module.register_forward_pre_hook(
-                lambda _, args, name=name: keep(inputs, name, next(iter(args), None))
-            )
-            hooks.callback(after.remove)
-            hooks.callback(before.remove)
+    with hearing_all(model) as heard, eager():
         model(images)
+    calls = list({one.name: one for one in reversed(heard)}.values())  # the last of each module, the latest first
+    outputs = [(one.name, maps) for one in calls for maps in _with_positions(one.output)]
+    inputs = [(f"{one.name}:input", maps) for one in calls for maps in _with_positions(one.input)]
+    several = [(one.name, maps) for one in heard for maps in _with_positions(one.output)]
+    last = "no module's output has more"
+    if several:
+        last = f"the last output with more is that of {several[-1][0]!r}, {tuple(several[-1][1].shape)}"
     # The outermost of the modules that give the same tensor ends last.
-    for suffix, place in (("", outputs), (":input", inputs)):
-        for name in reversed(place):
-            if explains(place[name]):
-                return f"{name}{suffix}", last
+    for name, maps in outputs + inputs:
+        if maps.shape[1] == channels and explains(maps):
+            return name, last
     return None, last
+
+
+def _with_positions(value: object) -> list[Tensor]:
+    """The value, if it is maps (N, C, h, w) of more than one position."""
+    return [value] if isinstance(value, Tensor) and value.dim() == 4 and value.shape[2:].numel() > 1 else []
