@@ -129,7 +129,7 @@ def _localize_cpu(
     width: int,
     *options: Any,  # noqa: ANN401
 ) -> _Found:
-    if features.dtype == torch.float64:
+    if features is not None and features.dtype == torch.float64:  # None is refused below
         return _localize_any_device(features, weight, index, height, width, *options)
     found = _localize_empty(features, weight, index, height, width, *options)
     rows, chosen = rows_for_core(features, weight, index)
