@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fastcam.activation import Index, checked_rows
+from fastcam.arrays import as_tensor
 from fastcam.ops import localization as ops
 from fastcam.ops.activation import cam, shape_of_maps
 from fastcam.protocol import PAPER, Protocol
@@ -237,14 +238,12 @@ def _checked_maps(maps: Tensor | npt.NDArray[Any]) -> Tensor:
 
 
 def _from_numpy(maps: npt.NDArray[Any]) -> Tensor:
-    """Copy an array of any strides and byte order, as wide as its type, or as float64 if that is wider."""
+    """An array of any strides and byte order, as wide as its type, or as float64 if that is wider."""
     if isinstance(maps, np.ma.MaskedArray) and np.ma.getmaskarray(maps).any():
         raise ValueError("maps must not hide values, got a masked array that does; pass maps.filled(value)")
     if maps.dtype.kind != "f" and maps.dtype != np.uint8:
         raise TypeError(f"maps must be floating point or uint8, got {maps.dtype}")
-    native = np.dtype(f"{maps.dtype.kind}{min(maps.dtype.itemsize, 8)}")
-    with np.errstate(over="ignore"):
-        return torch.from_numpy(np.array(maps, dtype=native))
+    return as_tensor("maps", maps)
 
 
 def _check_dense(maps: Tensor) -> None:

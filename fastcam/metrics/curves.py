@@ -12,7 +12,7 @@ from torchmetrics.utilities.plot import plot_curve
 
 from fastcam.metrics.metric import SumMetric
 
-__all__ = ["CurveMetric", "checked_number", "drawn_curves"]
+__all__ = ["CurveMetric", "checked_number"]
 
 
 class CurveMetric(SumMetric):
@@ -22,6 +22,36 @@ class CurveMetric(SumMetric):
     @abstractmethod
     def is_curve(name: str) -> bool:
         """Whether this is the name of a curve, not of a number."""
+
+    @abstractmethod
+    def curves_to_draw(self) -> tuple[dict[str, tuple[Tensor, Tensor]], tuple[str, str]]:
+        """Return the curves as they are now, each x and y by its label, and the names of both axes."""
+
+    def plot(self, val: Any = None, ax: Any = None) -> tuple[Any, Any]:  # noqa: ANN401
+        """Draw the curves with matplotlib; of given values, what they are over the steps.
+
+        Args:
+            val: what ``compute`` or ``forward`` gave, or a list of such; by default the curves as they are now.
+            ax: the axes to draw on; by default those of a new figure.
+
+        Returns:
+            The figure (None where ``ax`` is given) and the axes.
+
+        Raises:
+            ModuleNotFoundError: matplotlib is not installed.
+        """
+        if val is not None:
+            return super().plot(val, ax)
+        curves, axes_names = self.curves_to_draw()
+        points = [x for x, _ in curves.values()], [y for _, y in curves.values()]
+        figure, axes = plot_curve(
+            points,  # type: ignore[arg-type]
+            ax=ax,
+            label_names=axes_names,
+            labels=list(curves),
+            name=type(self).__name__,
+        )
+        return figure, axes
 
     def _wrap_compute(self, compute: Callable[..., Any]) -> Callable[..., Any]:
         whole = super()._wrap_compute(compute)
@@ -38,19 +68,6 @@ class CurveMetric(SumMetric):
             }
 
         return wrapped
-
-
-def drawn_curves(
-    curves: dict[str, tuple[Tensor, Tensor]],
-    ax: Any,  # noqa: ANN401
-    axes_names: tuple[str, str],
-    title: str,
-) -> tuple[Any, Any]:
-    """Draw curves, each x and y, on the same axes: torchmetrics' figure and axes."""
-    lines = list(curves.values())
-    points = [x for x, _ in lines], [y for _, y in lines]
-    figure, axes = plot_curve(points, ax=ax, label_names=axes_names, labels=list(curves), name=title)  # type: ignore[arg-type]
-    return figure, axes
 
 
 def checked_number(number: str, names: list[str]) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fastcam.metrics.box_counts import VARIANTS, BoxCounts, level_name
-from fastcam.metrics.curves import CurveMetric, checked_number, drawn_curves
+from fastcam.metrics.curves import CurveMetric, checked_number
 
 __all__ = ["MaxBoxAcc", "MaxBoxAccScore", "MaxBoxAccV2", "MaxBoxAccV2Score"]
 
@@ -71,25 +71,12 @@ class MaxBoxAcc(CurveMetric, BoxCounts):
         """Whether this is the name of a curve, not of a number."""
         return "curve_" in name
 
-    def plot(self, val: Any = None, ax: Any = None) -> tuple[Any, Any]:  # noqa: ANN401
-        """Draw the accuracy at every threshold, a line for each IoU; of given values, what they are over the steps.
-
-        Args:
-            val: what ``compute`` or ``forward`` gave, or a list of such; by default the curves as they are now.
-            ax: the axes to draw on; by default those of a new figure.
-
-        Returns:
-            The figure (None where ``ax`` is given) and the axes.
-
-        Raises:
-            ModuleNotFoundError: matplotlib is not installed.
-        """
-        if val is not None:
-            return super().plot(val, ax)
+    def curves_to_draw(self) -> tuple[dict[str, tuple[Tensor, Tensor]], tuple[str, str]]:
+        """Return the accuracy at every threshold, a line for each IoU."""
         found = self.compute(curves=True)
         at = torch.from_numpy(self.thresholds)
         lines = {name.replace("curve_", "IoU "): (at, found[name]) for name in found if self.is_curve(name)}
-        return drawn_curves(lines, ax, ("threshold", "accuracy"), type(self).__name__)
+        return lines, ("threshold", "accuracy")
 
 
 class MaxBoxAccV2(MaxBoxAcc):

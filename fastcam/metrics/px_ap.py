@@ -11,7 +11,7 @@ from torchmetrics.utilities import rank_zero_warn
 
 from fastcam.arrays import ArrayLike
 from fastcam.metrics.arguments import checked_maps, checked_masks, checked_thresholds, outside_error, values_error
-from fastcam.metrics.curves import CurveMetric, checked_number, drawn_curves
+from fastcam.metrics.curves import CurveMetric, checked_number
 from fastcam.metrics.metric import SumMetric
 from fastcam.ops.score_maps import score_histogram
 from fastcam.sizes import checked_size
@@ -139,24 +139,10 @@ class PxAP(CurveMetric, PixelCounts):
         """Whether this is the name of a curve, not of a number."""
         return name in ("precision", "recall")
 
-    def plot(self, val: Any = None, ax: Any = None) -> tuple[Any, Any]:  # noqa: ANN401
-        """Draw precision against recall; of given values, what they are over the steps.
-
-        Args:
-            val: what ``compute`` or ``forward`` gave, or a list of such; by default the curve as it is now.
-            ax: the axes to draw on; by default those of a new figure.
-
-        Returns:
-            The figure (None where ``ax`` is given) and the axes.
-
-        Raises:
-            ModuleNotFoundError: matplotlib is not installed.
-        """
-        if val is not None:
-            return super().plot(val, ax)
+    def curves_to_draw(self) -> tuple[dict[str, tuple[Tensor, Tensor]], tuple[str, str]]:
+        """Return precision against recall."""
         found = self.compute(curves=True)
-        line = {f"PxAP {found['pxap'].item():.3f}": (found["recall"], found["precision"])}
-        return drawn_curves(line, ax, ("recall", "precision"), type(self).__name__)
+        return {f"PxAP {found['pxap'].item():.3f}": (found["recall"], found["precision"])}, ("recall", "precision")
 
 
 class PxAPScore(PixelCounts):

@@ -18,6 +18,7 @@ from fastcam.protocol import Area
 from fastcam.sizes import LONGEST_SIDE_OF_SWEEP, MOST_PIXELS_OF_MASK, fits, limits
 
 __all__ = [
+    "check_dense",
     "check_edges",
     "check_ends",
     "check_features",
@@ -47,7 +48,8 @@ def _check_dtype(name: str, tensor: Tensor, wanted: str, *dtypes: torch.dtype) -
         raise TypeError(f"{name} must be {wanted}, got {tensor.dtype}")
 
 
-def _check_layout(name: str, tensor: Tensor) -> None:
+def check_dense(name: str, tensor: Tensor) -> None:
+    """Refuse what is no tensor, and one whose values do not lie at strides."""
     if not isinstance(tensor, Tensor):  # PyTorch lets None through
         raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}")
     if tensor.layout != torch.strided or tensor.is_nested:
@@ -76,8 +78,8 @@ def check_features(features: Tensor, weight: Tensor) -> None:
 
 
 def _refuse_features(features: Tensor, weight: Tensor) -> NoReturn:
-    _check_layout("features", features)
-    _check_layout("weight", weight)
+    check_dense("features", features)
+    check_dense("weight", weight)
     _check_dtype("features", features, "float16, bfloat16, float32 or float64", *DTYPES)
     _check_dtype("weight", weight, "float16, bfloat16, float32 or float64", *DTYPES)
     if features.ndim != 4 or 0 in features.shape[2:]:
@@ -104,14 +106,14 @@ def check_index(features: Tensor, weight: Tensor, index: Tensor | None) -> None:
         _refuse("index", f"(N,) or (N, T) for the {images} images of features", index)
     check_integers(index)
     if index.device != features.device or index.layout != features.layout:
-        _check_layout("index", index)
+        check_dense("index", index)
         raise ValueError(f"index must be on the features' device {features.device}, got {index.device}")
 
 
 def check_integers(index: Tensor) -> None:
     """An index of any shape."""
     if index is None or index.dtype != torch.int64:
-        _check_layout("index", index)
+        check_dense("index", index)
         raise TypeError(f"index must be int64, got {index.dtype}")
 
 
@@ -124,10 +126,10 @@ def check_size(height: int, width: int) -> None:
 def check_maps(maps: Tensor) -> None:
     """Maps (N, h, w) of real numbers."""
     if maps is None:
-        _check_layout("maps", maps)
+        check_dense("maps", maps)
     shape = maps.shape
     if len(shape) != 3 or not fits(shape[1], shape[2]) or maps.dtype.is_complex or maps.layout != torch.strided:
-        _check_layout("maps", maps)
+        check_dense("maps", maps)
         if maps.dtype.is_complex:
             raise TypeError(f"maps must be of real numbers, got {maps.dtype}")
         _refuse("maps", f"(N, h, w) with h and w {limits()}", maps)
@@ -136,7 +138,7 @@ def check_maps(maps: Tensor) -> None:
 def check_masks(masks: Tensor, width: int, area: Area, connectivity: int) -> None:
     """Masks (N, H, W), bytes, or packed (N, H, words) int64; and what is asked of their components."""
     if masks is None or masks.is_nested:
-        _check_layout("masks", masks)
+        check_dense("masks", masks)
     shape, packed = masks.shape, masks.dtype == torch.int64
     if (
         len(shape) != 3
@@ -151,7 +153,7 @@ def check_masks(masks: Tensor, width: int, area: Area, connectivity: int) -> Non
 
 
 def _refuse_masks(masks: Tensor, width: int, area: Area, connectivity: int) -> NoReturn:
-    _check_layout("masks", masks)
+    check_dense("masks", masks)
     _check_dtype("masks", masks, "bool, uint8, or int64 where packed", *_MASKS)
     if masks.ndim != 3:
         _refuse("masks", "(N, H, W), or (N, H, words) where packed", masks)
@@ -170,10 +172,10 @@ def _refuse_masks(masks: Tensor, width: int, area: Area, connectivity: int) -> N
 def check_scores(maps: Tensor, height: int, width: int, raw: bool) -> None:
     """Score maps (N, h, w), and the size at which they are evaluated: their own, unless they are raw."""
     if maps is None:
-        _check_layout("maps", maps)
+        check_dense("maps", maps)
     shape = maps.shape
     if len(shape) != 3 or not fits(shape[1], shape[2]) or maps.dtype not in DTYPES or maps.layout != torch.strided:
-        _check_layout("maps", maps)
+        check_dense("maps", maps)
         _check_dtype("maps", maps, "float16, bfloat16, float32 or float64", *DTYPES)
         _refuse("maps", f"(N, h, w) with h and w {limits()}", maps)
     check_size(height, width)
@@ -183,9 +185,9 @@ def check_scores(maps: Tensor, height: int, width: int, raw: bool) -> None:
 
 def check_histogram(maps: Tensor, masks: Tensor, edges: Tensor, raw: bool) -> None:
     """Score maps, masks (N, H, W) of the size at which they are evaluated, and the edges of the bins."""
-    _check_layout("maps", maps)
-    _check_layout("masks", masks)
-    _check_layout("edges", edges)
+    check_dense("maps", maps)
+    check_dense("masks", masks)
+    check_dense("edges", edges)
     _check_dtype("masks", masks, "uint8", torch.uint8)
     _check_dtype("edges", edges, "float64", torch.float64)
     if masks.ndim != 3 or masks.shape[:1] != maps.shape[:1]:
@@ -220,7 +222,7 @@ def check_sweep(levels: Tensor, boxes: Tensor, ends: Tensor) -> None:
         ("boxes", boxes, torch.float64),
         ("ends", ends, torch.int64),
     ):
-        _check_layout(name, tensor)
+        check_dense(name, tensor)
         _check_dtype(name, tensor, str(dtype).removeprefix("torch."), dtype)
     if levels.ndim != 3 or not fits(levels.shape[1], levels.shape[2]) or max(levels.shape[1:]) > LONGEST_SIDE_OF_SWEEP:
         sides = f"at most {LONGEST_SIDE_OF_SWEEP} pixels a side"

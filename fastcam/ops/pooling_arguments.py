@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from torch import Tensor, float32, float64, int32, strided, uint8
+from torch import Tensor, float32, float64, int32, uint8
 
+from fastcam.ops.arguments import check_dense
 from fastcam.ops.core import DTYPES
 from fastcam.reference.pooling import eighth_of
 from fastcam.sizes import fits, limits
 
-__all__ = ["check_gradient", "check_kept", "check_planes", "check_tensor"]
+__all__ = ["check_gradient", "check_kept", "check_planes"]
 
 
 def check_planes(x: Tensor) -> None:
     """Check features (N, C, H, W) of at least one position."""
-    check_tensor("x", x)
-    if x.layout != strided or x.is_nested:
-        raise TypeError(f"x must be a dense tensor, got a {'nested' if x.is_nested else x.layout} one")
+    check_dense("x", x)
     if x.dtype not in DTYPES:
         raise TypeError(f"x must be float16, bfloat16, float32 or float64, got {x.dtype}")
     if x.dim() != 4 or 0 in x.shape[2:]:
@@ -34,7 +33,7 @@ def check_gradient(grad: Tensor, x: Tensor, cutoff: Tensor, count: Tensor) -> No
 
 def check_kept(grad: Tensor, divisor: Tensor, kept: Tensor, height: int, width: int, channels_last: bool) -> None:
     """Check what ``tap_spread`` reads: two numbers and the bits of every plane."""
-    check_tensor("grad", grad)
+    check_dense("grad", grad)
     if grad.dim() != 2 or grad.dtype not in DTYPES:
         raise ValueError(f"grad must be (N, C) of a floating-point dtype, got {grad.dtype} of {tuple(grad.shape)}")
     if not fits(height, width):
@@ -49,18 +48,8 @@ def check_kept(grad: Tensor, divisor: Tensor, kept: Tensor, height: int, width: 
 
 
 def _check_numbers(name: str, tensor: Tensor, dtype: object, shape: tuple[int, ...], like: Tensor) -> None:
-    check_tensor(name, tensor)
-    if tensor.layout != strided or tensor.is_nested or tensor.dtype != dtype or tensor.device != like.device:
-        raise TypeError(f"{name} must be a dense tensor of {dtype} on {like.device}, got {_said(tensor)}")
+    check_dense(name, tensor)
+    if tensor.dtype != dtype or tensor.device != like.device:
+        raise TypeError(f"{name} must be {dtype} on {like.device}, got {tensor.dtype} on {tensor.device}")
     if tuple(tensor.shape) != tuple(shape):
         raise ValueError(f"{name} must have shape {tuple(shape)}, got {tuple(tensor.shape)}")
-
-
-def check_tensor(name: str, tensor: object) -> None:
-    """Refuse None, which PyTorch lets through."""
-    if not isinstance(tensor, Tensor):
-        raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}")
-
-
-def _said(tensor: Tensor) -> str:
-    return f"{tensor.dtype} on {tensor.device}, {'nested' if tensor.is_nested else tensor.layout}"

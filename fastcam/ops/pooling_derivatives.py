@@ -17,8 +17,8 @@ from torch.autograd import forward_ad
 
 from fastcam import reference
 from fastcam.ops import pooling as ops
+from fastcam.ops.arguments import check_dense
 from fastcam.ops.core import core
-from fastcam.ops.pooling_arguments import check_tensor
 
 __all__ = ["decompositions"]
 
@@ -81,7 +81,7 @@ _by_values, _by_bits = (super(torch.autograd.Function, way).apply for way in (_B
 
 
 def _tap(keyset: Any, x: Tensor, threshold: float) -> Tensor:  # noqa: ANN401
-    check_tensor("x", x)
+    check_dense("x", x)
     with_gradient = x.requires_grad and torch.is_grad_enabled()
     if keyset.raw_repr() == _PLAIN and forward_ad._current_level < 0:  # what follows, in less time
         return _by_values(x, threshold, keyset) if with_gradient else ops.tap_cpu(x, threshold)
@@ -99,7 +99,7 @@ def _composed(operator: Any, definition: Callable[..., Any], plain: Callable[...
     """
 
     def kernel(keyset: Any, first: Tensor, *rest: Any) -> Any:  # noqa: ANN401
-        check_tensor("the first argument", first)
+        check_dense("the first argument", first)
         if (first.requires_grad and torch.is_grad_enabled()) or _has_tangent(first, keyset):
             out = definition(first, *rest)
             return out if isinstance(out, Tensor) else (out[0], *(part.detach() for part in out[1:]))
