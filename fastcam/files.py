@@ -40,10 +40,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     hidden = _hidden(target)
     try:
         with naming(target):
-            with open(hidden, "xb") as file:
+            with _synced(hidden) as file:
                 yield file
-                file.flush()
-                os.fsync(file.fileno())
             os.replace(hidden, target)
     except BaseException:
         _remove(hidden)
@@ -72,10 +70,8 @@ def write_whole(contents: Mapping[str | os.PathLike[str], bytes] | Mapping[Path,
         for path, content in contents.items():
             target = Path(path)
             hidden[target] = _hidden(target)
-            with naming(target), open(hidden[target], "xb") as file:
+            with naming(target), _synced(hidden[target]) as file:
                 file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
         for target, written in hidden.items():
             with naming(target):
                 os.replace(written, target)
@@ -89,6 +85,15 @@ def _hidden(target: Path) -> Path:
     # Not tempfile: its files are readable by their owner alone, whatever the umask says. The name is short, because
     # the target's own may already be as long as the file system allows.
     return target.with_name(f".{secrets.token_hex(8)}.tmp")
+
+
+@contextlib.contextmanager
+def _synced(path: Path) -> Iterator[BinaryIO]:
+    """Open a new file, which is on the disk when the block ends."""
+    with open(path, "xb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @contextlib.contextmanager

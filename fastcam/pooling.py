@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch._jit_internal import is_scripting
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
-from fastcam.ops import means
 from fastcam.ops import pooling as ops
+from fastcam.ops.log_mean_exp import log_mean_exp
 from fastcam.ops.pooling_derivatives import decompositions
 
 __all__ = ["GAP", "GMP", "LSE", "TAP", "decompositions", "gap", "gmp", "lse", "tap"]
@@ -142,7 +142,7 @@ def lse(x: Tensor, r: float = 5.0, *, keepdim: bool = False) -> Tensor:
     if _is_handled(x):
         return handle_torch_function(lse, (x,), x, r, keepdim=keepdim)
     _check_features(x)
-    pooled = means.log_mean_exp(x if x.dtype == torch.float64 else x.float(), _checked_sharpness(r)).to(x.dtype)
+    pooled = log_mean_exp(x if x.dtype == torch.float64 else x.float(), _checked_sharpness(r)).to(x.dtype)
     return pooled if keepdim else pooled[:, :, 0, 0]
 
 

@@ -19,8 +19,7 @@ from fastcam.evaluation.numbers import Chosen, chosen_thresholds
 from fastcam.evaluation.outputs import Outputs
 from fastcam.evaluation.per_image import Row
 from fastcam.evaluation.reading import OnProgress, OnSkipped
-from fastcam.evaluation.report import Report, make_report
-from fastcam.evaluation.report import described as _described
+from fastcam.evaluation.report import Report, described, make_report
 from fastcam.evaluation.score_maps import ScoreMaps, writing_score_maps
 from fastcam.evaluation.score_pass import Pass, evaluate_score_maps
 from fastcam.evaluation.settings import Settings
@@ -266,7 +265,7 @@ class _Run:
             return {**facts, "score maps": str(main.maps.root)}
         whose = "the predicted class" if main.predictions.correct is None else "the true class"
         mapped = f" by {self._class_map}" if isinstance(self._class_map, (str, os.PathLike)) else ""
-        protocol = _described(self._protocol)
+        protocol = described(self._protocol)
         facts |= {"network": self._network.name, "map": f"of {whose}{mapped}", "protocol": protocol}
         if protocol.startswith("custom"):
             named = zip((one.name for one in fields(self._protocol)), self._protocol.values, strict=True)

@@ -20,7 +20,7 @@ from fastcam.extractors.linear_walk import NoLinearMapError
 
 __all__ = ["Automatic", "CamMethod", "GradientMapWarning"]
 
-CamMethod = Literal["auto", "cam", "grad-cam", "grad-cam++", "xgrad-cam", "layer-cam", "hires-cam"]
+CamMethod = Literal["auto", "cam"] | GradientMethod
 
 
 class GradientMapWarning(HeadMismatchWarning):

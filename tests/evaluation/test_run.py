@@ -17,7 +17,7 @@ import torch
 import fastcam
 from fastcam.data import DataError, read_cub
 from fastcam.evaluation import ClassesError, Outputs, ScoreMapError, ScoreMaps, Settings, evaluate
-from fastcam.evaluation.run import _described
+from fastcam.evaluation.report import described
 from fastcam.inputs import Inputs
 from fastcam.models import VGG16
 
@@ -149,5 +149,5 @@ def test_the_protocols_iou_counts_and_neither_its_name_nor_its_levels(iou, ends,
 def test_a_protocols_name():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert _described(fastcam.AUTHORS.replace(percentile=95)) == "authors, percentile 95, threshold 0.35"
-        assert _described(fastcam.PAPER.replace(iou="inclusive")) == "custom, percentile 90, threshold 0.35"
+        assert described(fastcam.AUTHORS.replace(percentile=95)) == "authors, percentile 95, threshold 0.35"
+        assert described(fastcam.PAPER.replace(iou="inclusive")) == "custom, percentile 90, threshold 0.35"
