@@ -101,7 +101,7 @@ class Protocol(_Values):
 
 
 def check_fields(protocol: Protocol) -> None:
-    """Raise what :class:`Protocol` raises for its fields; its numbers become floats. A low percentile is no error."""
+    """Raise what :class:`Protocol` raises for its fields; its numbers become floats. It does not warn."""
     for name, choices in _CHOICES.items():
         value = getattr(protocol, name)
         if type(value) is not type(choices[0]) or value not in choices:
