@@ -6,6 +6,8 @@ SITE = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("pur
 # It does not see the editable install, so another build can be imported in its place.
 BASE_PYTHON = $(shell $(BIN)/python -c 'import sys; print(sys._base_executable)')
 CXX_FILES := $(wildcard csrc/*/*.hpp csrc/*/*.cpp)
+# Seconds, after which a test counts as hung and the others go on.
+PATIENCE := 300
 PHOTOS := chelsea.png coffee.png rocket.jpg astronaut.png motorcycle_left.png
 SKIMAGE = $(shell $(BIN)/python -c 'import skimage.data as d, os; print(os.path.dirname(d.__file__))')
 
@@ -44,7 +46,7 @@ types: .make/test  ## mypy, strict
 	$(BIN)/mypy
 
 unit: .make/test  ## pytest
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal -m 'not long and not gpu'
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal --timeout $(PATIENCE) -m 'not long and not gpu'
 
 sanitize: .make/test  ## the C++ under AddressSanitizer and UndefinedBehaviorSanitizer
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --quiet --no-deps --no-build-isolation --upgrade --target build/sanitized-site \
@@ -52,7 +54,7 @@ sanitize: .make/test  ## the C++ under AddressSanitizer and UndefinedBehaviorSan
 	LD_PRELOAD="$$(c++ -print-file-name=libasan.so) $$(c++ -print-file-name=libubsan.so)" \
 		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 		PYTHONPATH=build/sanitized-site:$(SITE) $(BASE_PYTHON) -P -m pytest \
-		-p no:cacheprovider -p no:xdist -m 'not long and not gpu' -q tests/csrc tests/ops tests/test_masks.py
+		-p no:cacheprovider -p no:xdist --timeout $(PATIENCE) -m 'not long and not gpu' -q tests/csrc tests/ops tests/test_masks.py
 
 dist: .make/test  ## sdist and wheel, the wheel imported where nothing else is, and a build without a compiler
 	rm -rf dist build/fresh

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from itertools import count, product
 
+import numpy as np
 import torch
 from cases import pooling_input, random_masks, smooth_maps, varied
 from torch import Tensor
@@ -80,7 +81,7 @@ def pooling(layout: torch.memory_format, dtype: torch.dtype, side: int) -> tuple
 def scores(raw: bool, dtype: torch.dtype, side: int) -> tuple[Tensor, ...]:
     maps = smooth_maps(16, (9, 7) if raw else (side, side), 0).clamp(0, 1).to(dtype)
     masks = (smooth_maps(16, (side, side), 1) > 0.5).to(torch.uint8)
-    edges = torch.tensor([*torch.arange(0, 1, 1 / side).tolist(), 1, 2, 3], dtype=torch.float64)
+    edges = torch.tensor([*np.arange(0, 1, 1 / side), 1, 2, 3], dtype=torch.float64)
     return *score_levels(maps, side, side, raw), *score_histogram(maps, masks, edges, raw)
 
 

@@ -20,6 +20,7 @@ from fastcam.ops.core import core
 
 HERE = Path(__file__).parent
 PATIENCE = 60  # seconds; the longest call takes a few hundredths of one
+RAISED = 1  # the exit status of a process that ends with an exception
 
 pytestmark = [
     pytest.mark.skipif(core is None, reason="built without the core"),
@@ -80,6 +81,7 @@ def tally(failing, build, threads, share):
                 return outcomes, bad
             if line is None or isinstance(line, int):
                 assert began, f"{command} ended with {line} before its first call"
+                assert line != RAISED, f"{command} raised outside of the call whose allocation failed"
                 kind = "hung" if line is None else "crashed"
                 outcomes[kind] += 1
                 bad.append((kind, at))
