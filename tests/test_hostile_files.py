@@ -6,9 +6,9 @@ import subprocess
 import sys
 import zlib
 
-import datasets
 import numpy as np
 import pytest
+import small_datasets
 
 pytest.importorskip("lightning_fabric")
 pytest.importorskip("PIL.Image")
@@ -81,7 +81,7 @@ PATHS_OUT += ["C:\\a.png", "C:a.png", "\\\\host\\a.png", "..\\a.png", "\\a.png"]
 
 @pytest.mark.parametrize("path", PATHS_OUT)
 def test_ids_in_metadata(path, guarded):
-    datasets.metadata(guarded / "meta", {path: (0, (64, 48), ["0,0,9,9"])})
+    small_datasets.metadata(guarded / "meta", {path: (0, (64, 48), ["0,0,9,9"])})
     with pytest.raises(DataError, match=r"image_ids.txt:1: path must lie below its folder, got"):
         read_metadata(guarded / "meta", images=guarded)
 
@@ -90,14 +90,14 @@ def test_ids_in_metadata(path, guarded):
 @pytest.mark.parametrize("column", ["mask", "ignore"])
 def test_masks_in_metadata(path, column, guarded):
     line = f"{path}," if column == "mask" else f"a.png,{path}"
-    datasets.metadata(guarded / "meta", {"a.png": (0, (64, 48), [line])})
+    small_datasets.metadata(guarded / "meta", {"a.png": (0, (64, 48), [line])})
     with pytest.raises(DataError, match=rf"localization.txt:1: {column} must lie below its folder"):
         read_metadata(guarded / "meta", images=guarded)
 
 
 @pytest.mark.parametrize("path", PATHS_OUT)
 def test_ids_in_cub(path, guarded):
-    root = datasets.cub(guarded / "cub")
+    root = small_datasets.cub(guarded / "cub")
     lines = (root / "images.txt").read_text().splitlines()
     (root / "images.txt").write_text("\n".join([f"1 {path}", *lines[1:]]))
     with pytest.raises(DataError, match=r"images.txt:1: path must lie below its folder"):
@@ -106,10 +106,10 @@ def test_ids_in_cub(path, guarded):
 
 @pytest.mark.parametrize("number", ["\uff11\uff12", "1_2", "\u0663", "0x3", "1e2", " ", "+-1"])
 def test_numbers_that_only_python_takes(number, guarded):
-    datasets.metadata(guarded / "meta", {"a.png": (number, (64, 48), ["0,0,9,9"])})
+    small_datasets.metadata(guarded / "meta", {"a.png": (number, (64, 48), ["0,0,9,9"])})
     with pytest.raises(DataError, match=r"class_labels\.txt:1"):
         read_metadata(guarded / "meta", images=guarded)
-    datasets.metadata(guarded / "boxes", {"a.png": (0, (64, 48), [f"0,0,{number.replace('1e2', '1_0')},9"])})
+    small_datasets.metadata(guarded / "boxes", {"a.png": (0, (64, 48), [f"0,0,{number.replace('1e2', '1_0')},9"])})
     with pytest.raises(DataError, match=r"localization\.txt:1"):
         read_metadata(guarded / "boxes", images=guarded)
 
@@ -136,7 +136,7 @@ ENTITIES = '<!DOCTYPE a [<!ENTITY a "xxxxxxxxxx">' + "".join(
     ],
 )
 def test_xml(text, guarded):
-    datasets.picture(guarded / "val" / "a.png")
+    small_datasets.picture(guarded / "val" / "a.png")
     (guarded / "boxes").mkdir()
     (guarded / "boxes" / "a.xml").write_bytes(text)
     with pytest.raises(DataError, match=r"a\.xml"):

@@ -26,9 +26,9 @@ FORBIDDEN = ("triton", "cv2", "click", "tqdm", "matplotlib", "scipy", "PIL", "sk
 PROGRAM = """
 import json, sys, time, torch
 before = set(sys.modules)
-start = time.perf_counter()
+start = time.process_time()
 import fastcam
-print(json.dumps([time.perf_counter() - start, sorted(set(sys.modules) - before), fastcam.models.__name__]))
+print(json.dumps([time.process_time() - start, sorted(set(sys.modules) - before), fastcam.models.__name__]))
 """
 
 

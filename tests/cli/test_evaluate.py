@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from command import CliRunner, main, paint
-from datasets import cub, mask, metadata, picture, write
+from small_datasets import cub, mask, metadata, picture, write
 
 pytest.importorskip("torchmetrics")
 pytest.importorskip("matplotlib")

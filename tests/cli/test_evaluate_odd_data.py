@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command import CliRunner, main, paint
-from datasets import cub, mask, metadata, picture
+from small_datasets import cub, mask, metadata, picture
 
 pytest.importorskip("torchmetrics")
 pytest.importorskip("matplotlib")

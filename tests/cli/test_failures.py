@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("lightning_fabric")
 
-import datasets
+import small_datasets
 from click.testing import CliRunner
 
 from fastcam.cli.main import main
@@ -84,6 +84,6 @@ def test_rows_of_names_that_end_lines_are_read_back_whole(tmp_path):
 
 
 def test_metadata_that_leads_out_of_its_folder_is_named_with_its_line(birds):
-    datasets.metadata(birds / "meta", {"../x.png": (0, (64, 48), ["0,0,9,9"])})
+    small_datasets.metadata(birds / "meta", {"../x.png": (0, (64, 48), ["0,0,9,9"])})
     asked = ["evaluate", "--metadata", "meta", "--images", "birds", "--model", "efficientnet-lite0"]
     assert "image_ids.txt:1: path must lie below its folder" in " ".join(run(*asked, code=1).output.split())

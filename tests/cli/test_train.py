@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("lightning_fabric")
 
-import datasets
+import small_datasets
 from click.testing import CliRunner
 
 from fastcam.cli.main import main
@@ -147,7 +147,7 @@ def test_a_training_without_test_wants_no_boxes(birds, layout):
         data = ["--data", "birds"]
     else:
         records = read_cub("birds", "train")
-        datasets.metadata(birds / "meta" / "train", {one.id: (one.label, (32, 32), []) for one in records})
+        small_datasets.metadata(birds / "meta" / "train", {one.id: (one.label, (32, 32), []) for one in records})
         (birds / "meta" / "train" / "localization.txt").unlink()
         data = ["--data", "meta", "--images", "birds/images"]
     assert "epoch 1:" in run("train", *data, "--out", "out", *SMALL, "--no-test").output

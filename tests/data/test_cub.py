@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from datasets import cub, picture
+from small_datasets import cub, picture
 
 from fastcam.data import DataError, read_cub
 from fastcam.images import PictureError

@@ -1,7 +1,7 @@
 """ImageNet's folders and XML."""
 
 import pytest
-from datasets import annotation, picture
+from small_datasets import annotation, picture
 
 from fastcam.data import DataError, read_imagenet
 from fastcam.images import PictureError

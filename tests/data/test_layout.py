@@ -1,7 +1,7 @@
 """Data sets recognized by their layout."""
 
 import pytest
-from datasets import cub, mask, metadata, picture
+from small_datasets import cub, mask, metadata, picture
 
 from fastcam.data import DataError, read_dataset
 

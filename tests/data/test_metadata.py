@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from datasets import mask, metadata, picture
+from small_datasets import mask, metadata, picture
 
 from fastcam.data import DataError, read_mask, read_metadata
 from fastcam.images import PictureError

@@ -1,7 +1,7 @@
 """OpenImages30K's folders."""
 
 import pytest
-from datasets import mask, picture
+from small_datasets import mask, picture
 
 from fastcam.data import DataError, read_mask, read_openimages
 

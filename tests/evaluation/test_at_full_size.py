@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("torchmetrics")
 
-from datasets import metadata
+from small_datasets import metadata
 
 from fastcam.data import read_metadata
 from fastcam.evaluation.score_maps import ScoreMaps, writing_score_maps

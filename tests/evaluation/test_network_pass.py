@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from datasets import cub
+from small_datasets import cub
 
 pytest.importorskip("torchmetrics")
 

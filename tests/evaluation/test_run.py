@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from datasets import cub
+from small_datasets import cub
 
 pytest.importorskip("torchmetrics")
 pytest.importorskip("matplotlib")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from datasets import mask
+from small_datasets import mask
 
 cv2 = pytest.importorskip("cv2")
 pytest.importorskip("torchmetrics")

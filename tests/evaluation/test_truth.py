@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from datasets import picture
+from small_datasets import picture
 
 pytest.importorskip("torchmetrics")
 
