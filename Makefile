@@ -27,10 +27,11 @@ help:  ## this list
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable '.[demo]'
 	@touch $@
 
-.make/test: .make/demo
+# Not by way of .make/demo: with other flags the core would be compiled twice.
+.make/test: .make/venv pyproject.toml CMakeLists.txt $(CXX_FILES)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --quiet --constraint constraints.txt --no-build-isolation \
 		-Ccmake.define.FASTCAM_ERRORS=ON --editable '.[test]'
-	@touch $@
+	@touch $@ .make/demo
 
 demo: .make/demo  ## localize objects in five photographs with a pretrained classifier, into demo/
 	$(BIN)/fastcam localize $(addprefix $(SKIMAGE)/,$(PHOTOS)) --out demo
@@ -53,8 +54,9 @@ sanitize: .make/test  ## the C++ under AddressSanitizer and UndefinedBehaviorSan
 		-Cbuild-dir=build/sanitized -Ccmake.define.FASTCAM_SANITIZE=address,undefined .
 	LD_PRELOAD="$$(c++ -print-file-name=libasan.so) $$(c++ -print-file-name=libubsan.so)" \
 		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-		PYTHONPATH=build/sanitized-site:$(SITE) $(BASE_PYTHON) -P -m pytest \
-		-p no:cacheprovider -p no:xdist --timeout $(PATIENCE) -m 'not long and not gpu' -q tests/csrc tests/ops tests/test_masks.py
+		OMP_NUM_THREADS=1 PYTHONSAFEPATH=1 PYTHONPATH=build/sanitized-site:$(SITE) $(BASE_PYTHON) -m pytest \
+		-p no:cacheprovider --numprocesses 2 --dist worksteal --timeout $(PATIENCE) -m 'not long and not gpu' \
+		tests/csrc tests/ops tests/test_masks.py
 
 dist: .make/test  ## sdist and wheel, the wheel imported where nothing else is, and a build without a compiler
 	rm -rf dist build/fresh
