@@ -1,7 +1,8 @@
-"""A benchmark without data: birds of a kind, told apart by their heads alone, on clutter, drawn from a seed.
+"""A benchmark without data: birds of a kind, told apart by their heads, on clutter, drawn from a seed.
 
-Every object has a large striped body that is the same for all classes and a small head whose colour and pattern are
-the class. A classifier needs the head only, so its class activation map tends to cover no more: what weakly supervised
+Every object has a small head whose colour and pattern are the class, and a large striped body with a tinge of the
+head's colour, less than birds of a class differ in. The head suffices for a classifier, so its class activation map
+tends to cover little more, while the body has evidence that a better map would show: what weakly supervised
 localization is about, at a size that trains in a minute.
 
 Pixels are computed in integers from the raw stream of PCG64, which NumPy keeps the same for all versions and machines.
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 __all__ = ["MAX_CLASSES", "SyntheticSet", "synthetic", "write_synthetic"]
 
 _HEADS = ((230, 40, 40), (40, 200, 60), (50, 80, 240), (240, 220, 40), (220, 60, 220), (40, 220, 230))
+_FAINT = 4  # times weaker than the head's is the body's colour
 MAX_CLASSES = 2 * len(_HEADS)
 """How many classes there can be: six colours, plain or chequered with black."""
 _SPLITS = ("train", "test")
@@ -38,7 +40,7 @@ class SyntheticSet:
         labels: (N,) int64; every class equally often, as far as N allows.
         boxes: (N, 4) int64, x0, y0, x1, y1, half-open: the smallest box around the mask.
         masks: (N, S, S) bool: the object, head and body.
-        parts: (N, S, S) bool: the head, the only part that differs between classes.
+        parts: (N, S, S) bool: the head, which tells the classes apart.
     """
 
     images: NDArray[np.uint8]
@@ -143,12 +145,13 @@ def _object(draw: _Draw, image: NDArray[np.uint8], label: int) -> tuple[NDArray[
     head_x, head_y = cx + half_long, cy - half_short // 2
     part = (x - head_x) ** 2 + (y - head_y) ** 2 <= radius**2
     stripe = max(2, size // 24)
-    brown = np.array([150, 110, 70]) + draw.array(-25, 26, 3)
+    hue = np.array(_HEADS[label % len(_HEADS)])
+    brown = np.array([150, 110, 70]) + draw.array(-25, 26, 3) + (hue - 128) // _FAINT
     shade = np.where((x // stripe + y // (2 * stripe)) % 2, 35, 0) + draw.array(-10, 11, size, size)
     colours = brown + shade[..., None]
     chequered = label >= len(_HEADS)
     black = ((x // stripe + y // stripe) % 2 == 1) & part if chequered else np.zeros_like(part)
-    colours[part] = np.array(_HEADS[label % len(_HEADS)]) + draw.array(-15, 16, size, size, 1)[part]
+    colours[part] = hue + draw.array(-15, 16, size, size, 1)[part]
     colours[black] = 15
     covered = body | part
     if flipped:
