@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from fastcam.fitting import crop_offset
 from fastcam.sizes import checked_size
 
 __all__ = ["BoxEnds", "box_iou", "crop_boxes", "paired_iou", "resize_boxes"]
@@ -116,6 +117,7 @@ def crop_boxes(
     *,
     resize: tuple[int, int] = (256, 256),
     crop: tuple[int, int] = (224, 224),
+    offset: tuple[int, int] | None = None,
 ) -> Tensor:
     """Ground truth for images resized, then cropped at the centre (the paper's code), clipped to the last pixels.
 
@@ -126,6 +128,7 @@ def crop_boxes(
         image_size: (H, W) of the picture.
         resize: (H, W) it is resized to.
         crop: (H, W) of the centre crop.
+        offset: (top, left) of the crop; None: half of what is left over, rounded down.
 
     Returns:
         (N, 4) int64 on the boxes' device, x1 and y1 inclusive. A box that lies outside the crop comes out degenerate.
@@ -143,7 +146,8 @@ def crop_boxes(
     if crop[0] > resize[0] or crop[1] > resize[1]:
         raise ValueError(f"crop must fit in resize={resize}, got {crop}")
     checked = _checked("boxes", boxes)
-    shift = checked.new_tensor([(resize[1] - crop[1]) // 2, (resize[0] - crop[0]) // 2] * 2)
+    top, left = crop_offset(resize, crop) if offset is None else offset
+    shift = checked.new_tensor([left, top] * 2)
     scaled = checked / _edges("image_size", image_size, checked) * _edges("resize", resize, checked)
     moved = (scaled - shift).trunc().to(torch.int64)
     low = moved[:, :2].clamp(min=0)

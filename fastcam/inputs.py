@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fastcam.boxes import BoxEnds, crop_boxes, resize_boxes
+from fastcam.fitting import CropOffset, Placement, covering_size, crop_offset
 
 __all__ = ["CROP", "GEOMETRIES", "IMAGENET_MEAN", "IMAGENET_STD", "MOST_INPUT_PIXELS", "RESIZE", "Filter", "Inputs"]
 
@@ -23,27 +24,40 @@ IMAGENET_STD: Final = (0.229, 0.224, 0.225)
 MOST_INPUT_PIXELS: Final = 1 << 23
 """How many pixels the input may have that a checkpoint asks for, 2896x2896; a size that the user says may be larger."""
 
-Filter = Literal["bilinear", "bicubic"]
+Filter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+
+
+_CHOICES: Final = {
+    "filter": get_args(Filter),
+    "fit": ("stretch", "cover"),
+    "crop_offset": get_args(CropOffset),
+    "channels": ("rgb", "bgr"),
+}
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a network sees of a picture: a resize that ignores its aspect ratio, perhaps a crop at its centre, colours.
+    """What a network sees of a picture: a resize, perhaps a crop at its centre, colours.
 
     ``localize``, ``train``, ``evaluate`` and ``reproduce`` all take their pixels from here, and a checkpoint records
     it, so that a network sees the same pixels everywhere. Without a crop nothing of the picture is hidden from
     localization; the price is the aspect ratio.
 
     Attributes:
-        resize: (H, W) in pixels that the whole picture is resized to.
+        resize: (H, W) in pixels that the whole picture is resized to, or that it covers: see ``fit``.
         crop: (H, W) of the centre crop; None for none.
-        filter: of the resize, ``"bilinear"`` or ``"bicubic"``, both antialiased where the picture shrinks (Pillow's).
+        filter: of the resize, Pillow's of that name: ``"bilinear"``, ``"bicubic"``, ...; antialiased where the picture
+            shrinks, except ``"nearest"``.
         mean: of red, green and blue, on the scale where white is 1.
         std: likewise.
+        fit: ``"stretch"``: the picture is resized to ``resize`` whatever its aspect; ``"cover"``: it keeps its aspect
+            and just covers ``resize`` (:func:`fastcam.fitting.covering_size`), of which a crop is taken.
+        crop_offset: where the crop lies if an odd number of pixels is left over (:func:`fastcam.fitting.crop_offset`).
+        channels: the order in which the network takes them, ``"rgb"`` or ``"bgr"``.
 
     Raises:
-        ValueError: a size below 1, a crop larger than the resized picture, a filter that does not exist, not three
-            channels, or a std that is not positive.
+        ValueError: a size below 1, a crop larger than the resized picture, a choice that does not exist, not three
+            channels, a std that is not positive, or ``fit="cover"`` without a crop.
 
     Example:
         >>> RESIZE.size, CROP.size
@@ -54,6 +68,8 @@ class Inputs:
         [[26, 18, 172, 221]]
         >>> CROP.boxes(np.array([[60.0, 27, 385, 331]]), (335, 500), ends="exclusive").tolist()
         [[14, 4, 180, 223]]
+        >>> Inputs((256, 256), (224, 224), fit="cover").placed((375, 500)).resized
+        (256, 341)
     """
 
     resize: tuple[int, int] = (224, 224)
@@ -61,6 +77,9 @@ class Inputs:
     filter: Filter = "bilinear"
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
+    fit: Literal["stretch", "cover"] = "stretch"
+    crop_offset: CropOffset = "floor"
+    channels: Literal["rgb", "bgr"] = "rgb"
 
     def __post_init__(self) -> None:
         for name in ("resize", "crop"):
@@ -69,10 +88,11 @@ class Inputs:
                 object.__setattr__(self, name, _checked_size(name, size))
         if self.size[0] > self.resize[0] or self.size[1] > self.resize[1]:
             raise ValueError(f"crop must fit in resize={self.resize}, got {self.crop}")
-        if not isinstance(self.filter, str) or self.filter not in get_args(Filter):
-            raise ValueError(
-                f"filter must be one of {', '.join(map(repr, get_args(Filter)))}, got {reprlib.repr(self.filter)}"
-            )
+        for name, choices in _CHOICES.items():
+            if not isinstance(chosen := getattr(self, name), str) or chosen not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {reprlib.repr(chosen)}")
+        if self.fit == "cover" and self.crop is None:
+            raise ValueError("fit='cover' needs a crop: without, pictures of other aspects give inputs of other sizes")
         for name in ("mean", "std"):
             object.__setattr__(self, name, _checked_channels(name, getattr(self, name)))
         if not all(value > 0 for value in self.std):
@@ -82,6 +102,11 @@ class Inputs:
     def size(self) -> tuple[int, int]:
         """(H, W) of the network's input, the pixels that are evaluated."""
         return self.resize if self.crop is None else self.crop
+
+    def placed(self, image_size: tuple[int, int]) -> Placement:
+        """Return where the input lies in a picture of a size (H, W)."""
+        resized = self.resize if self.fit == "stretch" else covering_size(image_size, self.resize)
+        return Placement(image_size, resized, crop_offset(resized, self.size, self.crop_offset), self.size)
 
     def replace(self, **changes: Any) -> Inputs:  # noqa: ANN401
         """Return a copy with some fields changed."""
@@ -120,19 +145,22 @@ class Inputs:
         if not isinstance(pixels, (np.ndarray, Tensor)):
             raise TypeError(f"pixels must be an array or a tensor, got {type(pixels).__name__}")
         pixels = as_pixels(pixels)
-        height, width = self.resize
-        how = Image.Resampling.BILINEAR if self.filter == "bilinear" else Image.Resampling.BICUBIC
-        return self._cropped(np.asarray(Image.fromarray(pixels).resize((width, height), how)))
+        place = self.placed(pixels.shape[:2])
+        whole, how = Image.fromarray(pixels), Image.Resampling[self.filter.upper()]
+        if not place.is_large:
+            return place.cropped(np.asarray(whole.resize(place.resized[::-1], how)))
+        left, top, right, bottom = place.region
+        return np.asarray(whole.resize(self.size[::-1], how, box=(left, top, right, bottom)))
 
     def tensor(self, pixels: NDArray[Any] | Tensor) -> Tensor:
         """:meth:`picture` as a tensor (3, h, w) uint8: what a batch is stacked from."""
         return torch.from_numpy(self.picture(pixels).copy()).permute(2, 0, 1)
 
     def normalized(self, images: Tensor) -> Tensor:
-        """Turn images, on any device, into float32: ``(x / 255 - mean) / std``.
+        """Turn images, on any device, into float32: ``(x / 255 - mean) / std``, then in the order of :attr:`channels`.
 
         Args:
-            images: (N, 3, h, w) or (3, h, w), uint8, or floating point in [0, 1], which is not divided by 255.
+            images: (N, 3, h, w) or (3, h, w), RGB, uint8, or floating point in [0, 1], which is not divided by 255.
 
         Raises:
             TypeError: another dtype.
@@ -154,7 +182,8 @@ class Inputs:
         else:
             raise TypeError(f"images must be uint8, or floating point in [0, 1], got {images.dtype}")
         mean, std = (torch.tensor(values, device=images.device)[:, None, None] for values in (self.mean, self.std))
-        return (scaled - mean) / std
+        normalized = (scaled - mean) / std
+        return normalized if self.channels == "rgb" else normalized.flip(-3)
 
     def boxes(
         self, boxes: NDArray[np.float64], image_size: tuple[int, int], *, ends: BoxEnds = "inclusive"
@@ -177,7 +206,8 @@ class Inputs:
             moved = resize_boxes(given, image_size, self.resize)
         else:
             last = given - given.new_tensor([0, 0, 1, 1]) if ends == "exclusive" else given
-            moved = crop_boxes(last, image_size, resize=self.resize, crop=self.crop)
+            place = self.placed(image_size)
+            moved = crop_boxes(last, image_size, resize=place.resized, crop=self.crop, offset=place.offset)
         result: NDArray[np.int64] = moved.numpy()
         return result
 
@@ -195,9 +225,7 @@ class Inputs:
             >>> CROP.to_picture(np.array([0, 0, 224, 224]), (512, 256)).tolist()
             [16.0, 32.0, 240.0, 480.0]
         """
-        shift = np.array([(self.resize[1] - self.size[1]) // 2, (self.resize[0] - self.size[0]) // 2] * 2)
-        scale = np.array([image_size[1] / self.resize[1], image_size[0] / self.resize[0]] * 2)
-        return np.asarray((np.asarray(boxes, dtype=np.float64) + shift) * scale)
+        return self.placed(image_size).to_picture(boxes)
 
     def mask(self, mask: NDArray[Any]) -> NDArray[Any]:
         """Resize a mask (OpenCV's nearest neighbour, as wsolevaluation does) and crop it.
@@ -215,8 +243,8 @@ class Inputs:
             import cv2
         except ImportError as error:
             raise ImportError('masks need OpenCV: pip install "fastcam[evaluation]"') from error
-        height, width = self.resize
-        return self._cropped(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST))
+        place = self.placed((mask.shape[0], mask.shape[1]))
+        return place.cropped(cv2.resize(mask, place.resized[::-1], interpolation=cv2.INTER_NEAREST))
 
     def to_mapping(self) -> dict[str, Any]:
         """Return what :meth:`from_mapping` takes, as a checkpoint holds it: strings, numbers and lists."""
@@ -245,10 +273,6 @@ class Inputs:
                     "say the size yourself"
                 )
         return inputs
-
-    def _cropped(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        top, left = ((whole - part) // 2 for whole, part in zip(self.resize, self.size, strict=True))
-        return np.ascontiguousarray(pixels[top : top + self.size[0], left : left + self.size[1]])
 
 
 def _checked_size(name: str, size: Any) -> tuple[int, int]:  # noqa: ANN401

@@ -19,7 +19,7 @@ from fastcam.export import Detection, Picture, write_picture, write_results
 from fastcam.files import write_whole
 from fastcam.folders import MARK, OVERLAYS, holds_results
 from fastcam.images import MOST_PIXELS, PictureError, read_picture
-from fastcam.network import At, Network
+from fastcam.network import At, Found, Network
 from fastcam.protocol import PAPER, Protocol
 
 __all__ = ["PARTIAL", "FileSettings", "Results", "check_folder", "localize_files", "overlay_names", "short_names"]
@@ -216,7 +216,14 @@ def _located(
             Detection(one.picture, label, name, score, (box[0], box[1], box[2], box[3]), milliseconds)
             for label, name, score, box in rows
         ]
-        yield one, detections, None if its.maps is None else its.maps[0]
+        yield one, detections, None if its.maps is None else _over(network, its, settings.at)
+
+
+def _over(network: Network, found: Found, at: At) -> NDArray[Any]:
+    """The map of the first class over the whole picture."""
+    assert found.maps is not None
+    heat: NDArray[Any] = found.maps[0]
+    return heat if at == "original" else network.inputs.placed(found.size).over_picture(heat)
 
 
 def _write_overlay(

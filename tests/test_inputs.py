@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from fastcam import fitting
 from fastcam.inputs import CROP, GEOMETRIES, RESIZE, Inputs
 
 
@@ -37,7 +38,8 @@ def test_pictures_are_resized_as_pillow_does_and_cropped_at_the_centre():
 def test_pictures_masks_and_boxes_stay_together():
     pixels, inside = np.zeros((100, 200, 3), np.uint8), np.zeros((100, 200), np.uint8)
     pixels[40:60, 100:140] = inside[40:60, 100:140] = 255
-    for inputs in (*GEOMETRIES.values(), Inputs((50, 400), (40, 300))):
+    others = [Inputs((50, 50), (40, 30), fit="cover"), Inputs((60, 40), (33, 28), fit="cover", crop_offset="round")]
+    for inputs in (*GEOMETRIES.values(), Inputs((50, 400), (40, 300)), *others):
         ((x0, y0, x1, y1),) = inputs.boxes(np.array([[100, 40, 140, 60]]), (100, 200), ends="exclusive")
         for moved in (inputs.picture(pixels)[..., 0] > 127, inputs.mask(inside) > 127):
             rows, columns = np.flatnonzero(moved.any(1)), np.flatnonzero(moved.any(0))
@@ -95,7 +97,7 @@ def test_one_picture_and_a_batch_are_the_same_bits():
 
 
 def test_what_a_checkpoint_records_comes_back():
-    inputs = Inputs((40, 30), (20, 10), "bicubic", (0.1, 0.2, 0.3), (1, 2, 3))
+    inputs = Inputs((40, 30), (20, 10), "bicubic", (0.1, 0.2, 0.3), (1, 2, 3), "cover", "round", "bgr")
     assert Inputs.from_mapping(inputs.to_mapping()) == inputs
 
 
@@ -106,7 +108,12 @@ def test_what_a_checkpoint_records_comes_back():
         ({"mean": (0.5, 0.5, "0")}, "mean must have three finite values"),
         ({"std": (1.0, 1.0, 0.0)}, "std must be positive"),
         ({"std": (1.0, 1.0, float("nan"))}, "std must have three finite values"),
-        ({"filter": "nearest"}, "filter must be one of 'bilinear', 'bicubic', got 'nearest'"),
+        ({"filter": "wavelet"}, "filter must be one of 'nearest', .*'bilinear', .*'bicubic', .* got 'wavelet'"),
+        ({"filter": 2}, "filter must be one of .* got 2"),
+        ({"fit": "contain"}, "fit must be one of 'stretch', 'cover', got 'contain'"),
+        ({"fit": "cover"}, "fit='cover' needs a crop"),
+        ({"crop_offset": "ceil"}, "crop_offset must be one of 'floor', 'round', got 'ceil'"),
+        ({"channels": "grb"}, "channels must be one of 'rgb', 'bgr', got 'grb'"),
     ],
 )
 def test_bad_fields(fields, message):
@@ -192,3 +199,79 @@ def test_what_is_no_batch(images, error, message):
 
 def test_an_empty_batch():
     assert RESIZE.normalized(torch.zeros(0, 3, 4, 4)).shape == (0, 3, 4, 4)
+
+
+class TestCovering:
+    """A picture keeps its aspect, and the middle is taken."""
+
+    # The longer edges of a square are cut (torchvision's Resize), those of other rectangles rounded (timm's
+    # ResizeKeepRatio); by hand: 32 * 61 / 45 = 43.4, 40 * 45 / 61 = 29.5 against 24, so that the ratio is 45 / 24.
+    @pytest.mark.parametrize(
+        ("size", "resize", "wanted"),
+        [
+            ((45, 61), (32, 32), (32, 43)),
+            ((61, 45), (32, 32), (43, 32)),
+            ((50, 50), (32, 32), (32, 32)),
+            ((3, 8), (9, 9), (9, 24)),
+            ((45, 61), (24, 40), (30, 40)),
+            ((45, 61), (40, 24), (40, 54)),
+        ],
+    )
+    def test_sizes(self, size, resize, wanted):
+        inputs = Inputs(resize, (8, 8), fit="cover", filter="bicubic", crop_offset="round")
+        pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+        whole = np.asarray(Image.fromarray(pixels).resize(wanted[::-1], Image.Resampling.BICUBIC))
+        top, left = round((wanted[0] - 8) / 2), round((wanted[1] - 8) / 2)
+        np.testing.assert_array_equal(inputs.picture(pixels), whole[top : top + 8, left : left + 8])
+
+    def test_an_odd_rest_is_rounded_down_or_to_even(self):
+        pixels = np.arange(27, dtype=np.uint8)[:, None].repeat(29, axis=1)
+        for rounding, first in (("floor", 1), ("round", 2)):  # of 3 / 2
+            inputs = Inputs((27, 29), (24, 24), crop_offset=rounding)
+            assert inputs.picture(pixels)[0, 0, 0] == first
+
+    def test_boxes_go_there_and_back(self):
+        inputs = Inputs((100, 100), (80, 80), fit="cover")
+        # 200x400 becomes 100x200, of which rows 10 to 90 and columns 60 to 140 are kept.
+        assert inputs.boxes(np.array([[140.0, 40, 240, 160]]), (200, 400), ends="exclusive").tolist() == [
+            [10, 10, 59, 69]
+        ]
+        assert inputs.to_picture(np.array([10, 10, 60, 70]), (200, 400)).tolist() == [140, 40, 240, 160]
+
+    def test_channels_may_be_turned_around(self):
+        pixels = np.zeros((2, 2, 3), np.uint8)
+        pixels[..., 0] = 255
+        given = Inputs((2, 2), mean=(0.5, 0, 0), std=(0.25, 1, 1), channels="bgr")(pixels)
+        assert given[:, 0, 0].tolist() == [0, 0, 2]
+
+    @pytest.mark.parametrize("how", ["nearest", "box", "hamming", "lanczos"])
+    def test_pillows_other_filters(self, how):
+        pixels = np.random.default_rng(0).integers(0, 256, (33, 50, 3), dtype=np.uint8)
+        wanted = np.asarray(Image.fromarray(pixels).resize((20, 10), Image.Resampling[how.upper()]))
+        np.testing.assert_array_equal(Inputs((10, 20), filter=how).picture(pixels), wanted)
+
+    def test_a_long_strip_is_not_made_as_a_whole(self, monkeypatch):
+        pixels = np.random.default_rng(0).integers(0, 256, (30, 90, 3), dtype=np.uint8)
+        inputs = Inputs((40, 40), (32, 32), fit="cover")
+        whole = inputs.picture(pixels)
+        monkeypatch.setattr(fitting, "_LARGE", 1)
+        assert np.abs(inputs.picture(pixels).astype(int) - whole).max() <= 1
+        monkeypatch.undo()
+        # 256 rows would be 256 x 15,360,000.
+        assert Inputs((256, 256), (224, 224), fit="cover").picture(np.zeros((1, 60000, 3), np.uint8)).shape == (
+            224,
+            224,
+            3,
+        )
+
+    def test_a_map_lies_over_the_picture_where_the_crop_was(self):
+        inputs = Inputs((100, 100), (80, 80), fit="cover")
+        heat = inputs.placed((200, 400)).over_picture(np.ones((20, 20), np.float32))
+        assert heat.shape == (100, 200)
+        assert (heat[10:90, 60:140] == 1).all()
+        assert heat.sum() == 80 * 80
+        strip = inputs.placed((1, 1_000_000)).over_picture(np.ones((20, 20), np.float32))
+        assert strip.shape == (1, 1_000_000)
+        assert strip.sum() == 1
+        whole = np.ones((3, 4))
+        assert RESIZE.placed((9, 9)).over_picture(whole) is whole

@@ -252,9 +252,9 @@ def _network(geometry: str, options: dict[str, Any]) -> Network:
     network = chosen_network(weights_flag="--checkpoint", **options)
     inputs = network.inputs
     if geometry == "crop":
-        inputs = inputs.replace(resize=GEOMETRIES[geometry].resize, crop=GEOMETRIES[geometry].crop)
+        inputs = inputs.replace(resize=GEOMETRIES[geometry].resize, crop=GEOMETRIES[geometry].crop, fit="stretch")
     elif inputs.crop is not None:
-        inputs = inputs.replace(resize=inputs.size, crop=None)
+        inputs = inputs.replace(resize=inputs.size, crop=None, fit="stretch")
     return replace(network, name=str(options["weights"] or options["model"]), inputs=inputs)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from fastcam.data.record import Split
 from fastcam.evaluation.at_threshold import boxes_at, masks_at
@@ -108,20 +107,12 @@ def exhibit(row: Row, split: Split, number: int, maps: ScoreMaps, settings: Sett
     caption = split.classes[record.label]
     if row.top1 is not None:
         caption += ", class right" if row.top1 else ", class wrong"
-    heat = _on_whole(maps.read(record.id), settings)
+    heat = _on_whole(maps.read(record.id), settings, (size[0], size[1]))
     return Exhibit(record.id, caption, row.quality, photo, heat, record.boxes, found, size)
 
 
-def _on_whole(values: NDArray[np.floating[Any]], settings: Settings) -> NDArray[np.float64]:
+def _on_whole(values: NDArray[np.floating[Any]], settings: Settings, size: tuple[int, int]) -> NDArray[np.float64]:
     """A score map over the whole picture: zeros around what a crop kept."""
     low, high = float(values.min()), float(values.max())
     scaled = (values.astype(np.float32) - low) / (high - low if high > low else 1)
-    inputs = settings.inputs
-    if inputs.crop is None:
-        return scaled.astype(np.float64)
-    height, width = inputs.size
-    whole = np.zeros(inputs.resize)
-    top, left = ((outer - inner) // 2 for outer, inner in zip(inputs.resize, inputs.size, strict=True))
-    small = Image.fromarray(scaled).resize((width, height), Image.Resampling.BILINEAR)
-    whole[top : top + height, left : left + width] = np.asarray(small)
-    return whole
+    return np.asarray(settings.inputs.placed(size).over_picture(scaled), dtype=np.float64)
