@@ -25,6 +25,7 @@ LEVELS = [
     ["data", "metrics"],
     ["checkpoint"],
     ["network"],
+    ["origins"],
     ["sources"],
     ["pictures"],
     ["evaluation"],

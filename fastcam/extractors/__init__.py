@@ -7,9 +7,10 @@ from fastcam.extractors.extraction import Extraction, LinearExtraction, Localize
 from fastcam.extractors.extractor import Extractor
 from fastcam.extractors.gradient import GradientExtraction
 from fastcam.extractors.gradient_source import GradientSource
-from fastcam.extractors.localizer import Localizer
+from fastcam.extractors.localizer import CAM_METHODS, Localizer
 
 __all__ = [
+    "CAM_METHODS",
     "Attachment",
     "CamMethod",
     "Extraction",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,10 @@ from fastcam.localization import Localization
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["Localizer"]
+__all__ = ["CAM_METHODS", "Localizer"]
+
+CAM_METHODS: Final[tuple[str, ...]] = ("auto", "cam", *GRADIENT_METHODS)
+"""What ``cam`` may be."""
 
 
 class Localizer(Extractor):
@@ -109,19 +112,19 @@ class Localizer(Extractor):
             )
         if isinstance(model, torch.jit.ScriptModule):
             raise ValueError("model is scripted or traced and calls no hooks; pass the module that it was made from")
-        if cam not in ("auto", "cam", *GRADIENT_METHODS):
+        if cam not in CAM_METHODS:
             raise ValueError(f"cam must be 'auto', 'cam' or one of {', '.join(GRADIENT_METHODS)}, got {cam!r}")
         self._model: nn.Module | None = model
         self._cam: CamMethod = cam
+        self._names: tuple[str, str] | None = None
         self._source: NamedModules | Automatic
         if cam in GRADIENT_METHODS:
             if classifier is not None:
                 raise ValueError(f"cam={cam!r} takes no classifier, got classifier={classifier!r}")
             self._source = Automatic(model, cam, features)
         elif features is not None or classifier is not None:
-            self._source = NamedModules(
-                model, "layer4" if features is None else features, "fc" if classifier is None else classifier
-            )
+            self._names = ("layer4" if features is None else features, "fc" if classifier is None else classifier)
+            self._source = NamedModules(model, *self._names)
         else:
             self._source = _guessed(model) or Automatic(model, cam)
 
@@ -133,6 +136,16 @@ class Localizer(Extractor):
             RuntimeError: closed, or not known yet.
         """
         return self._open().num_classes
+
+    @property
+    def names(self) -> tuple[str, str] | None:
+        """The features and the classifier that were named by hand; None where they are found."""
+        return self._names
+
+    @property
+    def method(self) -> str:
+        """The gradient method that is used where the map is none of the classifier's own."""
+        return "grad-cam" if self._cam in ("auto", "cam") else self._cam
 
     @property
     def needs_search(self) -> bool:
@@ -226,6 +239,7 @@ class Localizer(Extractor):
     def _search(self) -> Automatic:
         self._open()
         assert self._model is not None
+        self._names = None
         automatic = self._source = Automatic(self._model, self._cam)
         return automatic
 

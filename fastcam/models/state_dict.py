@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fastcam.safe_load import check_values, checked_tensors, load_safely
 
-__all__ = ["bare_names", "differences", "load_all", "read_state_dict"]
+__all__ = ["bare_names", "differences", "load_all", "load_state", "read_state_dict"]
 
 # Where checkpoints keep the network; its averages (EMA) stand at the end, for files that have nothing else.
 _NESTED = (
@@ -107,8 +107,16 @@ def load_all(model: nn.Module, path: str | os.PathLike[str]) -> None:
         OSError: the file cannot be read.
         ValueError: names or shapes that do not fit, or values that are not finite; nothing was loaded.
     """
+    load_state(model, path, read_state_dict(path, model.state_dict()))
+
+
+def load_state(model: nn.Module, path: str | os.PathLike[str], state: Mapping[str, Tensor]) -> None:
+    """Load what :func:`read_state_dict` read, as :func:`load_all` does.
+
+    Raises:
+        ValueError: names or shapes that do not fit, or values that are not finite; nothing was loaded.
+    """
     own = model.state_dict()
-    state = read_state_dict(path, own)
     # Files older than PyTorch 0.4.1, and converted ones, lack the counters of batch normalization.
     needed = {name: value for name, value in own.items() if name in state or not name.endswith("num_batches_tracked")}
     problems = differences(needed, state)
