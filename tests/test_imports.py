@@ -27,7 +27,7 @@ LEVELS = [
     ["network"],
     ["origins"],
     ["sources"],
-    ["pictures"],
+    ["pictures", "inspection"],
     ["evaluation"],
     ["training"],
     ["reproduce"],

@@ -1,8 +1,12 @@
-"""Errors as a message and an exit status: :func:`plain_errors` of any command, :func:`click_errors` of a training."""
+"""Errors as a message and an exit status: :func:`plain_errors` of any command, :func:`click_errors` of a training.
+
+And warnings as a line: :func:`short_warnings`.
+"""
 
 from __future__ import annotations
 
 import errno
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +17,7 @@ import torch
 from fastcam.cli.terminal import drop_output, say, visible
 from fastcam.lock import LockedError
 
-__all__ = ["click_errors", "message_of", "plain_errors"]
+__all__ = ["click_errors", "message_of", "plain_errors", "short_warnings"]
 
 _LONGEST = 2000
 
@@ -49,6 +53,14 @@ def plain_errors() -> Iterator[None]:
         if not isinstance(error, torch.OutOfMemoryError) and _NO_MEMORY not in str(error):
             raise
         raise click.ClickException(_out_of_memory(error)) from error
+
+
+@contextmanager
+def short_warnings() -> Iterator[None]:
+    """Print warnings as one line, without the place in the source that Python adds."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: say(f"warning: {' '.join(str(message).split())}", error=True)
+        yield
 
 
 def _out_of_memory(error: BaseException) -> str:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -93,14 +91,13 @@ def localize(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise click.BadParameter(str(error), param_hint="--out") from error
-    with _short_warnings():
-        network = chosen_network(**network_options)
+    network = chosen_network(**network_options)
     count = network.extractor.num_classes
     if top_k > count:
         raise click.BadParameter(f"{top_k} of {count} classes", param_hint="--top-k")
     settings = FileSettings(top_k, chosen, cast("At", at), batch_size, not no_overlay, most_pixels)
     try:
-        with locked(out), _short_warnings():
+        with locked(out):
             for folder, _, _ in os.walk(out / OVERLAYS):
                 remove_leftovers(Path(folder))
             skipped = _run(network, pictures, out, settings, missed)
@@ -174,11 +171,3 @@ def _kept(results: Results, out: Path) -> str:
 def _counted(results: Results) -> str:
     count = len(results.pictures)
     return f"{count} picture{'' if count == 1 else 's'}"
-
-
-@contextmanager
-def _short_warnings() -> Iterator[None]:
-    """Print warnings as one line, without the place in the source that Python adds."""
-    with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: say(f"warning: {' '.join(str(message).split())}", error=True)
-        yield

@@ -10,7 +10,7 @@ try:
 except ImportError as error:
     raise ImportError('the fastcam command needs click: pip install "fastcam[cli]"') from error
 
-from fastcam.cli.errors import plain_errors
+from fastcam.cli.errors import plain_errors, short_warnings
 from fastcam.cli.localize import localize
 from fastcam.cli.signals import stopping
 
@@ -25,7 +25,7 @@ class _Group(click.Group):
             return super().make_context(*arguments, **options)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
-        with stopping(), plain_errors():
+        with stopping(), plain_errors(), short_warnings():
             return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -42,7 +42,7 @@ class _Group(click.Group):
         return command
 
 
-_LATER = {name: f"fastcam.cli.{name}" for name in ("ablate", "evaluate", "train")}
+_LATER = {name: f"fastcam.cli.{name}" for name in ("ablate", "evaluate", "inspect", "train")}
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

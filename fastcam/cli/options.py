@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from fastcam.checkpoint import is_checkpoint
+from fastcam.extractors import CAM_METHODS
 from fastcam.models import NETWORKS
 from fastcam.network import Network
 from fastcam.protocol import NAMED, PAPER, Protocol
@@ -31,6 +32,16 @@ DEFAULT_MODEL = "efficientnet-lite0"
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
+
+class _Weights(click.Path):
+    """A file, or one of the words that :func:`fastcam.load` knows."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        return value if value in ("imagenet", "random") else super().convert(value, param, ctx)
+
+
+_WEIGHTS = _Weights(exists=True, dir_okay=False, path_type=Path)
+
 # The fields of a protocol with values of the types that they have.
 _FIELDS = {one.name: getattr(PAPER, one.name) for one in fields(Protocol)}
 
@@ -51,30 +62,48 @@ def parsed_size(_context: click.Context, _parameter: click.Parameter, value: str
         raise click.BadParameter(f"{value!r} is not a size: expected 224, or height x width such as 224x320") from error
 
 
-def network_options(*, weights: str, weights_help: str, default_model: str | None) -> Callable[[_Command], _Command]:
+def network_options(
+    *, weights: str, weights_help: str, default_model: str | None, argument: bool = False
+) -> Callable[[_Command], _Command]:
     """Give a command the options that :func:`chosen_network` takes.
 
     Args:
         weights: the flag of the file of weights: ``--weights`` or ``--checkpoint``.
         weights_help: its help.
         default_model: the network where none is named; None where the file may say it.
+        argument: the network is the command's argument and no option.
     """
+    model = click.option(
+        "--model",
+        default=default_model,
+        show_default=default_model is not None,
+        metavar="NAME",
+        help=f"A file of fastcam train, a built-in model ({', '.join(NETWORKS)}), timm:NAME, torchvision:NAME, hf:NAME "
+        "or hf:FOLDER, or package.module:factory, called without arguments.",
+    )
     options = (
+        click.argument("model") if argument else model,
         click.option(
-            "--model",
-            default=default_model,
-            show_default=default_model is not None,
-            metavar="NAME",
-            help=f"A file of fastcam train, a built-in model ({', '.join(NETWORKS)}), or package.module:factory, "
-            "called without arguments.",
+            weights,
+            "weights",
+            type=_WEIGHTS,
+            metavar="FILE|random",
+            help=f"{weights_help} random: of a model by name, to look at it without.",
         ),
-        click.option(weights, "weights", type=FILE, help=weights_help),
         click.option(
             "--features",
             metavar="MODULE[:input]",
-            help="Module that gives the features. [default: the model's, or layer4]",
+            help="Module that gives the features. [default: the model's, or found]",
         ),
-        click.option("--classifier", metavar="MODULE", help="The last, linear layer. [default: the model's, or fc]"),
+        click.option("--classifier", metavar="MODULE", help="The last, linear layer. [default: the model's, or found]"),
+        click.option(
+            "--cam",
+            type=click.Choice(CAM_METHODS),
+            default="auto",
+            show_default=True,
+            help="Which maps. auto: class activation maps, or Grad-CAM where the model has none of its own, which is "
+            "then said; cam: these or an error.",
+        ),
         click.option("--classes", type=FILE, help="Class names, one a line. [default: the model's]"),
         click.option(
             "--input-size",
@@ -117,7 +146,7 @@ def protocol_options(text: str) -> Callable[[_Command], _Command]:
 def chosen_network(
     *,
     model: str | None,
-    weights: Path | None,
+    weights: Path | str | None,
     pooling: str | None = None,
     input_size: tuple[int, int] | None,
     weights_flag: str = "--weights",
@@ -128,18 +157,18 @@ def chosen_network(
     Args:
         model: what :func:`fastcam.load` takes as its source; None: what the weights say, where they are a checkpoint of
             ``fastcam train``, or :data:`DEFAULT_MODEL`.
-        weights: a file.
+        weights: a file, or ``"random"``.
         pooling: of the network.
         input_size: (H, W).
         weights_flag: what errors call the file.
-        **options: features, classifier, classes, mean, std and device.
+        **options: features, classifier, cam, classes, mean, std and device.
 
     Raises:
         click.ClickException: an option that cannot be met; the message names it.
     """
     source: Any = model
     flags = {**_FLAGS, "weights": weights_flag}
-    if model is None and weights is not None and is_checkpoint(weights):
+    if model is None and isinstance(weights, Path) and is_checkpoint(weights):
         source, weights, flags["source"] = weights, None, weights_flag
     try:
         network = load(source or DEFAULT_MODEL, weights=weights, pooling=pooling, size=input_size, **options)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from fastcam.extractors.hooks import Heard, eager, first_tensor, hearing_all, logits_of, unwrapped
 from fastcam.extractors.layout import Layout
 
-__all__ = ["GradientSource", "gradient_source"]
+__all__ = ["GradientSource", "gradient_source", "heard_maps"]
 
 _MOST_PREFIX = 8  # class, distillation and register tokens
 
@@ -69,6 +69,20 @@ def gradient_source(model: nn.Module, images: Tensor, reason: str, named: str | 
         if gradient is not None and _reaching(gradient, layout, size) > tensor.shape[1:].numel() / 2:
             return GradientSource(one.name, layout, reason, logits.shape[1])
     raise ValueError(f"no linear map, because {reason}; and no module's output has positions that reach the logits")
+
+
+def heard_maps(model: nn.Module, heard: list[Heard], size: tuple[int, int]) -> list[tuple[str, Tensor, Layout]]:
+    """Return the outputs of modules that are maps or tokens of several positions, in the order in which these ended.
+
+    Args:
+        model: the network.
+        heard: one run of it, of one image, with gradients.
+        size: (H, W) of the image.
+
+    Returns:
+        The modules' names, their outputs, and how these hold channels and positions.
+    """
+    return [(one.name, tensor, layout) for one, tensor, layout in _candidates(model, heard, size)]
 
 
 def _reaching(gradient: Tensor, layout: Layout, size: tuple[int, int]) -> int:

@@ -1,0 +1,84 @@
+"""Which modules of a network can be named as features, and what their maps are: :func:`nameable_maps`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from fastcam.extractors.attachment import Attachment
+from fastcam.extractors.gradient_source import GradientSource, heard_maps
+from fastcam.extractors.hooks import eager, first_tensor, hearing_all, unwrapped
+from fastcam.extractors.layout import Layout
+
+__all__ = ["NameableMaps", "nameable_maps"]
+
+
+@dataclass(frozen=True)
+class NameableMaps:
+    """A module's output that can be named as features.
+
+    Attributes:
+        features: the module.
+        layout: of its output.
+        channels: C.
+        grid: (h, w).
+        is_pooled: whether they are what the network's linear map is made of.
+    """
+
+    features: str
+    layout: Layout
+    channels: int
+    grid: tuple[int, int]
+    is_pooled: bool
+
+    def __str__(self) -> str:
+        return f"{self.features!r} {self.layout}, {self.channels} channels on {self.grid[0]}x{self.grid[1]}"
+
+
+def nameable_maps(
+    model: nn.Module, images: Tensor, source: Attachment | GradientSource | None = None
+) -> tuple[NameableMaps, ...]:
+    """List the outputs of modules that are maps, or tokens, of several positions of the picture.
+
+    Args:
+        model: a classifier in eval mode.
+        images: (N, 3, H, W), of which one is used.
+        source: what was found in it, to say which hold the same values.
+
+    Returns:
+        In the order in which the modules end; of one that is called several times the last call.
+
+    Example:
+        >>> from fastcam.models import VGG16
+        >>> found = nameable_maps(VGG16(num_classes=5, width=1 / 16).eval(), torch.rand(1, 3, 64, 64))
+        >>> str(found[-1])
+        "'relu6' (N, C, h, w), 64 channels on 4x4"
+    """
+    image = images[:1]
+    root = unwrapped(model)
+    size = (image.shape[2], image.shape[3])
+    with torch.enable_grad(), eager(), hearing_all(root) as heard:
+        model(image.detach().requires_grad_())
+    pooled = _pooled(source, {one.name: (one.output, one.input) for one in heard})
+    found: dict[str, NameableMaps] = {}
+    for name, tensor, layout in heard_maps(root, heard, size):
+        planes = layout.planes(tensor, size)
+        same = (
+            pooled is not None
+            and layout.flat(tensor).shape == pooled.shape
+            and torch.equal(layout.flat(tensor), pooled)
+        )
+        found.pop(name, None)
+        found[name] = NameableMaps(name, layout, planes.shape[1], (planes.shape[2], planes.shape[3]), same)
+    return tuple(found.values())
+
+
+def _pooled(source: Attachment | GradientSource | None, heard: dict[str, tuple[object, object]]) -> Tensor | None:
+    """The features of a linear map, (N, C, positions)."""
+    if not isinstance(source, Attachment):
+        return None
+    output, given = heard[source.features.removesuffix(":input")]
+    tensor = first_tensor(given if source.features.endswith(":input") else output)
+    return None if tensor is None else source.layout.flat(tensor)
