@@ -80,7 +80,7 @@ def attach(model: nn.Module, images: Tensor) -> Attachment:
     pair = images[:2] if len(images) > 1 else torch.cat([images, images.flip(-1)])
     with torch.no_grad(), eager(), hearing_all(root) as heard, Trace(pair) as trace:
         output = model(pair)
-    found = linear_map(trace, logits_of(output))
+    found = linear_map(trace, logits_of(output, len(pair)))
     features, layout = _source(heard, found.features)
     weight = found.weight.to(found.features.dtype)
     classifier = _owner(root, found) if not found.folded else None

@@ -56,10 +56,11 @@ def gradient_source(model: nn.Module, images: Tensor, reason: str, named: str | 
     root = unwrapped(model)
     size = (image.shape[2], image.shape[3])
     with torch.enable_grad(), eager(), hearing_all(root) as heard:
-        logits = logits_of(model(image.detach().requires_grad_()))
+        logits = logits_of(model(image.detach().requires_grad_()), len(image))
         candidates = list(_candidates(root, heard, size))
         tensors = [tensor for _, tensor, _ in candidates]
-        gradients = torch.autograd.grad(logits.max(), tensors, allow_unused=True) if tensors else ()
+        reaches = bool(tensors) and logits.requires_grad
+        gradients = torch.autograd.grad(logits.max(), tensors, allow_unused=True) if reaches else [None] * len(tensors)
     if named is not None:
         layouts = [layout for one, _, layout in candidates if one.name == named]
         if not layouts:

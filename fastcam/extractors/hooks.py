@@ -137,17 +137,27 @@ def first_tensor(value: object) -> Tensor | None:
     return next((one for one in values if isinstance(one, Tensor)), None)
 
 
-def logits_of(output: object) -> Tensor:
+def logits_of(output: object, count: int | None = None) -> Tensor:
     """Return a network's logits (N, K): its output, or what that has as ``.logits``.
 
+    Args:
+        output: of the network.
+        count: N, where it is known.
+
     Raises:
-        TypeError: there are none.
+        TypeError: there are none, or they are no floating-point numbers.
+        ValueError: they are not (N, K).
     """
     logits = getattr(output, "logits", output)
     if not isinstance(logits, Tensor):
         raise TypeError(f"the model must return logits, or an object with .logits, got {type(output).__name__}")
     if logits.dim() == 4 and logits.shape[2:] == (1, 1):
-        return logits.flatten(1)
+        logits = logits.flatten(1)
+    if not logits.is_floating_point():
+        raise TypeError(f"the model must return logits in floating point, got {logits.dtype}")
+    if logits.dim() != 2 or logits.shape[1] == 0 or (count is not None and len(logits) != count):
+        images = "" if count is None else f" with N={count} images and a column for each class"
+        raise ValueError(f"the model must return logits (N, K){images}, got shape {tuple(logits.shape)}")
     return logits
 
 

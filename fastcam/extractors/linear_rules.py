@@ -30,6 +30,10 @@ def replace(walk: Walk, term: Term) -> Iterable[Term]:
     if term.origin is None:
         raise NoLinearMapError("the images reach the logits without a pooling over positions")
     step = term.origin.step
+    if term.tensor is walk.logits and step.name in _PROBABILITIES:
+        raise NoLinearMapError(
+            f"the network returns {_PROBABILITIES[step.name]} and no logits: return what goes into it"
+        )
     rule = _RULES.get(step.name)
     if rule is None:
         raise NoLinearMapError(_REASONS.get(step.name, f"the operator {step.name} follows the features"))
@@ -258,6 +262,7 @@ _RULES: dict[str, Callable[[Walk, Term, Step], Iterable[Term]]] = {
     "convolution": _convolution,
     "cat": _concatenation,
 }
+_PROBABILITIES = {"_softmax": "a softmax", "_log_softmax": "a log-softmax", "sigmoid": "a sigmoid"}
 _HIDDEN = {
     *("relu", "gelu", "silu", "hardswish", "hardtanh", "tanh", "sigmoid", "leaky_relu", "elu", "prelu", "celu", "selu"),
     *("_prelu_kernel", "mish", "hardsigmoid", "softplus", "clamp", "clamp_min", "pow", "exp", "_log_softmax"),

@@ -146,7 +146,7 @@ NOT_LINEAR = {
     "a hidden layer": (lambda x: second(hidden(mean(x)).relu()), "hidden layer"),
     "flattened": (lambda x: wide(x.flatten(1)), "flattened"),
     "class token": (lambda x: fc(x.flatten(2)[:, :, 0]), "class token"),
-    "probabilities": (lambda x: fc(mean(x)).log_softmax(1), "hidden layer"),
+    "probabilities": (lambda x: fc(mean(x)).log_softmax(1), "returns a log-softmax and no logits"),
     "product with itself": (lambda x: fc(mean(x)) * hidden(mean(x))[:, :CLASSES], "product of two"),
     "two maps": (lambda x: fc(mean(x)) + fc(mean(x * x)), "several feature maps"),
     "two poolings": (lambda x: fc(mean(x)) + fc(x.amax((2, 3))), "several ways"),
