@@ -101,7 +101,8 @@ def _candidates(model: nn.Module, heard: list[Heard], size: tuple[int, int]) -> 
         if not tensor.requires_grad or not tensor.is_floating_point() or _widens(model.get_submodule(one.name)):
             continue
         if tensor.dim() == 4:
-            layouts = [Layout(4, 3), Layout(4, 1)]
+            # Where both readings are pictures (as many channels as rows), the one whose aspect is nearer is right.
+            layouts = sorted((Layout(4, 1), Layout(4, 3)), key=lambda layout: _aspect_error(tensor, layout, size))
         else:
             layouts = [layout for tokens in grids for layout in _of_tokens(tensor, tokens)]
         for layout in layouts:
@@ -121,6 +122,14 @@ def _of_tokens(tensor: Tensor, tokens: int) -> list[Layout]:
         return []
     prefixes = [(channels, tensor.shape[3 - channels] - tokens) for channels in (2, 1)]
     return [Layout(3, channels, prefix) for channels, prefix in prefixes if 0 <= prefix <= _MOST_PREFIX]
+
+
+def _aspect_error(tensor: Tensor, layout: Layout, size: tuple[int, int]) -> float:
+    """By how much the logarithm of the aspect of maps differs from the picture's; infinite without positions."""
+    rows, columns = layout.planes(tensor, size).shape[2:]
+    if rows * columns == 0:
+        return math.inf
+    return abs(math.log(rows / columns) - math.log(size[0] / size[1]))
 
 
 def _is_a_picture(tensor: Tensor, layout: Layout, size: tuple[int, int]) -> bool:

@@ -173,3 +173,41 @@ class TestWrapped:
         for cam in ("auto", "grad-cam"):
             with pytest.raises(ValueError, match=r"in training mode, .* call model.eval\(\)"):
                 fastcam.Localizer(layers().train(), cam=cam).localize(IMAGES)
+
+
+class ChannelsLast(nn.Module):
+    """Maps (N, h, w, C) behind the first layer."""
+
+    def __init__(self, channels):
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem, self.body, self.hidden = nn.Conv2d(3, channels, 4, 4), nn.LayerNorm(channels), nn.Linear(channels, 9)
+        self.head = nn.Linear(9, 5)
+
+    def forward(self, images):
+        features = self.body(self.stem(images).permute(0, 2, 3, 1))
+        return self.head(self.hidden(features.mean((1, 2))).tanh())
+
+
+@pytest.mark.parametrize("channels", [6, 7, 8, 9, 10, 11, 12])
+def test_as_many_channels_as_rows_or_columns_are_still_channels(channels):
+    # Of 8x12 positions: every reading of these sizes looks like a picture.
+    first = nn.Sequential(nn.Conv2d(3, channels, 4, 4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    model = nn.Sequential(*first, nn.Linear(channels, 9), nn.Tanh(), nn.Linear(9, 5)).eval()
+    assert fastcam.Localizer(model, cam="grad-cam").extract(IMAGES).maps().shape == (2, 8, 12)
+    last = fastcam.Localizer(ChannelsLast(channels).eval(), cam="grad-cam")
+    assert last.extract(IMAGES).maps().shape == (2, 8, 12)
+    assert "(N, h, w, C)" in str(last.inspect(IMAGES))
+
+
+def test_as_many_channels_as_rows_and_columns_are_those_of_a_convolution():
+    model = nn.Sequential(nn.Conv2d(3, 8, 4, 4), nn.Tanh(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 9))
+    model = nn.Sequential(*model, nn.Tanh(), nn.Linear(9, 5)).eval()
+    found = fastcam.Localizer(model, "1", cam="grad-cam")
+    images = IMAGES[:, :, :, :32]
+    with torch.enable_grad():
+        features = model[:2](images).detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(model[2:](features)[:, 3].sum(), features)
+    expected = (gradient.sum((2, 3), keepdim=True) * features).sum(1).detach().relu()
+    maps = found.extract(images, 3).maps(clamp_negative=False)
+    torch.testing.assert_close(maps, expected)
