@@ -79,6 +79,16 @@ class TestNetwork:
         with pytest.raises(ValueError, match="at='original' needs inputs that show the whole picture"):
             network(pixels, at="original")
 
+    def test_an_aspect_that_is_kept(self, pixels):
+        network = fastcam.load(VGG16(**TINY), size=(64, 64), device="cpu")
+        covering = Inputs((72, 72), (64, 64), fit="cover")
+        network = type(network)(**{**vars(network), "inputs": covering})
+        # 48x80 becomes 72x120, of which rows 4 to 68 and columns 28 to 92 are kept.
+        small = np.asarray(Image.fromarray(pixels).resize((120, 72), Image.Resampling.BILINEAR))[4:68, 28:92]
+        _, expected = network.extractor.localize(covering.normalized(torch.tensor(small).permute(2, 0, 1)[None]))
+        wanted = (expected.boxes.double().numpy() + np.array([28, 4, 28, 4])) * 48 / 72
+        np.testing.assert_allclose(network(pixels).boxes, wanted)
+
     def test_nothing_found_stays_so_through_a_crop(self, pixels):
         network = fastcam.load(VGG16(**TINY), size=(64, 64), device="cpu")
         network = type(network)(**{**vars(network), "inputs": Inputs((80, 80), (64, 64))})

@@ -77,6 +77,19 @@ class TestSources:
         assert network.extractor.num_classes == 7
         assert network.classes[6] == "class 6"
 
+    def test_a_name_without_weights(self):
+        network = fastcam.load("mobilenetv1", weights="random", size=(64, 64), device="cpu")
+        assert network.extractor is network.model
+        assert len(network.classes) == 1000
+
+    def test_a_gradient_method_in_place_of_the_methods_own_maps(self, trained):
+        network = fastcam.load(trained.checkpoint, cam="layer-cam", device="cpu")
+        images = torch.rand(2, 3, 32, 32)
+        found = network.extractor.localize(images, 1)[1]
+        own = fastcam.Localizer(network.model, cam="layer-cam").localize(images, 1)[1]
+        assert torch.equal(found.boxes, own.boxes)
+        assert isinstance(fastcam.load(trained.checkpoint, cam="cam", device="cpu").extractor, MethodExtractor)
+
     def test_a_module_of_ones_own(self):
         network = fastcam.load(Net(), classes=list("abcde"), size=(40, 32), mean=(0, 0, 0), std=(1, 1, 1), device="cpu")
         assert network.name == "Net"
@@ -100,6 +113,11 @@ class TestSources:
             (Net(), {"classes": ["a"]}, "classes", "has 1 names, the model 5 classes"),
             (Net(), {"size": (0, 3)}, "size", "each at least 1"),
             (Net(), {"device": "abacus"}, "device", "abacus"),
+            (Net(), {"weights": "random"}, "weights", "a module has weights of its own"),
+            (Net(), {"cam": "CAM"}, "cam", "cam must be one of 'auto', 'cam', 'grad-cam'"),
+            (Net(), {"cam": "layer-cam", "classifier": "fc"}, "features", "cam='layer-cam' takes no classifier"),
+            ("nowhere:", {}, "source", "nowhere:"),
+            ("timm:", {}, "source", "timm:"),
         ],
     )
     def test_what_cannot_be_loaded_is_said_with_the_argument(self, source, options, argument, message):

@@ -246,6 +246,13 @@ class TestNetwork:
         assert "top1_cls" not in told["numbers"]["score_maps"]
         assert told["facts"]["map"] == "of the predicted class"
 
+    @pytest.mark.usefixtures("colours")
+    def test_the_maps_that_are_asked_for(self):
+        for cam in ("grad-cam", "layer-cam"):
+            run(*NETWORK, "--map-class", "predicted", "--cam", cam, "--out", "out")
+            assert value(report(), "loc") == 1
+        assert "is not one of 'auto', 'cam'" in run(*NETWORK, "--cam", "score-cam", code=2).stderr
+
     def test_classes_by_a_file(self, colours):
         write(colours, same__txt=["001.Auk,0", "1,1,2"])
         result = run(*NETWORK, "--class-map", "same.txt", "--out", "out", "--per-image", "rows.csv", "--gallery", 1)

@@ -2,12 +2,14 @@
 
 import os
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from command import CliRunner, Image, box, direct, load, main, overlap, paint, process, rows, run
 
 import fastcam
+from fastcam.inputs import Inputs
 from fastcam.lock import locked
 
 
@@ -79,6 +81,25 @@ class TestResults:
         blurred.resize((9, 9)).resize((64, 64)).save(here / "a.png")
         run("a.png", *options)
         assert box(rows(here)[0]) == pytest.approx(direct("a.png", (64, 64), **kwargs), abs=0.01)
+
+    def test_the_heat_map_of_a_crop_lies_where_the_crop_was(self, here, monkeypatch):
+        # A tall picture: the network sees its middle, 64 of 128 rows.
+        paint(here / "a.png", size=(128, 64), box=(0, 0, 64, 128))
+        drawn = []
+        monkeypatch.setattr("fastcam.pictures.overlay", lambda image, heat, *_: drawn.append(heat) or image)
+        load_network = fastcam.sources.load
+
+        def cropped(*args, **kwargs):
+            return replace(load_network(*args, **kwargs), inputs=Inputs((64, 64), (64, 64), fit="cover"))
+
+        monkeypatch.setattr("fastcam.cli.options.load", cropped)
+        run("a.png")
+        (heat,) = drawn
+        assert heat.shape == (128, 64)
+        assert not heat[:32].any()
+        assert not heat[96:].any()
+        assert (heat[32:96] > 0).all()
+        assert box(rows(here)[0]) == pytest.approx([0, 32, 64, 96], abs=4)
 
     def test_without_names_classes_are_numbered(self, here):
         paint(here / "a.png", "blue")
