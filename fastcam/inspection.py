@@ -83,7 +83,8 @@ class Inspection:
         same = [one for one in self.maps if one.is_pooled]
         if len(same) > 1:
             lines.append(f"the same features: {', '.join(repr(one.features) for one in same)}")
-        others = [one for one in self.maps if not one.is_pooled and one.features != self.source.features][-_SHOWN:]
+        named = self.source.features
+        others = [one for one in self.maps if one.reaches and not one.is_pooled and one.features != named][-_SHOWN:]
         if others:
             lines.append("gradient maps can be taken at (features=..., with cam= one of the methods):")
             lines += [f"  {one}" for one in reversed(others)]
@@ -116,6 +117,7 @@ class Inspection:
                     "layout": str(one.layout),
                     "channels": one.channels,
                     "grid": list(one.grid),
+                    "reaches": one.reaches,
                     "pooled": one.is_pooled,
                 }
                 for one in self.maps

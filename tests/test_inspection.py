@@ -43,6 +43,29 @@ def test_modules_that_can_be_named_and_what_is_pooled():
         assert named.extract(torch.rand(1, 3, 32, 48)).maps().shape[-2:] == one.grid
 
 
+class ClassToken(nn.Module):
+    """One attention and a class token, which alone is classified."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.patches, self.attention = nn.Conv2d(3, 8, 8, 8), nn.MultiheadAttention(8, 2, batch_first=True)
+        self.norm, self.head, self.token = nn.LayerNorm(8), nn.Linear(8, 5), nn.Parameter(torch.randn(1, 1, 8))
+
+    def forward(self, images):
+        tokens = self.patches(images).flatten(2).mT
+        tokens = torch.cat([self.token.expand(len(tokens), -1, -1), tokens], 1)
+        return self.head(self.norm(tokens + self.attention(tokens, tokens, tokens)[0])[:, 0])
+
+
+def test_positions_that_do_not_reach_the_logits():
+    network = fastcam.load(ClassToken(), size=(32, 48), cam="grad-cam", device="cpu")
+    found = inspect_network(network)
+    # Behind the attention the classifier sees the class token alone.
+    assert {one.features: one.reaches for one in found.maps} == {"patches": True, "attention": False, "norm": False}
+    assert "'norm'" not in str(found)
+
+
 def test_what_was_found_is_what_is_used():
     network = loaded(nn.Conv2d(3, 8, 4, 4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
     images = torch.rand(2, 3, 32, 48)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fastcam.extractors.attachment import Attachment
 from fastcam.extractors.gradient_source import GradientSource, heard_maps
-from fastcam.extractors.hooks import eager, first_tensor, hearing_all, unwrapped
+from fastcam.extractors.hooks import eager, first_tensor, hearing_all, logits_of, unwrapped
 from fastcam.extractors.layout import Layout
 
 __all__ = ["NameableMaps", "nameable_maps"]
@@ -24,6 +24,8 @@ class NameableMaps:
         layout: of its output.
         channels: C.
         grid: (h, w).
+        reaches: whether most of the positions have a gradient of the logits: where not (behind the last attention of a
+            class token's network), a gradient map is empty.
         is_pooled: whether they are what the network's linear map is made of.
     """
 
@@ -31,6 +33,7 @@ class NameableMaps:
     layout: Layout
     channels: int
     grid: tuple[int, int]
+    reaches: bool
     is_pooled: bool
 
     def __str__(self) -> str:
@@ -60,18 +63,19 @@ def nameable_maps(
     root = unwrapped(model)
     size = (image.shape[2], image.shape[3])
     with torch.enable_grad(), eager(), hearing_all(root) as heard:
-        model(image.detach().requires_grad_())
+        logits = logits_of(model(image.detach().requires_grad_()), len(image))
+        maps = heard_maps(root, heard, size)
+        tensors = [tensor for _, tensor, _ in maps]
+        gradients = torch.autograd.grad(logits.max(), tensors, allow_unused=True) if tensors else ()
     pooled = _pooled(source, {one.name: (one.output, one.input) for one in heard})
     found: dict[str, NameableMaps] = {}
-    for name, tensor, layout in heard_maps(root, heard, size):
-        planes = layout.planes(tensor, size)
-        same = (
-            pooled is not None
-            and layout.flat(tensor).shape == pooled.shape
-            and torch.equal(layout.flat(tensor), pooled)
-        )
+    for (name, tensor, layout), gradient in zip(maps, gradients, strict=True):
+        planes, flat = layout.planes(tensor, size), layout.flat(tensor)
+        reaches = gradient is not None and bool(layout.flat(gradient).ne(0).any(1).float().mean() > 0.5)
+        same = pooled is not None and flat.shape == pooled.shape and torch.equal(flat, pooled)
         found.pop(name, None)
-        found[name] = NameableMaps(name, layout, planes.shape[1], (planes.shape[2], planes.shape[3]), same)
+        grid = (planes.shape[2], planes.shape[3])
+        found[name] = NameableMaps(name, layout, planes.shape[1], grid, reaches, same)
     return tuple(found.values())
 
 

@@ -37,7 +37,7 @@ def load_huggingface(name: str, weights: str | os.PathLike[str] | None) -> Loade
             config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
         # Whatever a download or a broken file raises.
         except Exception as error:
-            raise LoadError("source", f"hf:{name}: transformers has no such model: {brief(error)}") from error
+            raise LoadError("source", f"hf:{name}: transformers cannot find or read it: {brief(error)}") from error
         if weights is None:
             model = _pretrained(transformers, name)
         else:

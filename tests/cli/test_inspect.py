@@ -87,9 +87,15 @@ class TestInspect:
             "pooling": "mean",
             "folded": [],
         }
-        assert told["maps"] == [
-            {"features": "layer4", "layout": "(N, C, h, w)", "channels": 3, "grid": [16, 16], "pooled": True}
-        ]
+        (one,) = told["maps"]
+        assert one == {
+            "features": "layer4",
+            "layout": "(N, C, h, w)",
+            "channels": 3,
+            "grid": [16, 16],
+            "reaches": True,
+            "pooled": True,
+        }
 
     def test_a_gradient_map_and_why(self):
         result = inspect("other_networks:hidden", *SIZE, "--cam", "layer-cam")

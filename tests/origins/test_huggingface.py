@@ -140,7 +140,7 @@ class TestWhatIsNotThere:
 
     def test_no_such_model(self, tmp_path):
         for name in (f"hf:{tmp_path}", "hf:nobody/nothing"):
-            with pytest.raises(LoadError, match=r"transformers has no such model: \w+") as caught:
+            with pytest.raises(LoadError, match=r"transformers cannot find or read it: \w+") as caught:
                 fastcam.load(name)
             assert caught.value.argument == "source"
             assert "\n" not in str(caught.value)
