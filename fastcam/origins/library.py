@@ -83,6 +83,10 @@ def build_and_load(
     Raises:
         LoadError: the file cannot be read or does not fit.
     """
+    if weights == "imagenet":
+        raise LoadError(
+            "weights", "weights='imagenet' is of fastcam's own networks; without weights the library's are loaded"
+        )
     model = build(None)
     if weights == RANDOM:
         _draw_constants(model)

@@ -71,6 +71,11 @@ def test_a_file_says_how_many_classes_there_are(tmp_path):
     assert torch.equal(found[-1].weight, theirs[-1].weight)
 
 
+def test_the_word_for_fastcams_own_weights():
+    with pytest.raises(LoadError, match="without weights the library's are loaded"):
+        load("imagenet")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
