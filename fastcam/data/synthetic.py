@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 __all__ = ["MAX_CLASSES", "SyntheticSet", "synthetic", "write_synthetic"]
 
 _HEADS = ((230, 40, 40), (40, 200, 60), (50, 80, 240), (240, 220, 40), (220, 60, 220), (40, 220, 230))
-_FAINT = 4  # times weaker than the head's is the body's colour
+_FAINT = 6  # times weaker than the head's is the body's colour
 MAX_CLASSES = 2 * len(_HEADS)
 """How many classes there can be: six colours, plain or chequered with black."""
 _SPLITS = ("train", "test")

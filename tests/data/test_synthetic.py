@@ -23,7 +23,7 @@ def test_boxes_masks_and_parts_agree(size):
 
 def test_pixels_are_the_same_everywhere():
     drawn = synthetic(12, classes=12, size=64, seed=7)
-    assert hashlib.sha256(drawn.images.tobytes()).hexdigest()[:16] == "2d476daaca37cee9"
+    assert hashlib.sha256(drawn.images.tobytes()).hexdigest()[:16] == "34d6c8aee5ae097a"
 
 
 def test_an_image_depends_on_its_number_alone():
@@ -38,17 +38,17 @@ def test_splits_and_seeds_differ():
     assert not (first.images == synthetic(4, seed=1).images).all(axis=(1, 2, 3)).any()
 
 
-def test_only_the_part_tells_the_class():
+def test_the_head_tells_the_class_and_the_body_hints_at_it():
     drawn = synthetic(400, classes=4, size=32)
     heads, bodies = (
         np.array([pixels[where].mean(axis=0) for pixels, where in zip(drawn.images, places, strict=True)])
         for places in (drawn.parts, drawn.masks & ~drawn.parts)
     )
-    for colours, tells in ((heads, True), (bodies, False)):
+    for colours, least, most in ((heads, 1, 1), (bodies, 0.6, 0.9)):
         means = np.array([colours[drawn.labels == label].mean(axis=0) for label in range(4)])
         nearest = np.linalg.norm(colours[:, None] - means, axis=2).argmin(axis=1)
         accuracy = (nearest == drawn.labels).mean()
-        assert accuracy == 1 if tells else accuracy < 0.45
+        assert least <= accuracy <= most
 
 
 @pytest.mark.parametrize(
