@@ -24,6 +24,57 @@ def largest(
 def all_components(
     data: int, packed: bool, count: int, height: int, width: int, area: str, connectivity: int, threads: int, /
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64], npt.NDArray[np.int64]]: ...
+
+Columns = tuple[
+    npt.NDArray[np.float32],
+    npt.NDArray[np.float64],
+    npt.NDArray[np.float64],
+    npt.NDArray[np.float64],
+    npt.NDArray[np.int64],
+]
+
+def locate_all(
+    data: int,
+    count: int,
+    shape: tuple[int, int],
+    size: tuple[int, int],
+    protocol: Protocol,
+    thresholds: int,
+    maps: int,
+    masks: int,
+    threads: int,
+    /,
+) -> Columns: ...
+def localize_all(
+    features: int,
+    dtype: int,
+    shape: tuple[int, int, int],
+    strides: tuple[int, ...],
+    weight: int,
+    rows: int,
+    index: int,
+    count: int,
+    per_image: int,
+    size: tuple[int, int],
+    protocol: Protocol,
+    thresholds: int,
+    maps: int,
+    masks: int,
+    threads: int,
+    /,
+) -> Columns: ...
+def objects_in_masks(
+    data: int,
+    packed: bool,
+    count: int,
+    height: int,
+    width: int,
+    area: str,
+    connectivity: int,
+    values: int,
+    threads: int,
+    /,
+) -> Columns: ...
 def cores() -> list[str]: ...
 def core() -> str: ...
 def choose_core(name: str, /) -> None: ...

@@ -13,6 +13,7 @@ from fastcam.boxes import box_iou, crop_boxes, resize_boxes
 from fastcam.extractors import Localizer
 from fastcam.localization import Localization, boxes_from_maps, localize
 from fastcam.masks import MaskBoxes, PackedMasks, boxes_from_masks
+from fastcam.objects import Objects
 from fastcam.pooling import TAP, tap
 from fastcam.protocol import AUTHORS, PAPER, VANILLA, WSOLEVAL, Protocol
 
@@ -30,6 +31,7 @@ __all__ = [
     "Localizer",
     "MaskBoxes",
     "Network",
+    "Objects",
     "PackedMasks",
     "Protocol",
     "box_iou",

@@ -12,15 +12,17 @@ from torch import Tensor
 
 from fastcam.activation import Index, checked_rows
 from fastcam.arrays import as_tensor
+from fastcam.objects import Objects
 from fastcam.ops import localization as ops
 from fastcam.ops.activation import cam, shape_of_maps
+from fastcam.ops.objects import localize_all
 from fastcam.protocol import PAPER, Protocol
-from fastcam.ragged import located, shaped, wanted_parts
+from fastcam.ragged import all_shaped, located, located_all, objects_found, shaped, wanted_parts
 from fastcam.reference.masks import working_dtype
 from fastcam.result import Localization
 from fastcam.sizes import Size, Sizes, checked_sizes
 
-__all__ = ["Localization", "boxes_from_maps", "localize", "localize_maps"]
+__all__ = ["Localization", "Objects", "boxes_from_maps", "localize", "localize_maps"]
 
 
 def localize(
@@ -56,7 +58,8 @@ def localize(
         float32 map that ``return_maps=True`` returns, bit for bit (NumPy 2.4's arithmetic); of levels,
         ``int(theta * np.percentile(levels, percentile))``. A map with a NaN gives an empty box. Of float64 features
         all of it is computed in float64, maps and thresholds included, by PyTorch's operations and not the compiled
-        core: from the map to the mask that takes tens of times as long.
+        core: from the map to the mask that takes tens of times as long. With ``keep="all"`` it is :class:`Objects`, any
+        number of boxes an image; on CUDA the maps are then copied to the host, which is waited for.
 
     Raises:
         TypeError: an argument of the wrong type or dtype.
@@ -78,8 +81,12 @@ def localize(
     if isinstance(sizes, list):
         maps = cam(features, weight, labels, chosen.clamp_negative)
         return _localized(maps, labels, sizes, chosen, return_maps, return_masks)
-    found = ops.localize(features, weight, labels, *sizes, *chosen.values, return_maps, return_masks)
-    return shaped(wanted_parts(found, return_maps, return_masks), shape_of_maps(weight, labels), labels)
+    shape, options = shape_of_maps(weight, labels), (*sizes, *chosen.values, return_maps, return_masks)
+    if chosen.keep == "all":
+        every = objects_found(localize_all(features, weight, labels, *options), return_maps, return_masks)
+        return all_shaped(every, shape, labels)
+    found = ops.localize(features, weight, labels, *options)
+    return shaped(wanted_parts(found, return_maps, return_masks), shape, labels)
 
 
 def localize_maps(
@@ -107,7 +114,7 @@ def localize_maps(
         return_masks: also return what the threshold keeps.
 
     Returns:
-        :class:`Localization`, its leading shape that of the maps, (N,) or (N, T).
+        :class:`Localization`, its leading shape that of the maps, (N,) or (N, T); :class:`Objects` with ``keep="all"``.
 
     Raises:
         TypeError: an argument of the wrong type or dtype.
@@ -146,6 +153,8 @@ def _localized(
         # Without classes there are no maps, and one size will do.
         sizes = [size for size in sizes for _ in range(classes)] if classes else [*sizes, (1, 1)][0]
     flat = maps if maps.ndim == 3 else maps.flatten(0, 1)
+    if protocol.keep == "all":
+        return all_shaped(located_all(flat, sizes, protocol, with_maps, with_masks), maps.shape[:-2], labels)
     return shaped(located(flat, sizes, protocol, with_maps, with_masks), maps.shape[:-2], labels)
 
 
@@ -168,7 +177,8 @@ def boxes_from_maps(
         protocol: how a map becomes a box; ``clamp_negative`` has nothing to act on.
 
     Returns:
-        :class:`Localization` for N images, without labels and scores; ``thresholds`` are float64 where a map is.
+        :class:`Localization` for N images, without labels and scores; ``thresholds`` are float64 where a map is. With
+        ``keep="all"`` :class:`Objects`, any number of boxes an image, with scores.
 
     Raises:
         TypeError: maps of another type, dtype or layout.
@@ -201,6 +211,11 @@ def boxes_from_maps(
     single = [one[i : i + 1] for one in several for i in range(len(one))]
     wanted = [(one.shape[1], one.shape[2]) for one in single] if size is None else checked_sizes(size, images)
     each = wanted if isinstance(wanted, list) else [wanted] * images
+    if chosen.keep == "all":
+        device = single[0].device
+        return Objects.cat(
+            [located_all(one, at, chosen, False, False).to(device) for one, at in zip(single, each, strict=True)]
+        )
     parts = [located(one, at, chosen, False, False) for one, at in zip(single, each, strict=True)]
     boxes, areas, thresholds = (torch.cat([part[i].to(single[0].device) for part in parts]) for i in range(3))
     return Localization(boxes, areas, thresholds)

@@ -17,6 +17,8 @@ from fastcam.activation import Index
 from fastcam.extractors import Extractor, LocalizeOptions
 from fastcam.images import Picture, as_pixels
 from fastcam.inputs import Inputs
+from fastcam.objects import Objects
+from fastcam.result import Localization
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -35,7 +37,8 @@ class Found:
             0, 0, 0, 0 where nothing was found.
         labels: (T,) int64, the classes.
         names: what they are called.
-        scores: (T,) float32, their probabilities: the softmax of the logits.
+        scores: (T,) float32, their probabilities: the softmax of the logits. With ``keep="all"`` T counts boxes, any
+            number a class, and the scores are theirs: the map's peak or mean under each.
         size: (H, W) of the picture.
         maps: (T, h, w), the maps that the boxes were found in, where they were asked for: of the network's input size,
             or of the picture's with ``at="original"``.
@@ -190,6 +193,8 @@ class Network:
         if at == "original":
             options["size"] = list(sizes)
         _, found = self.extractor.localize(images, index, top_k=top_k, **options)
+        if isinstance(found, Objects):
+            return [self._all_of(one, size, at) for one, size in zip(found.cpu(), sizes, strict=True)]
         assert found.labels is not None
         assert found.scores is not None
         boxes = found.boxes.cpu().numpy().astype(np.float64).reshape(len(sizes), -1, 4)
@@ -206,6 +211,18 @@ class Network:
                 maps = maps[None]
             results.append(Found(own, labels[row], names, scores[row], size, maps))
         return results
+
+    def _all_of(self, found: Localization, size: tuple[int, int], at: At) -> Found:
+        """Say what was found in one picture with ``keep="all"``: the scores are those of the boxes in the map."""
+        assert found.labels is not None
+        assert found.scores is not None
+        boxes, labels = found.boxes.numpy().astype(np.float64), found.labels.numpy()
+        own = self.inputs.to_picture(boxes, size) if at == "input" else boxes
+        maps = None if found.maps is None else torch.as_tensor(found.maps).numpy()
+        if maps is not None and maps.ndim == 2:
+            maps = maps[None]
+        names = tuple(self.classes[label] for label in labels.tolist())
+        return Found(own, labels, names, found.scores.numpy().astype(np.float32), size, maps)
 
     def try_out(self) -> None:
         """Run once on noise: what does not fit is found before the first picture is read, and start-up is over.

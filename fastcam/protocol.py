@@ -16,6 +16,9 @@ Area = Literal["pixels", "polygon"]
 BoxEnd = Literal["exclusive", "clipped"]
 Empty = Literal["zeros", "image"]
 Iou = Literal["half-open", "inclusive"]
+Keep = Literal["largest", "all"]
+Scores = Literal["peak", "mean"]
+Order = Literal["largest", "highest"]
 
 _CHOICES: Final[dict[str, tuple[Any, ...]]] = {
     "interpolation": get_args(Interpolation),
@@ -25,7 +28,13 @@ _CHOICES: Final[dict[str, tuple[Any, ...]]] = {
     "box_end": get_args(BoxEnd),
     "empty": get_args(Empty),
     "iou": get_args(Iou),
+    "keep": get_args(Keep),
+    "scores": get_args(Scores),
+    "order": get_args(Order),
 }
+
+# What says which boxes a map has, and has a meaning with keep="all" alone.
+_OF_ALL: Final = ("keep", "scores", "order", "min_area", "max_boxes")
 
 
 class _Values:
@@ -57,6 +66,12 @@ class Protocol(_Values):
         empty: the box where nothing is kept: ``"zeros"`` or ``"image"`` (0, 0, W, H). Its area is 0 either way.
         iou: how the box is compared with the ground truth: ``"half-open"``, or ``"inclusive"``: x1 and y1 count as
             pixels inside, in both. It does not change the box.
+        keep: ``"largest"``, the box of the largest component; or ``"all"``, a box for each, where ``empty`` has nothing
+            to act on. What follows is of ``"all"``.
+        scores: the score of a box: the map's ``"peak"`` inside its component or its ``"mean"``, in the map's units.
+        order: of a map's boxes: the ``"largest"`` area first, or the ``"highest"`` score.
+        min_area: components of less ``area`` are left out.
+        max_boxes: no more boxes a map than these, the first ones in that order; None: all.
         values: the values of all these fields, in their order.
 
     Raises:
@@ -80,6 +95,11 @@ class Protocol(_Values):
     box_end: BoxEnd = "exclusive"
     empty: Empty = "zeros"
     iou: Iou = "half-open"
+    keep: Keep = "largest"
+    scores: Scores = "peak"
+    order: Order = "largest"
+    min_area: float = 0
+    max_boxes: int | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -99,6 +119,16 @@ class Protocol(_Values):
             raise TypeError(f"Protocol has no field {', '.join(unknown)}; its fields are {', '.join(known)}")
         return replace(self, **changes)
 
+    def of_largest(self) -> Protocol:
+        """Return what finds the one box of each map, that of its largest component: what evaluation judges.
+
+        Example:
+            >>> import fastcam
+            >>> fastcam.PAPER.replace(keep="all", max_boxes=3).of_largest() == fastcam.PAPER
+            True
+        """
+        return self if self.keep == "largest" else self.replace(**{name: getattr(PAPER, name) for name in _OF_ALL})
+
 
 def check_fields(protocol: Protocol) -> None:
     """Raise what :class:`Protocol` raises for its fields; its numbers become floats. It does not warn."""
@@ -109,13 +139,21 @@ def check_fields(protocol: Protocol) -> None:
     for name in ("clamp_negative", "quantize"):
         if not isinstance(getattr(protocol, name), bool):
             raise TypeError(f"{name} must be a bool, got {getattr(protocol, name)!r}")
-    for name, upper in (("percentile", 100), ("threshold", 1)):
+    for name, upper in (("percentile", 100), ("threshold", 1), ("min_area", math.inf)):
         object.__setattr__(protocol, name, _checked_number(name, getattr(protocol, name), upper))
     if 0 < protocol.percentile <= 1:
         raise ValueError(
             f"percentile is in percent, [0, 100]; {protocol.percentile:g} looks like a fraction: "
             f"did you mean {protocol.percentile * 100:g}?"
         )
+    most = protocol.max_boxes
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int)):
+        raise TypeError(f"max_boxes must be an int or None, got {most!r}")
+    if most is not None and most < 1:
+        raise ValueError(f"max_boxes must be at least 1, or None for all, got {most}")
+    given = [name for name in _OF_ALL[1:] if getattr(protocol, name) != getattr(Protocol, name)]
+    if protocol.keep == "largest" and given:
+        raise ValueError(f'{given[0]} is of keep="all", got {getattr(protocol, given[0])!r} with keep="largest"')
 
 
 def _checked_number(name: str, value: object, upper: float) -> float:

@@ -1,19 +1,25 @@
-"""Locating maps to one size, or each to its own, and giving what is found the shape of the images and classes."""
+"""Locating maps to one size, or each to its own, and giving what is found the shape of the images and classes.
+
+Of each map the largest component, or all: then the number of boxes is ragged too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from fastcam.objects import Objects
 from fastcam.ops import localization as ops
+from fastcam.ops.objects import locate_all
 from fastcam.protocol import Protocol
 from fastcam.result import Localization
 from fastcam.sizes import Sizes
 
-__all__ = ["Located", "located", "shaped", "wanted_parts"]
+__all__ = ["Located", "all_shaped", "located", "located_all", "objects_found", "shaped", "wanted_parts"]
 
 Located = tuple[Tensor, Tensor, Tensor, Any, Any]
 """Boxes (M, 4), areas (M,), thresholds (M,); full-size maps and masks, each a tensor, a list of M, or None."""
@@ -55,17 +61,48 @@ def wanted_parts(found: Sequence[Tensor], with_maps: bool, with_masks: bool) -> 
 
 def shaped(found: Located, shape: Sequence[int], labels: Tensor | None) -> Localization:
     """Give flat results their leading shape (N,) or (N, T); of lists, stack the T of an image."""
-    if len(shape) == 2:
-        found = _grouped(found, *shape)
-    boxes, areas, thresholds, maps, masks = found
+    boxes, areas, thresholds, maps, masks = [_by_image(part, *shape) for part in found] if len(shape) == 2 else found
     return Localization(boxes, areas, thresholds, labels=labels, maps=maps, masks=masks)
 
 
-def _grouped(found: Located, n: int, t: int) -> Located:
-    def grouped(part: Any) -> Any:  # noqa: ANN401
-        if isinstance(part, Tensor):
-            return part.reshape(n, t, *part.shape[1:])
-        return part and [torch.stack(part[i : i + t]) for i in range(0, n * t, t)]
+def _by_image(part: Any, n: int, t: int) -> Any:  # noqa: ANN401
+    """Of N * T flat results make (N, T); of a list of as many, the N stacks of T."""
+    if isinstance(part, Tensor):
+        return part.reshape(n, t, *part.shape[1:])
+    return part and [torch.stack(part[i : i + t]) for i in range(0, n * t, t)]
 
-    boxes, areas, thresholds, maps, masks = map(grouped, found)
-    return boxes, areas, thresholds, maps, masks
+
+def located_all(maps: Tensor, sizes: Sizes, protocol: Protocol, with_maps: bool, with_masks: bool) -> Objects:
+    """Find all boxes in maps (M, h, w), as :func:`located` does the largest; each map counts as an image."""
+    if isinstance(sizes, tuple):
+        return objects_found(locate_all(maps, *sizes, *protocol.values, with_maps, with_masks), with_maps, with_masks)
+    order, parts = [], []
+    for size in dict.fromkeys(sizes or [(1, 1)]):
+        numbers = [i for i, one in enumerate(sizes) if one == size]
+        order += numbers
+        chosen = maps[torch.tensor(numbers, dtype=torch.int64, device=maps.device)]
+        parts.append(located_all(chosen, size, protocol, with_maps, with_masks))
+    # They come size by size; each goes back to its place.
+    found = Objects.cat(parts)[torch.tensor(order, dtype=torch.int64).argsort()]
+    assert isinstance(found, Objects)
+    as_lists: dict[str, Any] = {
+        name: list(part) for name, part in (("maps", found.maps), ("masks", found.masks)) if part is not None
+    }
+    return replace(found, **as_lists)
+
+
+def objects_found(found: Sequence[Tensor], with_maps: bool, with_masks: bool) -> Objects:
+    """Name the results of an operator that finds all boxes."""
+    boxes, areas, scores, numbers, thresholds, maps, masks = found
+    asked: dict[str, Any] = {"maps": maps if with_maps else None, "masks": masks if with_masks else None}
+    return Objects(boxes, areas, thresholds, scores=scores, image=numbers, **asked)
+
+
+def all_shaped(found: Objects, shape: Sequence[int], labels: Tensor | None) -> Objects:
+    """Make those of flat maps those of N images, or of N images and T classes, and give each box its class."""
+    parts: dict[str, Any] = {} if labels is None else {"labels": labels.flatten()[found.image]}
+    if len(shape) == 2:
+        n, t = shape
+        parts["image"] = found.image // max(t, 1)
+        parts |= {name: _by_image(getattr(found, name), n, t) for name in ("thresholds", "maps", "masks")}
+    return replace(found, **parts)

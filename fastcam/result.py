@@ -13,7 +13,7 @@ from torch import Tensor
 from fastcam.coco import Categories, Ids, checked_categories, checked_ids, coco_entry
 from fastcam.rows import Rows, chosen_rows
 
-__all__ = ["Localization"]
+__all__ = ["Localization", "joined_field"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -180,9 +180,11 @@ class Localization:
             raise TypeError(f"results must be Localizations, got {type(wrong).__name__}")
         if not results:
             raise ValueError("results must be at least one Localization, got none")
-        parts = [vars(one._several()) for one in results]
-        joined = {name: _joined(name, [part[name] for part in parts]) for name in parts[0] if name != "single"}
-        return Localization(**joined)
+        kind = type(results[0])
+        other = next((one for one in results if type(one) is not kind), None)
+        if other is not None:
+            raise TypeError(f"results must be of one kind, got {kind.__name__} and {type(other).__name__}")
+        return kind._cat(results)
 
     def to_coco(self, image_ids: Ids | None = None, category_ids: Categories | None = None) -> list[dict[str, Any]]:
         """COCO results: a dictionary a box with ``image_id``, ``category_id``, ``bbox`` (x, y, w, h) and ``score``.
@@ -251,6 +253,13 @@ class Localization:
             results.append(dict(zip(("boxes", "scores", "labels"), rows, strict=True)))
         return results
 
+    @classmethod
+    def _cat(cls, results: Sequence[Any]) -> Localization:
+        parts = [vars(one._several()) for one in results]
+        return cls(
+            **{name: joined_field(name, [part[name] for part in parts]) for name in parts[0] if name != "single"}
+        )
+
     def _several(self) -> Localization:
         """Give a single image its N = 1 back."""
         if not self.single:
@@ -260,10 +269,10 @@ class Localization:
     def _each(self, change: Callable[[Any], Any]) -> Localization:
         there = {name: part for name, part in vars(self).items() if part is not None and name != "single"}
         fields: dict[str, Any] = {name: change(part) for name, part in there.items()}
-        return Localization(**fields, single=self.single)
+        return dataclasses.replace(self, **fields)
 
 
-def _joined(name: str, parts: Sequence[Any]) -> Any:  # noqa: ANN401
+def joined_field(name: str, parts: Sequence[Any]) -> Any:  # noqa: ANN401
     """Join one field of several results; what it is missing from, or another dtype, device or shape, is an error."""
     if all(part is None for part in parts):
         return None

@@ -25,6 +25,11 @@ TABLE = {
     "box_end": ("exclusive", "exclusive", "clipped"),
     "empty": ("zeros", "image", "zeros"),
     "iou": ("half-open", "inclusive", "inclusive"),
+    "keep": ("largest", "largest", "largest"),
+    "scores": ("peak", "peak", "peak"),
+    "order": ("largest", "largest", "largest"),
+    "min_area": (0, 0, 0),
+    "max_boxes": (None, None, None),
 }
 
 
@@ -59,6 +64,7 @@ def test_its_values_are_those_of_its_fields_in_order():
     assert AUTHORS.values == (
         *(True, "bicubic", "minmax", True, 90.0, 0.35),
         *("polygon", 8, "exclusive", "image", "inclusive"),
+        *("largest", "peak", "largest", 0.0, None),
     )
     assert AUTHORS.replace(threshold=0.5).values[5] == 0.5
 

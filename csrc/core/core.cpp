@@ -1,13 +1,13 @@
 // Compiled once for each instruction set, each time with another FASTCAM_ISA: the name of its namespace.
 #include "core/core.hpp"
 
-#include <memory>
-
+#include "core/workspace.hpp"
 #include "maps/activation.hpp"
 #include "maps/locate.hpp"
 #include "maps/pooling.hpp"
 #include "maps/pooling_gradient.hpp"
 #include "masks/finder.hpp"
+#include "masks/objects.hpp"
 #include "scores/score_histogram.hpp"
 #include "scores/sweep.hpp"
 
@@ -68,39 +68,6 @@ void with_large_mask(const MaskBatch& masks, std::int64_t image, int strips, con
   use(mask);
 }
 
-template <class T>
-struct OfThread {
-  T instance;
-  bool in_use = false;
-};
-
-// If this were inlined, the compiler would look up its address again, by a call, wherever it lacks a register for it:
-// in the innermost loops too.
-template <class T>
-[[gnu::noinline]] OfThread<T>& of_this_thread() {
-  static thread_local OfThread<T> own;
-  return own;
-}
-
-// What keeps its buffers from call to call: the thread's own instance. While that is in use, another one: a signal
-// handler that runs where a call may be interrupted may call the core again.
-template <class T>
-class Workspace {
- public:
-  Workspace() : own_(of_this_thread<T>()), other_(own_.in_use ? new T : nullptr) { own_.in_use = true; }
-  ~Workspace() {
-    if (other_ == nullptr) own_.in_use = false;
-  }
-  Workspace(const Workspace&) = delete;
-  Workspace& operator=(const Workspace&) = delete;
-
-  T& operator*() const { return other_ == nullptr ? own_.instance : *other_; }
-
- private:
-  OfThread<T>& own_;
-  const std::unique_ptr<T> other_;
-};
-
 template <int Connectivity>
 void find_largest(const MaskBatch& masks, std::int64_t begin, std::int64_t end, Region* regions) {
   const Workspace<ComponentFinder<Connectivity>> workspace;
@@ -151,6 +118,23 @@ void strips_all(const MaskBatch& masks, std::int64_t image, int strips, const Ru
 void all_in_strips(const MaskBatch& masks, std::int64_t image, int strips, const Runner& runner,
                    void (*emit)(void*, const Region&), void* context) {
   (masks.connectivity == 8 ? strips_all<8> : strips_all<4>)(masks, image, strips, runner, emit, context);
+}
+
+template <int Connectivity>
+void find_objects(const MaskBatch& masks, const double* values, std::int64_t image, const Objects& objects) {
+  Buffer<std::uint64_t> scratch;
+  with_mask(masks, image, scratch, [&](const Mask& mask) {
+    const Workspace<ObjectFinder<Connectivity, double>> workspace;
+    const double* const map = values + image * masks.height * masks.width;
+    (*workspace)
+        .template find<true>(
+            mask, masks.area, [&](int y) { return map + std::int64_t{y} * masks.width; },
+            [&](const Object& object) { objects.emit(objects.context, image, object); });
+  });
+}
+
+void objects(const MaskBatch& masks, const double* values, std::int64_t image, const Objects& objects) {
+  (masks.connectivity == 8 ? find_objects<8> : find_objects<4>)(masks, values, image, objects);
 }
 
 // Calls use(Element{}) with the element type that the dtype names.
@@ -274,6 +258,7 @@ const Core core{FASTCAM_NAME(FASTCAM_ISA),
                 all,
                 largest_in_strips,
                 all_in_strips,
+                objects,
                 sums,
                 locate,
                 localize,

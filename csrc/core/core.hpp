@@ -19,6 +19,18 @@ struct Region {
   double area = 0;
 };
 
+// A component of a thresholded map, with the values of the map under it.
+struct Object {
+  Region region;
+  double peak, mean;  // the mean is NaN unless it was asked for
+};
+
+// Where objects go, one map's after the other: in the raster order of first pixels.
+struct Objects {
+  void (*emit)(void* context, std::int64_t map, const Object&);
+  void* context;
+};
+
 // N masks of one size, one after the other: packed (bitmask.hpp), or bytes that are set where not zero.
 struct MaskBatch {
   const void* data;
@@ -94,6 +106,7 @@ struct Found {
   float* thresholds;
   void* maps;
   std::uint8_t* masks;
+  Objects objects{};  // where it emits, all components go there, and no boxes and areas of the largest are written
 };
 
 // Score maps (N, h, w), float or double. Raw ones are resized to (height, width) and normalized; others are read as
@@ -141,6 +154,8 @@ struct Core {
   void (*largest_in_strips)(const MaskBatch& masks, std::int64_t image, int strips, const Runner&, Region* region);
   void (*all_in_strips)(const MaskBatch& masks, std::int64_t image, int strips, const Runner&,
                         void (*emit)(void* context, const Region&), void* context);
+  // Every component of one mask, with the values of its map (H, W) under it.
+  void (*objects)(const MaskBatch& masks, const double* values, std::int64_t image, const Objects&);
   // Class activation maps [begin, end).
   void (*weighted_sums)(const Features&, const Classes&, std::int64_t begin, std::int64_t end, void* maps);
   // The boxes of maps [begin, end).

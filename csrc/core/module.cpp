@@ -1,15 +1,8 @@
 // The Python bindings, and nothing but them. Tensors come as addresses with their sizes: this module links to no torch,
 // so one build serves every torch release. Callers (fastcam/ops) guarantee shape, dtype, contiguity and lifetime, and
 // refuse what does not fit (fastcam/ops/arguments.py).
-#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
-#if defined(__linux__)
-#include <sys/syscall.h>
-#include <unistd.h>
-#else
-#include <pthread.h>
-#endif
 
 #include <cstdint>
 #include <exception>
@@ -18,8 +11,7 @@
 #include <tuple>
 #include <vector>
 
-#include "core/core.hpp"
-#include "core/interruption.hpp"
+#include "core/binding.hpp"
 #include "core/keywords.hpp"
 #include "core/schedule.hpp"
 
@@ -27,51 +19,6 @@ namespace py = pybind11;
 using namespace fastcam;
 
 namespace {
-
-using Address = std::uintptr_t;
-using Shape = std::tuple<int, int, int>;
-using Strides = std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t>;
-using Size = std::tuple<int, int>;
-
-template <class T>
-T* at(Address address) {
-  return reinterpret_cast<T*>(address);  // NOLINT: that is what an address is for
-}
-
-// A tensor that has elements has an address, unless its storage was freed.
-void require(const char* name, Address address, bool elements) {
-  if (elements && address == 0)
-    throw py::value_error(std::string(name) + " must have its memory, got a tensor whose storage was freed");
-}
-
-// Python's handlers of signals run on its main thread alone: the first one of the process.
-bool on_main_thread() {
-#if defined(__linux__)
-  return syscall(SYS_gettid) == getpid();
-#else
-  return pthread_main_np() != 0;
-#endif
-}
-
-// Runs the handlers of the signals that have come. If one of them raises, so does the call: the error is set.
-bool interrupted() {
-  if (!on_main_thread()) return false;
-  const py::gil_scoped_acquire held;
-  return PyErr_CheckSignals() != 0;
-}
-
-// While the core works, other threads of Python may run, and a signal may end it.
-struct Working {
-  const py::gil_scoped_release released;
-  const Call call{interrupted};
-};
-
-void write_box(const Region& region, float* box) {
-  box[0] = static_cast<float>(region.x0);
-  box[1] = static_cast<float>(region.y0);
-  box[2] = static_cast<float>(region.x1);
-  box[3] = static_cast<float>(region.y1);
-}
 
 void write_area(const Region& region, Area area, Address areas, std::int64_t i) {
   if (area == Area::polygon)
@@ -94,43 +41,6 @@ void largest(Address data, bool packed, std::int64_t count, int height, int widt
   }
 }
 
-py::tuple all_components(Address data, bool packed, std::int64_t count, int height, int width, std::string_view area,
-                         int connectivity, int threads) {
-  require("masks", data, count > 0);
-  const MaskBatch masks{at<const void>(data), packed, height, width, area_of(area), connectivity};
-  std::vector<std::vector<Region>> found;
-  py::ssize_t total = 0;
-  {
-    const Working working;
-    found = schedule::all(masks, count, threads);
-    for (const auto& regions : found) total += static_cast<py::ssize_t>(regions.size());
-  }
-  py::array_t<float> boxes({total, py::ssize_t{4}});
-  py::array_t<double> areas(total);
-  py::array_t<std::int64_t> image(total);
-  std::size_t row = 0;
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    for (const Region& region : found[i]) {
-      write_box(region, boxes.mutable_data() + 4 * row);
-      areas.mutable_data()[row] = region.area;
-      image.mutable_data()[row++] = static_cast<std::int64_t>(i);
-    }
-  }
-  return py::make_tuple(boxes, areas, image);
-}
-
-Features features_at(Address data, int dtype, const Shape& shape, const Strides& strides) {
-  const auto [channels, height, width] = shape;
-  const auto [n, c, h, w] = strides;
-  return {at<const void>(data), static_cast<Dtype>(dtype), channels, height, width, n, c, h, w};
-}
-
-void require_sums(Address data, const Shape& shape, Address weight, std::int64_t rows, std::int64_t count) {
-  const bool channels = std::get<0>(shape) > 0;
-  require("features", data, count > 0 && channels);
-  require("weight", weight, rows > 0 && channels);
-}
-
 void weighted_sums(Address data, int dtype, const Shape& shape, const Strides& strides, Address weight,
                    std::int64_t rows, Address index, std::int64_t count, std::int64_t per_image, bool clamp_negative,
                    Address maps, int threads) {
@@ -139,10 +49,6 @@ void weighted_sums(Address data, int dtype, const Shape& shape, const Strides& s
   const Features features = features_at(data, dtype, shape, strides);
   const Classes classes{at<const void>(weight), rows, at<const std::int64_t>(index), per_image, clamp_negative};
   schedule::weighted_sums(features, classes, count, threads, at<void>(maps));
-}
-
-Found found_at(Address boxes, Address areas, Address thresholds, Address maps, Address masks) {
-  return {at<Box>(boxes), at<void>(areas), at<float>(thresholds), at<void>(maps), at<std::uint8_t>(masks)};
 }
 
 void locate(Address data, std::int64_t count, const Size& shape, const Size& size, const Protocol& protocol,
@@ -248,10 +154,10 @@ PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
     }
   });
   m.def("largest", &largest);
-  m.def("all_components", &all_components);
   m.def("weighted_sums", &weighted_sums);
   m.def("locate", &locate);
   m.def("localize", &localize);
+  bind_ragged(m);
   m.def("tap_forward", &tap_forward);
   m.def("tap_backward", &tap_backward);
   m.def("score_levels", &score_levels);

@@ -12,6 +12,7 @@ enum class Normalize { none, minmax, max, percentile };
 enum class Area { pixels, polygon };
 enum class BoxEnd { exclusive, clipped };
 enum class Empty { zeros, image };
+enum class Scores { peak, mean };
 
 // A value of a field, and the word for it in Python.
 template <class T>
@@ -29,6 +30,7 @@ inline constexpr Word<Normalize> normalize_words[] = {{Normalize::none, "none"},
 inline constexpr Word<Area> area_words[] = {{Area::pixels, "pixels"}, {Area::polygon, "polygon"}};
 inline constexpr Word<BoxEnd> box_end_words[] = {{BoxEnd::exclusive, "exclusive"}, {BoxEnd::clipped, "clipped"}};
 inline constexpr Word<Empty> empty_words[] = {{Empty::zeros, "zeros"}, {Empty::image, "image"}};
+inline constexpr Word<Scores> scores_words[] = {{Scores::peak, "peak"}, {Scores::mean, "mean"}};
 inline constexpr int connectivities[] = {4, 8};
 
 struct Protocol {
@@ -42,6 +44,7 @@ struct Protocol {
   int connectivity;
   BoxEnd box_end;
   Empty empty;
+  Scores scores;
 
   // Calls visitor(name, field), or visitor(name, field, its possible values).
   template <class Visitor>
@@ -56,6 +59,7 @@ struct Protocol {
     visitor("connectivity", p.connectivity, connectivities);
     visitor("box_end", p.box_end, box_end_words);
     visitor("empty", p.empty, empty_words);
+    visitor("scores", p.scores, scores_words);
   }
 };
 

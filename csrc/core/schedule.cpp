@@ -64,6 +64,13 @@ void parallel_for_images(std::int64_t count, double cost, int threads, const Pie
                [&](std::int64_t begin, std::int64_t end) { piece(begin * together, std::min(end * together, count)); });
 }
 
+Objects into(ObjectsOfMaps& objects) {
+  return {[](void* to, std::int64_t map, const Object& object) {
+            (*static_cast<ObjectsOfMaps*>(to))[static_cast<std::size_t>(map)].push_back(object);
+          },
+          &objects};
+}
+
 }  // namespace
 
 void largest(const MaskBatch& masks, std::int64_t count, int threads, Region* regions) {
@@ -107,6 +114,30 @@ void localize(const Features& features, const Classes& classes, const Maps& maps
   parallel_for_images(count, cost, threads, [&](std::int64_t begin, std::int64_t end) {
     core().localize(features, classes, maps, protocol, begin, end, found);
   });
+}
+
+ObjectsOfMaps locate_all(const Maps& maps, const Protocol& protocol, std::int64_t count, int threads, Found found) {
+  ObjectsOfMaps objects(static_cast<std::size_t>(count));
+  found.objects = into(objects);
+  locate(maps, protocol, count, threads, found);
+  return objects;
+}
+
+ObjectsOfMaps localize_all(const Features& features, const Classes& classes, const Maps& maps, const Protocol& protocol,
+                           std::int64_t count, int threads, Found found) {
+  ObjectsOfMaps objects(static_cast<std::size_t>(count));
+  found.objects = into(objects);
+  localize(features, classes, maps, protocol, count, threads, found);
+  return objects;
+}
+
+ObjectsOfMaps objects(const MaskBatch& masks, const double* values, std::int64_t count, int threads) {
+  ObjectsOfMaps objects(static_cast<std::size_t>(count));
+  const double cost = mask_cost(masks) + 1.0 * masks.height * masks.width;
+  parallel_for(count, cost, threads, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) core().objects(masks, values, i, into(objects));
+  });
+  return objects;
 }
 
 void tap_forward(const Planes& planes, double threshold, std::int64_t images, int threads, const Pooled& out) {

@@ -18,6 +18,14 @@ void locate(const Maps& maps, const Protocol& protocol, std::int64_t count, int 
 void localize(const Features& features, const Classes& classes, const Maps& maps, const Protocol& protocol,
               std::int64_t count, int threads, const Found& found);
 
+// The same, but every component of each map, in the raster order of first pixels.
+using ObjectsOfMaps = std::vector<std::vector<Object>>;
+ObjectsOfMaps locate_all(const Maps& maps, const Protocol& protocol, std::int64_t count, int threads, Found found);
+ObjectsOfMaps localize_all(const Features& features, const Classes& classes, const Maps& maps, const Protocol& protocol,
+                           std::int64_t count, int threads, Found found);
+// Those of masks, with the values of their maps (N, H, W).
+ObjectsOfMaps objects(const MaskBatch& masks, const double* values, std::int64_t count, int threads);
+
 void tap_forward(const Planes& planes, double threshold, std::int64_t images, int threads, const Pooled& out);
 void tap_backward(const Planes& planes, const void* grad, std::int64_t images, int threads, const Pooled& saved,
                   void* out);

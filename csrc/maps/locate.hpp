@@ -1,4 +1,4 @@
-// Locator            from maps to their boxes (Eq. 3, 6)
+// Locator            from maps to their boxes (Eq. 3, 6): that of the largest component, or of all
 //   prepare, run     for maps of one size and protocol; one map
 //
 // Resize, percentile, threshold into bits, largest component. The resized map is computed piece by piece, whenever a
@@ -10,7 +10,7 @@
 #include "core/core.hpp"
 #include "maps/normalization.hpp"
 #include "maps/percentile.hpp"
-#include "masks/finder.hpp"
+#include "masks/objects.hpp"
 
 namespace fastcam::FASTCAM_ISA {
 
@@ -23,7 +23,7 @@ class Locator {
     protocol_ = protocol;
   }
 
-  // Finds the box of map i.
+  // Finds the box of map i, or all its boxes.
   void run(std::int64_t i, const float* map, const Found& found) {
     map_.start(map, maps_, protocol_.interpolation);
     const bool bounded = is_bounded(map), nan = !bounded && map_.has_nan();
@@ -32,7 +32,11 @@ class Locator {
     const float threshold = nan ? threshold_of_nan() : threshold_of(normalization);
     map_.binarize(nan ? infinity : cutoff(normalization, threshold), bits_.data());
     const Mask mask{bits_.data(), maps_.height, maps_.width};
-    write(i, finder_.largest(mask, protocol_.area), threshold, found);
+    found.thresholds[i] = threshold;
+    if (found.objects.emit != nullptr)
+      emit_objects(i, mask, normalization, found.objects);
+    else
+      write_largest(i, finder_.largest(mask, protocol_.area), found);
     if (found.maps != nullptr) write_map(i, normalization, found.maps);
     if (found.masks != nullptr) write_mask(i, found.masks);
   }
@@ -80,7 +84,7 @@ class Locator {
     return raw() && !protocol_.quantize ? threshold : normalization.cutoff(threshold);
   }
 
-  void write(std::int64_t i, const Region& region, float threshold, const Found& found) const {
+  void write_largest(std::int64_t i, const Region& region, const Found& found) const {
     const auto width = static_cast<float>(maps_.width), height = static_cast<float>(maps_.height);
     Box box{static_cast<float>(region.x0), static_cast<float>(region.y0), static_cast<float>(region.x1),
             static_cast<float>(region.y1)};
@@ -94,7 +98,33 @@ class Locator {
       static_cast<double*>(found.areas)[i] = region.area;
     else
       static_cast<std::int64_t*>(found.areas)[i] = static_cast<std::int64_t>(region.area);
-    found.thresholds[i] = threshold;
+  }
+
+  // A peak is normalized once it is found; a mean is that of normalized values.
+  void emit_objects(std::int64_t i, const Mask& mask, const Normalization& normalization, const Objects& to) {
+    const auto normalized = [&](float x) { return final_value(normalization, x); };
+    if (protocol_.scores == Scores::peak)
+      return objects_.template find<false>(
+          mask, protocol_.area, [&](int y) { return map_.row(y); },
+          [&](Object object) {
+            object.peak = normalized(static_cast<float>(object.peak));
+            to.emit(to.context, i, object);
+          });
+    float* const row = row_.reserve(static_cast<std::size_t>(maps_.width));
+    objects_.template find<true>(
+        mask, protocol_.area,
+        [&](int y) {
+          const float* const raw_row = map_.row(y);
+          std::transform(raw_row, raw_row + maps_.width, row, normalized);
+          return row;
+        },
+        [&](const Object& object) { to.emit(to.context, i, object); });
+  }
+
+  // What a map's value becomes, levels as numbers.
+  float final_value(const Normalization& normalization, float x) const {
+    if (protocol_.quantize) return normalization.level(x);
+    return raw() ? x : normalization.value(x);
   }
 
   void write_map(std::int64_t i, const Normalization& normalization, void* maps) {
@@ -125,7 +155,9 @@ class Locator {
   OrderStatistics statistics_;
   Neighbours around_{};
   Buffer<std::uint64_t> bits_;
+  Buffer<float> row_;
   ComponentFinder<Connectivity> finder_;
+  ObjectFinder<Connectivity, float> objects_;
 };
 
 }  // namespace fastcam::FASTCAM_ISA

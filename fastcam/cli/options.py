@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import click
 
@@ -13,7 +13,7 @@ from fastcam.checkpoint import is_checkpoint
 from fastcam.extractors import CAM_METHODS
 from fastcam.models import NETWORKS
 from fastcam.network import Network
-from fastcam.protocol import NAMED, PAPER, Protocol
+from fastcam.protocol import NAMED, Protocol
 from fastcam.sources import LoadError, load
 
 __all__ = [
@@ -42,8 +42,18 @@ class _Weights(click.Path):
 
 _WEIGHTS = _Weights(exists=True, dir_okay=False, path_type=Path)
 
-# The fields of a protocol with values of the types that they have.
-_FIELDS = {one.name: getattr(PAPER, one.name) for one in fields(Protocol)}
+
+def _kind(hint: Any) -> type:  # noqa: ANN401
+    """The type of a field's value, other than None."""
+    if isinstance(hint, type):
+        return hint
+    choice = get_args(hint)[0]
+    return choice if isinstance(choice, type) else type(choice)
+
+
+# The fields of a protocol with the types of their values.
+_HINTS = get_type_hints(Protocol)
+_FIELDS = {one.name: _kind(_HINTS[one.name]) for one in fields(Protocol)}
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -215,7 +225,7 @@ def _field(change: str) -> tuple[str, Any]:
     name, equals, text = change.partition("=")
     if not equals or name not in _FIELDS:
         raise click.BadParameter(f"expected FIELD=VALUE of {', '.join(_FIELDS)}, got {change!r}", param_hint="--set")
-    kind = click.types.convert_type(type(_FIELDS[name]))
+    kind = click.types.convert_type(_FIELDS[name])
     try:
         return name, kind.convert(text, None, None)
     except click.BadParameter as error:

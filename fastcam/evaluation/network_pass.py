@@ -154,7 +154,7 @@ def _run_call(
         maps = extraction.maps(clamp_negative=settings.protocol.clamp_negative)
     done.predicted[numbers] = extraction.logits.argmax(dim=1).cpu().numpy()
     done.boxes[numbers] = (
-        boxes_from_maps(maps, size=network.inputs.size, protocol=settings.protocol).boxes.cpu().numpy()
+        boxes_from_maps(maps, size=network.inputs.size, protocol=settings.protocol.of_largest()).boxes.cpu().numpy()
     )
     done.used[numbers] = True
     if writer is not None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fastcam.activation import Index, cam, checked_index
 from fastcam.extractors.positions import check_positions
-from fastcam.localization import Localization, localize, localize_maps
+from fastcam.localization import Localization, Objects, localize, localize_maps
 from fastcam.protocol import PAPER, Protocol
 from fastcam.sizes import Size
 
@@ -83,7 +83,7 @@ class Extraction(ABC):
         Returns:
             The :class:`fastcam.Localization`, whose ``scores`` are the float32 softmax of the logits at the classes. On
             CUDA a class out of range is not checked (that would wait for the device) and gives an empty box and a NaN
-            score.
+            score. With ``keep="all"`` the :class:`fastcam.Objects`, whose ``probabilities`` are that softmax.
 
         Raises:
             TypeError: an argument of the wrong type.
@@ -92,6 +92,9 @@ class Extraction(ABC):
         if options.get("size") is None:
             options["size"] = self.size
         found = self._located(options)
+        if isinstance(found, Objects):  # whose scores are those of boxes
+            assert found.labels is not None
+            return dataclasses.replace(found, probabilities=_scores(self.logits[found.image], found.labels))
         return dataclasses.replace(found, scores=_scores(self.logits, self.labels))
 
 

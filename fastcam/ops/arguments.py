@@ -72,7 +72,8 @@ def check_features(features: Tensor, weight: Tensor) -> None:
         or shape[1] > _MOST_CHANNELS
         or not fits(shape[2], shape[3])
         or features.device != weight.device
-        or features.layout != weight.layout
+        or features.layout != torch.strided
+        or weight.layout != torch.strided
     ):
         _refuse_features(features, weight)
 

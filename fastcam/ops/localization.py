@@ -16,7 +16,7 @@ from fastcam.ops.options import SCHEMA, core_protocol, protocol_of
 from fastcam.protocol import Protocol
 from fastcam.reference.masks import working_dtype
 
-__all__ = ["localize", "locate"]
+__all__ = ["localize", "locate", "with_ends"]
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
 _RESULTS = "(Tensor boxes, Tensor areas, Tensor thresholds, Tensor maps, Tensor masks)"
@@ -61,12 +61,12 @@ def _locate_any_device(maps: Tensor, height: int, width: int, *options: Any) -> 
     protocol = protocol_of(*values)
     packed, thresholds, full = binarize(maps, height, width, *values, with_maps)
     boxes, areas = largest(packed, width, protocol.area, protocol.connectivity)
-    boxes = _ended(boxes, height, width, protocol)
+    boxes = with_ends(boxes, height, width, protocol)
     masks = unpack(packed if with_masks else packed[:0], width).contiguous()
     return boxes, areas, thresholds, full, masks
 
 
-def _ended(boxes: Tensor, height: int, width: int, protocol: Protocol) -> Tensor:
+def with_ends(boxes: Tensor, height: int, width: int, protocol: Protocol) -> Tensor:
     """Half-open boxes with the ends that the protocol asks for, and its box where nothing was kept."""
     empty = (boxes[:, 2] == 0)[:, None]
     if protocol.box_end == "clipped":

@@ -17,8 +17,16 @@ _KEPT: Final = 1024  # protocols that stay rebuilt: a scan over a thousand thres
 
 def _schema() -> str:
     hints = get_type_hints(Protocol)
-    types = {name: hints[name] if isinstance(hints[name], type) else type(get_args(hints[name])[0]) for name in _NAMES}
-    return ", ".join(f"{kind.__name__} {name}" for name, kind in types.items())
+    return ", ".join(f"{_type_name(hints[name])} {name}" for name in _NAMES)
+
+
+def _type_name(hint: Any) -> str:  # noqa: ANN401
+    if isinstance(hint, type):
+        return hint.__name__
+    choices = get_args(hint)
+    if type(None) in choices:  # or None
+        return f"{_type_name(choices[0])}?"
+    return type(choices[0]).__name__
 
 
 SCHEMA: Final = _schema()

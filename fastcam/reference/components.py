@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Component", "components", "largest"]
+__all__ = ["Component", "components", "labelled_components", "largest"]
 
 Mask = npt.NDArray[np.bool_]
 
@@ -26,6 +26,11 @@ class Component:
 
 def components(mask: Mask, connectivity: int = 8) -> list[Component]:
     """All components of ``mask`` (H, W), in the raster order of their first pixels."""
+    return labelled_components(mask, connectivity)[0]
+
+
+def labelled_components(mask: Mask, connectivity: int = 8) -> tuple[list[Component], npt.NDArray[np.int64]]:
+    """The same, and the number of each pixel's component (H, W), counted from 1; 0 outside of all."""
     labels, count = _label(mask, connectivity)
     found = []
     for label in range(1, count + 1):
@@ -33,7 +38,7 @@ def components(mask: Mask, connectivity: int = 8) -> list[Component]:
         y0, y1, x0, x1 = int(ys.min()), int(ys.max()) + 1, int(xs.min()), int(xs.max()) + 1
         region = labels[y0:y1, x0:x1] == label
         found.append(Component(x0, y0, x1, y1, len(ys), _polygon_area(_filled(region, connectivity))))
-    return found
+    return found, labels
 
 
 def largest(mask: Mask, area: str = "pixels", connectivity: int = 8) -> Component | None:

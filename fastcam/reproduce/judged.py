@@ -45,7 +45,7 @@ def judge_row(observed: Observed, protocol: Protocol, truth: Truth, size: tuple[
     judge, maps = Judge(truth, protocol), observed.maps[protocol.clamp_negative]
 
     def fits(used: Protocol) -> NDArray[np.bool_]:
-        return judge.fits(boxes_from_maps(maps, size=size, protocol=used).boxes)
+        return judge.fits(boxes_from_maps(maps, size=size, protocol=used.of_largest()).boxes)
 
     correct = correct_classes(observed.logits, truth.labels[:, None].tolist())
     curve = [fits(protocol.replace(threshold=float(one))).mean() for one in THRESHOLDS]

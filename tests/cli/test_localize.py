@@ -50,6 +50,35 @@ class TestResults:
         assert (files[2]["width"], files[2]["height"]) == (200, 64)
         assert names == {0: "red", 1: "green", 2: "blue"}
 
+    def test_all_boxes_have_a_row_each_with_a_score_of_their_own(self, here):
+        paint(here / "a.png", "green", size=(96, 192), box=(8, 24, 72, 72))
+        pixels = np.array(Image.open(here / "a.png"))
+        pixels[32:64, 136:176, 1] = 160
+        Image.fromarray(pixels).save(here / "a.png")
+        paint(here / "b.png", "blue")
+        run("a.png", "b.png", "--classes", "colours.txt", "--set", "keep=all", "--set", "min_area=20")
+        found = rows(here)
+        assert [row["file"] for row in found] == ["a.png", "a.png", "b.png"]
+        assert overlap(found[0], [8, 24, 72, 72]) > 0.6
+        assert overlap(found[1], [136, 32, 176, 64]) > 0.5
+        assert float(found[0]["score"]) > float(found[1]["score"])
+        assert [one["image_id"] for one in load(here, "boxes.json")] == [1, 1, 2]
+        run("a.png", "--set", "keep=all", "--set", "max_boxes=1", "--set", "order=highest")
+        assert [box(row) for row in rows(here)] == [box(found[0])]
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ("max_boxes=0", "max_boxes must be at least 1, or None for all, got 0"),
+            ("max_boxes=few", "max_boxes: 'few' is not a valid integer"),
+            ("scores=median", "scores must be one of 'peak', 'mean', got 'median'"),
+        ],
+    )
+    def test_options_of_all_boxes_that_do_not_exist_are_named(self, here, change, message):
+        paint(here / "a.png")
+        result = run("a.png", "--set", "keep=all", "--set", change, code=2)
+        assert message in result.stderr
+
     def test_at_the_pictures_own_size(self, here):
         paint(here / "a.png", size=(200, 120))
         run("a.png", "--at", "original")

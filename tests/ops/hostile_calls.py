@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from fastcam import PAPER
-from fastcam.ops import activation, components, index, localization, masks, pooling, score_maps, sweep  # noqa: F401
+from fastcam.ops import activation, components, index, localization, masks, objects, pooling, score_maps, sweep  # noqa: F401
 from fastcam.ops.components import all_components
 from fastcam.ops.core import core
 
@@ -69,6 +69,8 @@ def bases():
         "cam": (ops.cam.default, [*sums, ("clamp_negative", True)]),
         "localize": (ops.localize.default, [*sums, *size, *PROTOCOL, *wanted]),
         "locate": (ops.locate.default, [("maps", maps), *size, *PROTOCOL, *wanted]),
+        "localize_all": (ops.localize_all.default, [*sums, *size, *PROTOCOL, *wanted]),
+        "locate_all": (ops.locate_all.default, [("maps", maps), *size, *PROTOCOL, *wanted]),
         "binarize": (ops.binarize.default, [("maps", maps), *size, *PROTOCOL, ("with_maps", True)]),
         "largest": (ops.largest.default, [("masks", plain), ("width", 70), *of_masks]),
         "largest, packed": (ops.largest.default, [("masks", packed), ("width", 70), *of_masks]),

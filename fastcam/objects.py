@@ -1,0 +1,141 @@
+"""All boxes that were found in images, any number an image: :class:`Objects`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastcam.result import Localization, joined_field
+from fastcam.rows import Rows, chosen_rows
+
+__all__ = ["Objects"]
+
+_OF_BOXES = ("boxes", "areas", "scores", "labels", "probabilities", "image")
+_OF_MAPS = ("thresholds", "maps", "masks")
+
+
+@dataclass(frozen=True, repr=False)
+class Objects(Localization):
+    """What was found in N images with ``keep="all"``: M boxes in all, those of one image after those of the one before.
+
+    Within an image the boxes of its first class come first, those of a class in the protocol's ``order``. An image in
+    which nothing was found has none. ``found[key]`` chooses images, ``found[i]`` has the boxes of one, ``len(found)``
+    is N; :class:`Localization` says what else there is.
+
+    Attributes:
+        boxes: (M, 4) float32, x0, y0, x1, y1 in pixels of ``size``, half-open unless the protocol says otherwise.
+        areas: (M,) of the components; int64 pixels, or float64 polygon areas.
+        scores: (M,) float32, or float64 of float64 maps: the map's peak inside the component, or its mean.
+        labels: (M,) int64, the class of each box; None where none were given.
+        image: (M,) int64, the number of the image that each box lies in, from 0; it never falls.
+        probabilities: (M,) float32, the probability of each box's class; None where no logits were at hand.
+        thresholds: (N[, T]), of each map.
+        maps: (N[, T], H, W), or a list of N; None unless asked for.
+        masks: likewise, bool.
+        single: one image, taken out of several by its number: thresholds, maps and masks are without their N.
+
+    Example:
+        >>> import torch, fastcam
+        >>> heat = torch.zeros(2, 8, 8)
+        >>> heat[0, 2:5, 1:7], heat[0, 7, 0], heat[1, 6, 6] = 1.0, 3.0, 2.0
+        >>> found = fastcam.boxes_from_maps(heat, protocol=fastcam.PAPER.replace(keep="all", percentile=100))
+        >>> found
+        Objects(2 images, 3 boxes on cpu, scores)
+        >>> found.image.tolist(), found.areas.tolist(), found.scores.tolist()
+        ([0, 0, 1], [18, 1, 1], [1.0, 3.0, 2.0])
+        >>> found[1].boxes
+        tensor([[6., 6., 7., 7.]])
+    """
+
+    image: Tensor = field(kw_only=True)
+    probabilities: Tensor | None = field(default=None, kw_only=True)
+
+    @property
+    def counts(self) -> Tensor:
+        """(N,) int64: how many boxes each image has."""
+        return torch.bincount(self.image, minlength=len(self))
+
+    @property
+    def is_empty(self) -> Tensor:
+        """(N,) bool: the images in which nothing was found."""
+        return self.counts == 0
+
+    def __len__(self) -> int:
+        """Return the number of images, N."""
+        return 1 if self.single else len(self.thresholds)
+
+    def __getitem__(self, images: Rows) -> Objects:
+        """Return the boxes of some of the images, or of one of them; see :meth:`Localization.__getitem__`."""
+        several = self._several()
+        chosen = chosen_rows(images, len(several))
+        if isinstance(chosen, Tensor):
+            numbers = chosen.tolist()
+        else:
+            numbers = [chosen] if isinstance(chosen, int) else list(range(len(several)))[chosen]
+        device = self.boxes.device
+        counts, wanted = several.counts, torch.tensor(numbers, dtype=torch.int64, device=device)
+        first, count = (counts.cumsum(0) - counts)[wanted], counts[wanted]
+        # The boxes of an image lie together: from its first one on, as many as it has.
+        image = torch.arange(len(numbers), device=device).repeat_interleave(count)
+        rows = torch.arange(len(image), device=device) + (first - count.cumsum(0) + count)[image]
+
+        def taken(name: str, part: Any) -> Any:  # noqa: ANN401
+            if name in _OF_BOXES:
+                return part[rows]
+            if isinstance(chosen, (int, slice)):
+                return part[chosen]
+            return [part[i] for i in numbers] if isinstance(part, list) else part[wanted]
+
+        there = {name: part for name, part in vars(several).items() if part is not None and name != "single"}
+        parts = {name: taken(name, part) for name, part in there.items()}
+        return dataclasses.replace(several, **parts | {"image": image}, single=isinstance(chosen, int))
+
+    def __repr__(self) -> str:
+        """Return how many images and boxes, and which of the fields there are: never their numbers."""
+        count = "1 image" if len(self) == 1 else f"{len(self)} images"
+        boxes = "1 box" if len(self.boxes) == 1 else f"{len(self.boxes)} boxes"
+        names = ("labels", "scores", "probabilities", "maps", "masks")
+        there = [name for name in names if getattr(self, name) is not None]
+        return f"{type(self).__name__}({', '.join([count, f'{boxes} on {self.boxes.device}', *there])})"
+
+    def to_torchmetrics(self) -> list[dict[str, Tensor]]:
+        """What torchmetrics' detection metrics take: for each image ``boxes`` (M, 4), ``scores`` and ``labels`` (M,).
+
+        A label that is not known is 0.
+
+        Example:
+            >>> import torch, fastcam
+            >>> heat = torch.zeros(1, 4, 4)
+            >>> heat[0, 1:3, 1:4], heat[0, 0, 0] = 2.0, 3.0
+            >>> found = fastcam.boxes_from_maps(heat, protocol=fastcam.PAPER.replace(keep="all", percentile=100))
+            >>> found.to_torchmetrics()[0]["boxes"].tolist()
+            [[0.0, 0.0, 4.0, 3.0]]
+        """
+        labels = torch.zeros_like(self.image) if self.labels is None else self.labels
+        sizes = self.counts.tolist()
+        columns = (part.split(sizes) for part in (self.boxes, self._known_scores(), labels))
+        return [dict(zip(("boxes", "scores", "labels"), rows, strict=True)) for rows in zip(*columns, strict=True)]
+
+    def _known_scores(self) -> Tensor:
+        return torch.ones(len(self.boxes), device=self.boxes.device) if self.scores is None else self.scores
+
+    def _several(self) -> Objects:
+        if not self.single:
+            return self
+        there = {name: getattr(self, name) for name in _OF_MAPS}
+        parts = {name: part[None] for name, part in there.items() if part is not None}
+        return dataclasses.replace(self, **parts, single=False)
+
+    @classmethod
+    def _cat(cls, results: Sequence[Any]) -> Objects:
+        several = [one._several() for one in results]
+        fields = {name: [vars(one)[name] for one in several] for name in vars(several[0]) if name != "single"}
+        parts: dict[str, Any] = {name: joined_field(name, of_all) for name, of_all in fields.items()}
+        starts = torch.tensor([0, *map(len, several)], device=parts["image"].device).cumsum(0)[:-1]
+        counts = torch.tensor([len(one.boxes) for one in several], device=starts.device)
+        return cls(**parts | {"image": parts["image"] + starts.repeat_interleave(counts)})
