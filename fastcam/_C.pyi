@@ -6,7 +6,7 @@ import numpy.typing as npt
 @final
 class Protocol:
     fields: ClassVar[tuple[str, ...]]
-    def __init__(self, **fields: bool | float | str) -> None: ...
+    def __init__(self, **fields: bool | float | str | None) -> None: ...
 
 def largest(
     data: int,
@@ -75,6 +75,16 @@ def objects_in_masks(
     threads: int,
     /,
 ) -> Columns: ...
+def box_trees(
+    levels: int, count: int, height: int, width: int, threads: int, /
+) -> tuple[
+    npt.NDArray[np.float32],
+    npt.NDArray[np.int64],
+    npt.NDArray[np.int64],
+    npt.NDArray[np.int64],
+    npt.NDArray[np.int64],
+    npt.NDArray[np.int64],
+]: ...
 def cores() -> list[str]: ...
 def core() -> str: ...
 def choose_core(name: str, /) -> None: ...

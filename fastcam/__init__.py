@@ -16,6 +16,7 @@ from fastcam.masks import MaskBoxes, PackedMasks, boxes_from_masks
 from fastcam.objects import Objects
 from fastcam.pooling import TAP, tap
 from fastcam.protocol import AUTHORS, PAPER, VANILLA, WSOLEVAL, Protocol
+from fastcam.trees import BoxTree, box_tree
 
 if TYPE_CHECKING:
     from fastcam.network import Network
@@ -27,6 +28,7 @@ __all__ = [
     "TAP",
     "VANILLA",
     "WSOLEVAL",
+    "BoxTree",
     "Localization",
     "Localizer",
     "MaskBoxes",
@@ -35,6 +37,7 @@ __all__ = [
     "PackedMasks",
     "Protocol",
     "box_iou",
+    "box_tree",
     "boxes_from_maps",
     "boxes_from_masks",
     "cam",

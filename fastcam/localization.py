@@ -16,13 +16,13 @@ from fastcam.objects import Objects
 from fastcam.ops import localization as ops
 from fastcam.ops.activation import cam, shape_of_maps
 from fastcam.ops.objects import localize_all
-from fastcam.protocol import PAPER, Protocol
+from fastcam.protocol import PAPER, Protocol, Threshold
 from fastcam.ragged import all_shaped, located, located_all, objects_found, shaped, wanted_parts
 from fastcam.reference.masks import working_dtype
 from fastcam.result import Localization
 from fastcam.sizes import Size, Sizes, checked_sizes
 
-__all__ = ["Localization", "Objects", "boxes_from_maps", "localize", "localize_maps"]
+__all__ = ["Localization", "Objects", "boxes_from_maps", "checked_maps", "localize", "localize_maps"]
 
 
 def localize(
@@ -33,7 +33,7 @@ def localize(
     size: Size | Sequence[Size],
     protocol: Protocol = PAPER,
     percentile: float | None = None,
-    threshold: float | None = None,
+    threshold: Threshold | None = None,
     return_maps: bool = False,
     return_masks: bool = False,
 ) -> Localization:
@@ -96,7 +96,7 @@ def localize_maps(
     size: Size | Sequence[Size],
     protocol: Protocol = PAPER,
     percentile: float | None = None,
-    threshold: float | None = None,
+    threshold: Threshold | None = None,
     return_maps: bool = False,
     return_masks: bool = False,
 ) -> Localization:
@@ -194,7 +194,7 @@ def boxes_from_maps(
     """
     chosen = _overridden(protocol, None, None)
     listed = maps if isinstance(maps, Sequence) else [maps]
-    several = [_checked_maps(one) for one in listed]
+    several = [checked_maps(one) for one in listed]
     _check_not_layers(listed)
     if chosen.quantize and chosen.normalize == "none" and any(one.dtype == torch.uint8 for one in several):
         raise ValueError(
@@ -221,7 +221,7 @@ def boxes_from_maps(
     return Localization(boxes, areas, thresholds)
 
 
-def _overridden(protocol: Protocol, percentile: float | None, threshold: float | None) -> Protocol:
+def _overridden(protocol: Protocol, percentile: float | None, threshold: Threshold | None) -> Protocol:
     if not isinstance(protocol, Protocol):
         raise TypeError(f"protocol must be a fastcam.Protocol, got {protocol!r}")
     given = {"percentile": percentile, "threshold": threshold}
@@ -229,7 +229,7 @@ def _overridden(protocol: Protocol, percentile: float | None, threshold: float |
     return protocol.replace(**changes) if changes else protocol
 
 
-def _checked_maps(maps: Tensor | npt.NDArray[Any]) -> Tensor:
+def checked_maps(maps: Tensor | npt.NDArray[Any]) -> Tensor:
     """Return maps in any accepted form as a tensor (N, h, w)."""
     if isinstance(maps, np.ndarray):
         maps = _from_numpy(maps)

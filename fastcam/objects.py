@@ -43,7 +43,8 @@ class Objects(Localization):
         >>> import torch, fastcam
         >>> heat = torch.zeros(2, 8, 8)
         >>> heat[0, 2:5, 1:7], heat[0, 7, 0], heat[1, 6, 6] = 1.0, 3.0, 2.0
-        >>> found = fastcam.boxes_from_maps(heat, protocol=fastcam.PAPER.replace(keep="all", percentile=100))
+        >>> protocol = fastcam.PAPER.replace(keep="all", percentile=100, threshold=0.2)
+        >>> found = fastcam.boxes_from_maps(heat, protocol=protocol)
         >>> found
         Objects(2 images, 3 boxes on cpu, scores)
         >>> found.image.tolist(), found.areas.tolist(), found.scores.tolist()

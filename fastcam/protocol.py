@@ -11,7 +11,8 @@ from typing import Any, Final, Literal, get_args
 __all__ = ["AUTHORS", "NAMED", "PAPER", "VANILLA", "WSOLEVAL", "Protocol"]
 
 Interpolation = Literal["bilinear", "bicubic"]
-Normalization = Literal["none", "minmax", "max", "percentile"]
+Normalization = Literal["none", "minmax", "max", "percentile", "pas", "ivr"]
+Threshold = float | Literal["otsu"]
 Area = Literal["pixels", "polygon"]
 BoxEnd = Literal["exclusive", "clipped"]
 Empty = Literal["zeros", "image"]
@@ -32,6 +33,13 @@ _CHOICES: Final[dict[str, tuple[Any, ...]]] = {
     "scores": get_args(Scores),
     "order": get_args(Order),
 }
+
+OTSU: Final = -1.0
+"""What ``threshold="otsu"`` is among :attr:`Protocol.values`: operators take one type for each argument."""
+
+_NUMBERS: Final = {
+    "percentile": 100, "threshold": 1, "min_area": math.inf, "high_threshold": 1, "base_percentile": 100
+}  # fmt: skip
 
 # What says which boxes a map has, and has a meaning with keep="all" alone.
 _OF_ALL: Final = ("keep", "scores", "order", "min_area", "max_boxes")
@@ -54,11 +62,16 @@ class Protocol(_Values):
         interpolation: ``"bilinear"`` or ``"bicubic"`` (a = -0.75), both with half-pixel centres.
         normalize: after the resize, ``"none"``; ``"minmax"``: ``(x - min) / (max - min)``; ``"max"``:
             ``max(x, 0) / max``; ``"percentile"``: ``clip(x / per_i, 0, 1)``. A map for which that is undefined
-            (constant, without a positive reference, not finite) becomes zeros.
+            (constant, without a positive reference, not finite) becomes zeros. Two more as the code of Kim et al. (ICCV
+            2021) has them, with ``sorted[int(p n)]`` for a percentile: ``"pas"``: ``min(x - min, s) / s`` with s the
+            percentile of ``x - min``; ``"ivr"``: ``max(x - b, 0) / (max - b)`` with b the ``base_percentile``.
         quantize: work on ``uint8`` levels, ``trunc(255 x)`` of the normalized map (of the map clipped to [0, 1] where
             ``normalize="none"``), and truncate the threshold to a whole level.
         percentile: ``i`` of Eq. 6, in [0, 100]; 100 is the maximum (Eq. 3).
-        threshold: theta of Eq. 3 and 6, in [0, 1].
+        threshold: theta of Eq. 3 and 6, in [0, 1]; or ``"otsu"``: the level of 256 that parts the map's pixels into the
+            two classes with the largest variance between them (Otsu 1979), exactly as ``cv2.threshold`` chooses it. The
+            levels are the map's own where it is quantized, else ``trunc(255 (x - min) / (max - min))``, and the
+            threshold is then the largest value of the lower class. ``percentile`` has nothing to act on.
         area: what "largest" means: ``"pixels"``, or ``"polygon"``, the area of the outer contour through the pixel
             centres with what it encloses (``cv2.contourArea``).
         connectivity: 8 or 4.
@@ -72,7 +85,10 @@ class Protocol(_Values):
         order: of a map's boxes: the ``"largest"`` area first, or the ``"highest"`` score.
         min_area: components of less ``area`` are left out.
         max_boxes: no more boxes a map than these, the first ones in that order; None: all.
-        values: the values of all these fields, in their order.
+        high_threshold: hysteresis: of the components that ``threshold`` keeps those count that hold a pixel above
+            ``high_threshold * per_i`` (Canny 1986); in [``threshold``, 1]. None: all count.
+        base_percentile: of ``normalize="ivr"``: the percentile that is subtracted.
+        values: the values of all these fields, in their order, as operators take them: ``"otsu"`` as :data:`OTSU`.
 
     Raises:
         ValueError: a field outside its range, named with what came and what was expected.
@@ -89,7 +105,7 @@ class Protocol(_Values):
     normalize: Normalization = "none"
     quantize: bool = False
     percentile: float = 90
-    threshold: float = 0.35
+    threshold: Threshold = 0.35
     area: Area = "pixels"
     connectivity: Literal[4, 8] = 8
     box_end: BoxEnd = "exclusive"
@@ -100,6 +116,8 @@ class Protocol(_Values):
     order: Order = "largest"
     min_area: float = 0
     max_boxes: int | None = None
+    high_threshold: float | None = None
+    base_percentile: float = 45
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -109,7 +127,7 @@ class Protocol(_Values):
                 UserWarning,
                 stacklevel=3,
             )
-        object.__setattr__(self, "values", tuple(getattr(self, field.name) for field in fields(self)))
+        object.__setattr__(self, "values", _as_values(self))
 
     def replace(self, **changes: Any) -> Protocol:  # noqa: ANN401
         """Return a copy with some fields changed; unknown names are a TypeError that lists the known ones."""
@@ -130,6 +148,12 @@ class Protocol(_Values):
         return self if self.keep == "largest" else self.replace(**{name: getattr(PAPER, name) for name in _OF_ALL})
 
 
+def _as_values(protocol: Protocol) -> tuple[Any, ...]:
+    """Return the values of its fields, as operators take them."""
+    given = {field.name: getattr(protocol, field.name) for field in fields(protocol)}
+    return tuple((given | {"threshold": OTSU} if protocol.threshold == "otsu" else given).values())
+
+
 def check_fields(protocol: Protocol) -> None:
     """Raise what :class:`Protocol` raises for its fields; its numbers become floats. It does not warn."""
     for name, choices in _CHOICES.items():
@@ -139,18 +163,36 @@ def check_fields(protocol: Protocol) -> None:
     for name in ("clamp_negative", "quantize"):
         if not isinstance(getattr(protocol, name), bool):
             raise TypeError(f"{name} must be a bool, got {getattr(protocol, name)!r}")
-    for name, upper in (("percentile", 100), ("threshold", 1), ("min_area", math.inf)):
-        object.__setattr__(protocol, name, _checked_number(name, getattr(protocol, name), upper))
-    if 0 < protocol.percentile <= 1:
-        raise ValueError(
-            f"percentile is in percent, [0, 100]; {protocol.percentile:g} looks like a fraction: "
-            f"did you mean {protocol.percentile * 100:g}?"
-        )
+    _check_numbers(protocol)
+    _check_related(protocol)
+
+
+def _check_numbers(protocol: Protocol) -> None:
+    for name, upper in _NUMBERS.items():
+        value = getattr(protocol, name)
+        if name == "threshold" and isinstance(value, str):
+            if value != "otsu":
+                raise ValueError(f"threshold must be a number in [0, 1] or 'otsu', got {value!r}")
+        elif name != "high_threshold" or value is not None:
+            object.__setattr__(protocol, name, _checked_number(name, value, upper))
+    for name in ("percentile", "base_percentile"):
+        share = getattr(protocol, name)
+        if 0 < share <= 1:
+            raise ValueError(
+                f"{name} is in percent, [0, 100]; {share:g} looks like a fraction: did you mean {share * 100:g}?"
+            )
     most = protocol.max_boxes
     if most is not None and (isinstance(most, bool) or not isinstance(most, int)):
         raise TypeError(f"max_boxes must be an int or None, got {most!r}")
     if most is not None and most < 1:
         raise ValueError(f"max_boxes must be at least 1, or None for all, got {most}")
+
+
+def _check_related(protocol: Protocol) -> None:
+    """Check what depends on another field."""
+    low, high = protocol.threshold, protocol.high_threshold
+    if high is not None and not isinstance(low, str) and high < low:
+        raise ValueError(f"high_threshold must be at least threshold, {low:g}, got {high:g}")
     given = [name for name in _OF_ALL[1:] if getattr(protocol, name) != getattr(Protocol, name)]
     if protocol.keep == "largest" and given:
         raise ValueError(f'{given[0]} is of keep="all", got {getattr(protocol, given[0])!r} with keep="largest"')

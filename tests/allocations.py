@@ -22,9 +22,11 @@ from torch import Tensor
 import fastcam
 from fastcam.ops.core import core
 from fastcam.ops.localization import locate
+from fastcam.ops.objects import locate_all
 from fastcam.ops.pooling import tap_forward
 from fastcam.ops.score_maps import score_histogram, score_levels
 from fastcam.ops.sweep import sweep_levels
+from fastcam.ops.trees import box_trees
 
 Operation = Callable[[int], tuple[Tensor, ...]]
 """An operation on a batch of a size that is given: that many pixels wide and high."""
@@ -58,6 +60,17 @@ def strips(kind: int, keep: str, area: str, connectivity: int, side: int) -> tup
 
 def located(protocol: fastcam.Protocol, side: int) -> tuple[Tensor, ...]:
     return locate(smooth_maps(24, (9, 7), 0), side, side + 3, *protocol.values, True, True)
+
+
+def every_located(protocol: fastcam.Protocol, dtype: torch.dtype, side: int) -> tuple[Tensor, ...]:
+    maps = torch.randn(24, 9, 7, generator=torch.Generator().manual_seed(0)).to(dtype)
+    return locate_all(maps, side, side + 3, *protocol.values, True, True)
+
+
+def trees(noisy: bool, side: int) -> tuple[Tensor, ...]:
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.rand(4, side, side, generator=generator) if noisy else smooth_maps(4, (side, side), 0).clamp(0, 1)
+    return tuple(map(torch.from_numpy, box_trees((maps * 255).to(torch.uint8))))
 
 
 def localize(protocol: fastcam.Protocol, dtype: torch.dtype, side: int) -> tuple[Tensor, ...]:
@@ -114,6 +127,12 @@ def operations() -> dict[str, tuple[Operation, tuple[int, int]]]:
         plain[f"scores {raw}, {dtype}"] = partial(scores, raw, dtype)
     for noisy in (False, True):
         plain[f"sweep {noisy}"] = partial(sweep, noisy)
+        plain[f"trees {noisy}"] = partial(trees, noisy)
+    for scores_of, connectivity, dtype in product(("peak", "mean"), (4, 8), (torch.float32, torch.float64)):
+        protocol = fastcam.PAPER.replace(keep="all", scores=scores_of, connectivity=connectivity, normalize="ivr")
+        plain[f"all {scores_of}, {connectivity}, {dtype}"] = partial(every_located, protocol, dtype)
+    otsu = fastcam.PAPER.replace(threshold="otsu", high_threshold=0.9, normalize="pas")
+    plain["otsu and hysteresis"] = partial(located, otsu)
     found = {name: (operation, SIDES) for name, operation in plain.items()}
     for kind, keep, area, connectivity in product((3, 11), ("largest", "all"), ("pixels", "polygon"), (4, 8)):
         found[f"strips {kind}, {keep}, {area}, {connectivity}"] = (

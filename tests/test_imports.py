@@ -17,7 +17,7 @@ LEVELS = [
     ["reference"],
     ["kernels"],
     ["ops"],
-    ["activation", "masks", "pooling", "result", "objects", "ragged", "localization"],
+    ["activation", "masks", "pooling", "result", "objects", "ragged", "localization", "trees"],
     ["tables", "decoding", "inputs", "images", "export", "draw", "safe_load", "folders"],
     ["extractors"],
     ["models"],

@@ -30,6 +30,8 @@ TABLE = {
     "order": ("largest", "largest", "largest"),
     "min_area": (0, 0, 0),
     "max_boxes": (None, None, None),
+    "high_threshold": (None, None, None),
+    "base_percentile": (45, 45, 45),
 }
 
 
@@ -65,6 +67,7 @@ def test_its_values_are_those_of_its_fields_in_order():
         *(True, "bicubic", "minmax", True, 90.0, 0.35),
         *("polygon", 8, "exclusive", "image", "inclusive"),
         *("largest", "peak", "largest", 0.0, None),
+        *(None, 45.0),
     )
     assert AUTHORS.replace(threshold=0.5).values[5] == 0.5
 

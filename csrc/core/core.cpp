@@ -8,6 +8,7 @@
 #include "maps/pooling_gradient.hpp"
 #include "masks/finder.hpp"
 #include "masks/objects.hpp"
+#include "scores/box_tree.hpp"
 #include "scores/score_histogram.hpp"
 #include "scores/sweep.hpp"
 
@@ -126,9 +127,10 @@ void find_objects(const MaskBatch& masks, const double* values, std::int64_t ima
   with_mask(masks, image, scratch, [&](const Mask& mask) {
     const Workspace<ObjectFinder<Connectivity, double>> workspace;
     const double* const map = values + image * masks.height * masks.width;
+    (*workspace).label(mask, masks.area);
     (*workspace)
-        .template find<true>(
-            mask, masks.area, [&](int y) { return map + std::int64_t{y} * masks.width; },
+        .template measure<true>(
+            mask, [&](int y) { return map + std::int64_t{y} * masks.width; },
             [&](const Object& object) { objects.emit(objects.context, image, object); });
   });
 }
@@ -250,6 +252,12 @@ void sweep(const LevelMaps& maps, const TruthBoxes& truth, std::int64_t begin, s
   for (std::int64_t i = begin; i < end; ++i) sweeper.run(maps, truth, i, out);
 }
 
+void box_trees(const LevelMaps& maps, std::int64_t begin, std::int64_t end, const Nodes& to) {
+  const Workspace<BoxTree> workspace;
+  BoxTree& tree = *workspace;
+  for (std::int64_t i = begin; i < end; ++i) tree.run(maps, i, to);
+}
+
 }  // namespace
 
 extern const Core core;
@@ -266,6 +274,7 @@ const Core core{FASTCAM_NAME(FASTCAM_ISA),
                 tap_backward,
                 score_levels,
                 score_histogram,
-                sweep};
+                sweep,
+                box_trees};
 
 }  // namespace fastcam::FASTCAM_ISA

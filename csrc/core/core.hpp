@@ -124,6 +124,19 @@ struct Edges {
   int thresholds;
 };
 
+// A component of a map of levels that is there from threshold `level` - 1 down to its parent's level.
+struct Node {
+  Region region;
+  std::int32_t peak, level;  // the highest and the lowest of its levels
+  std::int32_t parent;       // the number of what it becomes part of, among the map's nodes; -1: nothing
+};
+
+// Where nodes go, one map's after the other: parents after their children.
+struct Nodes {
+  void (*emit)(void* context, std::int64_t map, const Node&);
+  void* context;
+};
+
 // Levels (N, H, W).
 struct LevelMaps {
   const std::uint8_t* data;
@@ -174,6 +187,8 @@ struct Core {
                           std::int64_t end, std::int64_t* counts, bool* inside, bool* known);
   // The boxes of maps [begin, end) at every threshold.
   void (*sweep)(const LevelMaps&, const TruthBoxes&, std::int64_t begin, std::int64_t end, const Swept&);
+  // The component trees of maps [begin, end).
+  void (*box_trees)(const LevelMaps&, std::int64_t begin, std::int64_t end, const Nodes&);
 };
 
 // The instruction sets that this processor has, the oldest first. The last one is in use unless another is chosen.

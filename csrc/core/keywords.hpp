@@ -8,6 +8,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -50,6 +51,10 @@ struct FieldReader {
     if (!py::isinstance<py::float_>(value) && !py::isinstance<py::int_>(value))
       refuse<py::type_error>(name, "a number", value);
     field = value.cast<double>();
+  }
+  void operator()(const char* name, std::optional<double>& field) const {
+    if (of(name).is_none()) return;
+    (*this)(name, field.emplace());
   }
   template <std::size_t N>
   void operator()(const char* name, int& field, const int (&choices)[N]) const {

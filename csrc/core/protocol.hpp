@@ -5,10 +5,12 @@
 // a member, a line of visit(), and the code that uses it.
 #pragma once
 
+#include <optional>
+
 namespace fastcam {
 
 enum class Interpolation { bilinear, bicubic };
-enum class Normalize { none, minmax, max, percentile };
+enum class Normalize { none, minmax, max, percentile, pas, ivr };
 enum class Area { pixels, polygon };
 enum class BoxEnd { exclusive, clipped };
 enum class Empty { zeros, image };
@@ -23,15 +25,17 @@ struct Word {
 
 inline constexpr Word<Interpolation> interpolation_words[] = {{Interpolation::bilinear, "bilinear"},
                                                               {Interpolation::bicubic, "bicubic"}};
-inline constexpr Word<Normalize> normalize_words[] = {{Normalize::none, "none"},
-                                                      {Normalize::minmax, "minmax"},
-                                                      {Normalize::max, "max"},
-                                                      {Normalize::percentile, "percentile"}};
+inline constexpr Word<Normalize> normalize_words[] = {{Normalize::none, "none"}, {Normalize::minmax, "minmax"},
+                                                      {Normalize::max, "max"},   {Normalize::percentile, "percentile"},
+                                                      {Normalize::pas, "pas"},   {Normalize::ivr, "ivr"}};
 inline constexpr Word<Area> area_words[] = {{Area::pixels, "pixels"}, {Area::polygon, "polygon"}};
 inline constexpr Word<BoxEnd> box_end_words[] = {{BoxEnd::exclusive, "exclusive"}, {BoxEnd::clipped, "clipped"}};
 inline constexpr Word<Empty> empty_words[] = {{Empty::zeros, "zeros"}, {Empty::image, "image"}};
 inline constexpr Word<Scores> scores_words[] = {{Scores::peak, "peak"}, {Scores::mean, "mean"}};
 inline constexpr int connectivities[] = {4, 8};
+
+// In place of a threshold: that it is Otsu's.
+inline constexpr double otsu_threshold = -1;
 
 struct Protocol {
   bool clamp_negative;
@@ -39,12 +43,16 @@ struct Protocol {
   Normalize normalize;
   bool quantize;
   double percentile;
-  double threshold;
+  double threshold;  // or otsu_threshold
   Area area;
   int connectivity;
   BoxEnd box_end;
   Empty empty;
   Scores scores;
+  std::optional<double> high_threshold;
+  double base_percentile;  // of Normalize::ivr
+
+  bool by_otsu() const { return threshold == otsu_threshold; }
 
   // Calls visitor(name, field), or visitor(name, field, its possible values).
   template <class Visitor>
@@ -60,6 +68,8 @@ struct Protocol {
     visitor("box_end", p.box_end, box_end_words);
     visitor("empty", p.empty, empty_words);
     visitor("scores", p.scores, scores_words);
+    visitor("high_threshold", p.high_threshold);
+    visitor("base_percentile", p.base_percentile);
   }
 };
 

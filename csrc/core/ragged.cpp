@@ -103,6 +103,33 @@ py::tuple objects_in_masks(Address data, bool packed, std::int64_t count, int he
   return columns_of(objects);
 }
 
+// Boxes (M, 4), areas, peaks, levels, parents among all nodes or -1, and the numbers of the maps (M,).
+py::tuple box_trees(Address levels, std::int64_t count, int height, int width, int threads) {
+  require("levels", levels, count > 0);
+  std::vector<std::vector<Node>> trees;
+  py::ssize_t total = 0;
+  {
+    const Working working;
+    trees = schedule::box_trees({at<const std::uint8_t>(levels), height, width}, count, threads);
+    for (const auto& nodes : trees) total += static_cast<py::ssize_t>(nodes.size());
+  }
+  py::array_t<float> boxes({total, py::ssize_t{4}});
+  py::array_t<std::int64_t> areas(total), peaks(total), of_levels(total), parents(total), maps(total);
+  std::int64_t row = 0;
+  for (std::size_t i = 0; i < trees.size(); ++i) {
+    const std::int64_t first = row;
+    for (const Node& node : trees[i]) {
+      write_box(node.region, boxes.mutable_data() + 4 * row);
+      areas.mutable_data()[row] = static_cast<std::int64_t>(node.region.area);
+      peaks.mutable_data()[row] = node.peak;
+      of_levels.mutable_data()[row] = node.level;
+      parents.mutable_data()[row] = node.parent < 0 ? -1 : first + node.parent;
+      maps.mutable_data()[row++] = static_cast<std::int64_t>(i);
+    }
+  }
+  return py::make_tuple(boxes, areas, peaks, of_levels, parents, maps);
+}
+
 }  // namespace
 
 void bind_ragged(py::module_& m) {
@@ -110,6 +137,7 @@ void bind_ragged(py::module_& m) {
   m.def("locate_all", &locate_all);
   m.def("localize_all", &localize_all);
   m.def("objects_in_masks", &objects_in_masks);
+  m.def("box_trees", &box_trees);
 }
 
 }  // namespace fastcam

@@ -174,4 +174,16 @@ void sweep(const LevelMaps& maps, const TruthBoxes& truth, std::int64_t count, i
                [&](std::int64_t begin, std::int64_t end) { core().sweep(maps, truth, begin, end, out); });
 }
 
+std::vector<std::vector<Node>> box_trees(const LevelMaps& maps, std::int64_t count, int threads) {
+  using Trees = std::vector<std::vector<Node>>;
+  Trees trees(static_cast<std::size_t>(count));
+  const Nodes to{[](void* into, std::int64_t map, const Node& node) {
+                   (*static_cast<Trees*>(into))[static_cast<std::size_t>(map)].push_back(node);
+                 },
+                 &trees};
+  parallel_for(count, 4.0 * maps.height * maps.width + 1000, threads,
+               [&](std::int64_t begin, std::int64_t end) { core().box_trees(maps, begin, end, to); });
+  return trees;
+}
+
 }  // namespace fastcam::schedule

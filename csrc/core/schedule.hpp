@@ -35,4 +35,7 @@ void score_histogram(const ScoreMaps& maps, const std::uint8_t* masks, const Edg
                      int threads, std::int64_t* counts, bool* inside, bool* known);
 void sweep(const LevelMaps& maps, const TruthBoxes& truth, std::int64_t count, int threads, const Swept& out);
 
+// The component tree of each map, parents after their children.
+std::vector<std::vector<Node>> box_trees(const LevelMaps& maps, std::int64_t count, int threads);
+
 }  // namespace fastcam::schedule

@@ -9,6 +9,7 @@
 
 #include "core/core.hpp"
 #include "maps/normalization.hpp"
+#include "maps/otsu.hpp"
 #include "maps/percentile.hpp"
 #include "masks/objects.hpp"
 
@@ -29,12 +30,12 @@ class Locator {
     const bool bounded = is_bounded(map), nan = !bounded && map_.has_nan();
     if (bounded && BilinearCells::worthwhile(maps_, protocol_.interpolation)) map_.use_cells();
     const Normalization normalization = nan ? of_nan() : normalize();
-    const float threshold = nan ? threshold_of_nan() : threshold_of(normalization);
+    const float threshold = nan ? threshold_of_nan() : threshold_of(normalization, protocol_.threshold);
     map_.binarize(nan ? infinity : cutoff(normalization, threshold), bits_.data());
     const Mask mask{bits_.data(), maps_.height, maps_.width};
     found.thresholds[i] = threshold;
     if (found.objects.emit != nullptr)
-      emit_objects(i, mask, normalization, found.objects);
+      emit_objects(i, mask, normalization, least_peak(normalization), found.objects);
     else
       write_largest(i, finder_.largest(mask, protocol_.area), found);
     if (found.maps != nullptr) write_map(i, normalization, found.maps);
@@ -43,6 +44,7 @@ class Locator {
 
  private:
   static constexpr float infinity = std::numeric_limits<float>::infinity();
+  static constexpr double no_mean = std::numeric_limits<double>::quiet_NaN();
 
   // Whether the map is finite and so small that no resize can overflow.
   bool is_bounded(const float* map) const {
@@ -66,17 +68,57 @@ class Locator {
     const Range range = map_.range();
     if (protocol_.normalize == Normalize::minmax) return Normalization::minmax(range, protocol_.quantize);
     if (protocol_.normalize == Normalize::max) return Normalization::max(range, protocol_.quantize);
+    if (protocol_.normalize == Normalize::pas)
+      return Normalization::pas(range, at_share(protocol_.percentile), protocol_.quantize);
+    if (protocol_.normalize == Normalize::ivr)
+      return Normalization::ivr(range, at_share(protocol_.base_percentile), protocol_.quantize);
     return Normalization::percentile(range, rank.between(around_.kth, around_.next), protocol_.quantize);
   }
 
-  float threshold_of(const Normalization& normalization) const {
+  // The pixel of index int(q / 100 n), in order.
+  float at_share(double q) {
+    const std::int64_t index = static_cast<std::int64_t>(q / 100 * static_cast<double>(map_.pixels()));
+    return statistics_.find(map_, std::min(index, map_.pixels() - 1)).kth;
+  }
+
+  float threshold_of(const Normalization& normalization, double fraction) {
+    if (fraction == otsu_threshold) return otsu_threshold_of(normalization);
     const Rank rank(map_.pixels(), protocol_.percentile);
     if (protocol_.quantize) {
       const double a = normalization.level(around_.kth), b = normalization.level(around_.next);
-      return static_cast<float>(std::floor(rank.between(a, b) * protocol_.threshold));
+      return static_cast<float>(std::floor(rank.between(a, b) * fraction));
     }
     const float reference = rank.between(normalization.value(around_.kth), normalization.value(around_.next));
-    return reference * static_cast<float>(protocol_.threshold);
+    return reference * static_cast<float>(fraction);
+  }
+
+  // A component counts where its peak is above this.
+  float least_peak(const Normalization& normalization) {
+    return protocol_.high_threshold ? threshold_of(normalization, *protocol_.high_threshold) : -infinity;
+  }
+
+  // Of levels, Otsu's; else the largest value of its lower class, once the map's range is cut into levels.
+  float otsu_threshold_of(const Normalization& normalization) {
+    const Range range = map_.range();
+    const Normalization to_levels =
+        Normalization::minmax({final_value(normalization, range.low), final_value(normalization, range.high)}, true);
+    const auto level = [&](float x) {
+      return protocol_.quantize ? normalization.level(x) : to_levels.level(final_value(normalization, x));
+    };
+    std::int64_t counts[otsu_levels] = {};
+    float highest[otsu_levels];  // of the values of each level
+    std::fill(std::begin(highest), std::end(highest), -infinity);
+    for (int y = 0; y < maps_.height; ++y) {
+      const float* const row = map_.row(y);
+      for (int x = 0; x < maps_.width; ++x) {
+        const std::uint8_t at = level(row[x]);
+        ++counts[at];
+        highest[at] = std::max(highest[at], row[x]);
+      }
+    }
+    const int best = otsu(counts, map_.pixels());
+    if (protocol_.quantize) return static_cast<float>(best);
+    return final_value(normalization, *std::max_element(highest, highest + best + 1));
   }
 
   float cutoff(const Normalization& normalization, float threshold) const {
@@ -100,25 +142,34 @@ class Locator {
       static_cast<std::int64_t*>(found.areas)[i] = static_cast<std::int64_t>(region.area);
   }
 
-  // A peak is normalized once it is found; a mean is that of normalized values.
-  void emit_objects(std::int64_t i, const Mask& mask, const Normalization& normalization, const Objects& to) {
+  // Emits the components whose peak is above `least`. A peak is normalized once it is found; a mean is that of
+  // normalized values.
+  void emit_objects(std::int64_t i, const Mask& mask, const Normalization& normalization, float least,
+                    const Objects& to) {
     const auto normalized = [&](float x) { return final_value(normalization, x); };
-    if (protocol_.scores == Scores::peak)
-      return objects_.template find<false>(
-          mask, protocol_.area, [&](int y) { return map_.row(y); },
-          [&](Object object) {
-            object.peak = normalized(static_cast<float>(object.peak));
-            to.emit(to.context, i, object);
+    const auto emit = [&](const Object& object) {
+      if (object.peak > static_cast<double>(least)) to.emit(to.context, i, object);
+    };
+    objects_.label(mask, protocol_.area);
+    if (objects_.count() == 0) return;
+    if (protocol_.scores == Scores::peak) {
+      if (objects_.count() == 1 && map_.range_is_cheap())  // it holds the highest pixel of all
+        return emit(Object{objects_.region(0), normalized(map_.range().high), no_mean});
+      return objects_.template measure<false>(
+          mask, [&](int y) { return map_.row(y); },
+          [&](const Object& object) {
+            emit(Object{object.region, normalized(static_cast<float>(object.peak)), object.mean});
           });
+    }
     float* const row = row_.reserve(static_cast<std::size_t>(maps_.width));
-    objects_.template find<true>(
-        mask, protocol_.area,
+    objects_.template measure<true>(
+        mask,
         [&](int y) {
           const float* const raw_row = map_.row(y);
           std::transform(raw_row, raw_row + maps_.width, row, normalized);
           return row;
         },
-        [&](const Object& object) { to.emit(to.context, i, object); });
+        emit);
   }
 
   // What a map's value becomes, levels as numbers.

@@ -29,6 +29,16 @@ class Normalization {
     return usable(range, reference) ? Normalization(true, quantize, 0, reference, 0, 1) : zeros(quantize);
   }
 
+  // Both with an order statistic as IVR's code takes it: the value of index int(p n), not interpolated.
+  static Normalization pas(Range range, float kth, bool quantize) {
+    const double low = range.low, span = kth - low;
+    return usable(range, span) ? Normalization(true, quantize, low, span, -unbounded, 1) : zeros(quantize);
+  }
+  static Normalization ivr(Range range, float kth, bool quantize) {
+    const double base = kth, span = range.high - base;
+    return usable(range, span) ? Normalization(true, quantize, base, span, 0, unbounded) : zeros(quantize);
+  }
+
   double scaled(float x) const {
     const double value = scale_ ? (static_cast<double>(x) - offset_) / span_ : static_cast<double>(x);
     return std::min(std::max(low_, value), high_);  // low_ where x is NaN

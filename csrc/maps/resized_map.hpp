@@ -47,6 +47,9 @@ class ResizedMap {
     return range_;
   }
 
+  // Whether range() takes less than reading the map.
+  bool range_is_cheap() const { return by_cells_ || range_known_; }
+
   void collect(Collector& into) {
     if (by_cells_) return cells_.collect(into);
     for (int y = 0; y < height_; ++y) {

@@ -1,5 +1,5 @@
 // ObjectFinder   every component of a mask, with the peak and the mean of a map's values under it
-//   find
+//   label, measure   first the components, then what lies under them
 #pragma once
 
 #include <limits>
@@ -13,15 +13,20 @@ namespace fastcam::FASTCAM_ISA {
 template <int Connectivity, class T>
 class ObjectFinder {
  public:
+  // Finds every component of the mask.
+  void label(const Mask& mask, Area area) {
+    count_ = 0;
+    components_.all(mask, area, [&](const Region& region) {
+      regions_.reserve(count_ + 1)[count_] = region;
+      ++count_;
+    });
+  }
+  std::size_t count() const { return count_; }
+  const Region& region(std::size_t i) const { return regions_[i]; }
+
   // Calls visit(Object) for every component, in the raster order of first pixels. `row(y)` gives row y of the map.
   template <bool Mean, class Row, class Visit>
-  void find(const Mask& mask, Area area, const Row& row, const Visit& visit) {
-    std::size_t count = 0;
-    components_.all(mask, area, [&](const Region& region) {
-      regions_.reserve(count + 1)[count] = region;
-      ++count;
-    });
-    if (count == 0) return;
+  void measure(const Mask& mask, const Row& row, const Visit& visit) {
     heats_.template find<Connectivity, Mean>(mask, row);
     const Region* region = regions_.data();
     heats_.for_each([&](const Heat<T>& heat) {
@@ -35,6 +40,7 @@ class ObjectFinder {
   ComponentFinder<Connectivity> components_;
   HeatFinder<T> heats_;
   Buffer<Region> regions_;
+  std::size_t count_ = 0;
 };
 
 }  // namespace fastcam::FASTCAM_ISA

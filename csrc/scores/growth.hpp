@@ -30,19 +30,22 @@ struct Extent {
   }
 };
 
+// What is summed up over the pixels of a component.
+enum class Sums { none, gains, pixels };  // gains: see neighbourhood.hpp
+
 // What the pixels of one level add to a component.
-template <bool Areas>
+template <Sums S>
 struct Part {
-  std::int64_t sum;  // of gains (neighbourhood.hpp)
+  std::int64_t sum;
   Extent extent;
 };
 template <>
-struct Part<false> {
+struct Part<Sums::none> {
   Extent extent;
 };
 
 struct Grown {
-  std::int64_t sum;  // of gains
+  std::int64_t sum;
   double iou;
   Extent extent;
   bool changed;         // the extent, since the IoU was computed
@@ -51,9 +54,8 @@ struct Grown {
 
 class Growth {
  public:
-  // Lets the components grow from one level to another and calls visit(level) after each level. With Areas, the sums of
-  // gains too.
-  template <bool Areas, bool Holes, class Visit>
+  // Lets the components grow from one level to another and calls visit(level) after each level.
+  template <Sums S, bool Holes, class Visit>
   void walk(const LevelMap& map, const Basins<Holes>& basins, const ComponentTree<Holes>& tree, int from, int to,
             const Visit& visit);
 
@@ -76,29 +78,32 @@ class Growth {
 
   template <bool Holes>
   void end_component(std::uint32_t c, std::uint32_t into);
-  template <bool Areas, bool Holes>
+  template <Sums S, bool Holes>
   int gather(const LevelMap& map, const Basins<Holes>& basins, const ComponentTree<Holes>& tree, int first, int end);
-  template <bool Areas, bool Holes>
+  template <Sums S, bool Holes>
   void gather_segment(const LevelMap& map, const ComponentTree<Holes>& tree, std::uint32_t basin, int y, int begin,
                       int peak, int past, const Keys& keys);
 
-  template <bool Areas>
-  Buffer<Part<Areas>>& parts() {
-    if constexpr (Areas)
-      return parts_with_areas_;
-    else
+  template <Sums S>
+  Buffer<Part<S>>& parts() {
+    if constexpr (S == Sums::none)
       return parts_;
+    else if constexpr (S == Sums::gains)
+      return parts_with_gains_;
+    else
+      return parts_with_pixels_;
   }
 
   Buffer<Grown> grown_;
   Buffer<std::uint32_t> alive_;
   std::uint32_t alive_count_ = 0;
   Buffer<std::int64_t> offsets_;  // where the parts of each component would begin for key 0
-  Buffer<Part<true>> parts_with_areas_;
-  Buffer<Part<false>> parts_;
+  Buffer<Part<Sums::none>> parts_;
+  Buffer<Part<Sums::gains>> parts_with_gains_;
+  Buffer<Part<Sums::pixels>> parts_with_pixels_;
 };
 
-template <bool Areas, bool Holes, class Visit>
+template <Sums S, bool Holes, class Visit>
 void Growth::walk(const LevelMap& map, const Basins<Holes>& basins, const ComponentTree<Holes>& tree, int from, int to,
                   const Visit& visit) {
   grown_.reserve(tree.count());
@@ -107,7 +112,7 @@ void Growth::walk(const LevelMap& map, const Basins<Holes>& basins, const Compon
   Pace pace;
   const int end = tree.key(to) - 1;
   for (int key = tree.key(from), gathered = key; key > end; --key) {
-    if (key == gathered) gathered = gather<Areas>(map, basins, tree, key, end);
+    if (key == gathered) gathered = gather<S>(map, basins, tree, key, end);
     tree.for_each_beginning(key, [&](std::uint32_t c) {
       grown_[c] = {0, 0, {}, false, alive_count_};
       alive_[alive_count_++] = c;
@@ -117,8 +122,8 @@ void Growth::walk(const LevelMap& map, const Basins<Holes>& basins, const Compon
     });
     for (std::uint32_t i = 0; i < alive_count_; ++i) {
       const std::uint32_t c = alive_[i];
-      const Part<Areas>& part = parts<Areas>()[offsets_[c] + key];
-      if constexpr (Areas) grown_[c].sum += part.sum;
+      const Part<S>& part = parts<S>()[offsets_[c] + key];
+      if constexpr (S != Sums::none) grown_[c].sum += part.sum;
       grown_[c].changed |= grown_[c].extent.add(part.extent);
     }
     visit(tree.level(key));
@@ -139,7 +144,7 @@ void Growth::end_component(std::uint32_t c, std::uint32_t into) {
 
 // Gathers the parts of all components at the keys from `first` down to `end`, which is left out, or to where there
 // would be too many. Returns where it stopped.
-template <bool Areas, bool Holes>
+template <Sums S, bool Holes>
 int Growth::gather(const LevelMap& map, const Basins<Holes>& basins, const ComponentTree<Holes>& tree, int first,
                    int end) {
   constexpr std::int64_t most_parts = std::int64_t{1} << 22;
@@ -153,21 +158,21 @@ int Growth::gather(const LevelMap& map, const Basins<Holes>& basins, const Compo
     offsets_[c] = size - low - 1;
     size += std::max(0, high - low);
   }
-  parts<Areas>().reserve(static_cast<std::size_t>(size));
-  std::fill(parts<Areas>().data(), parts<Areas>().data() + size, Part<Areas>{});
+  parts<S>().reserve(static_cast<std::size_t>(size));
+  std::fill(parts<S>().data(), parts<S>().data() + size, Part<S>{});
   const Keys keys{first, stop};
   Pace pace;
   for (int y = 0; y < map.height(); ++y) {
     pace.add(map.width());
     basins.for_each_segment(y, [&](std::uint32_t basin, int begin, int peak, int past) {
-      gather_segment<Areas>(map, tree, basin, y, begin, peak, past, keys);
+      gather_segment<S>(map, tree, basin, y, begin, peak, past, keys);
     });
   }
   return stop;
 }
 
 // Keys fall from the peak to either side, and each lower key may lead to another component further down the tree.
-template <bool Areas, bool Holes>
+template <Sums S, bool Holes>
 void Growth::gather_segment(const LevelMap& map, const ComponentTree<Holes>& tree, std::uint32_t basin, int y,
                             int begin, int peak, int past, const Keys& keys) {
   static constexpr auto gains = for_each_neighbourhood<std::int64_t>([](unsigned set) { return Gain::of(set); });
@@ -176,7 +181,7 @@ void Growth::gather_segment(const LevelMap& map, const ComponentTree<Holes>& tre
   const auto slope = [&](int from, int to, int step, const auto& extend) {
     std::uint32_t c = top;
     int last = tree.last(c);
-    Part<Areas>* of_component = parts<Areas>().data() + offsets_[c];
+    Part<S>* of_component = parts<S>().data() + offsets_[c];
     for (int x = from; x != to; x += step) {
       const int key = tree.key(row[x]);
       if (key <= keys.stop) return;
@@ -184,10 +189,11 @@ void Growth::gather_segment(const LevelMap& map, const ComponentTree<Holes>& tre
         c = tree.at(c, key);
         if (Holes && c == 0) return;
         last = tree.last(c);
-        of_component = parts<Areas>().data() + offsets_[c];
+        of_component = parts<S>().data() + offsets_[c];
       }
       if (key > keys.first) continue;
-      if constexpr (Areas) of_component[key].sum += gains[neighbours[x]];
+      if constexpr (S == Sums::gains) of_component[key].sum += gains[neighbours[x]];
+      if constexpr (S == Sums::pixels) ++of_component[key].sum;
       extend(of_component[key].extent, x);
     }
   };

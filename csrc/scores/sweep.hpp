@@ -48,17 +48,17 @@ class Sweeper {
       if (of_any_ != nullptr) of_any_[level - 1] = best_of_any(truth, 0);
     };
     if (largest_ != nullptr)
-      growth_.walk<true>(map_, outer_, outer_tree_, map_.maximum(), 1, visit);
+      growth_.walk<Sums::gains>(map_, outer_, outer_tree_, map_.maximum(), 1, visit);
     else
-      growth_.walk<false>(map_, outer_, outer_tree_, map_.maximum(), 1, visit);
+      growth_.walk<Sums::none>(map_, outer_, outer_tree_, map_.maximum(), 1, visit);
   }
 
   void sweep_holes(const GroundTruth& truth) {
     holes_.find(map_);
     if (holes_.count() == 1) return;  // the outside alone
     holes_tree_.build(holes_);
-    growth_.walk<false>(map_, holes_, holes_tree_, 0, map_.maximum() - 1,
-                        [&](int level) { of_any_[level] = std::max(of_any_[level], best_of_any(truth, 1)); });
+    growth_.walk<Sums::none>(map_, holes_, holes_tree_, 0, map_.maximum() - 1,
+                             [&](int level) { of_any_[level] = std::max(of_any_[level], best_of_any(truth, 1)); });
   }
 
   // The contour of a component, or of a hole: that one is larger by 1 on every side.

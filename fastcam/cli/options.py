@@ -54,6 +54,7 @@ def _kind(hint: Any) -> type:  # noqa: ANN401
 # The fields of a protocol with the types of their values.
 _HINTS = get_type_hints(Protocol)
 _FIELDS = {one.name: _kind(_HINTS[one.name]) for one in fields(Protocol)}
+_WORDS = {"threshold": get_args(get_args(_HINTS["threshold"])[1])}  # that stand in place of a number
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -225,6 +226,8 @@ def _field(change: str) -> tuple[str, Any]:
     name, equals, text = change.partition("=")
     if not equals or name not in _FIELDS:
         raise click.BadParameter(f"expected FIELD=VALUE of {', '.join(_FIELDS)}, got {change!r}", param_hint="--set")
+    if text in _WORDS.get(name, ()):
+        return name, text
     kind = click.types.convert_type(_FIELDS[name])
     try:
         return name, kind.convert(text, None, None)

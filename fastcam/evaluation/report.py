@@ -150,7 +150,8 @@ def described(protocol: Protocol) -> str:
         for name, one in NAMED.items()
         if protocol.replace(percentile=one.percentile, threshold=one.threshold) == one
     )
-    return f"{next(names, 'custom')}, percentile {protocol.percentile:g}, threshold {protocol.threshold:g}"
+    threshold = protocol.threshold if isinstance(protocol.threshold, str) else f"{protocol.threshold:g}"
+    return f"{next(names, 'custom')}, percentile {protocol.percentile:g}, threshold {threshold}"
 
 
 def make_report(

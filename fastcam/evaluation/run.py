@@ -268,8 +268,8 @@ class _Run:
         protocol = described(self._protocol)
         facts |= {"network": self._network.name, "map": f"of {whose}{mapped}", "protocol": protocol}
         if protocol.startswith("custom"):
-            named = zip((one.name for one in fields(self._protocol)), self._protocol.values, strict=True)
-            facts["protocol fields"] = ", ".join(f"{name}={value}" for name, value in named)
+            names = (one.name for one in fields(self._protocol))
+            facts["protocol fields"] = ", ".join(f"{name}={getattr(self._protocol, name)}" for name in names)
         return facts
 
     def rows(self, main: _Evaluated, chosen: Chosen | None) -> list[Row]:

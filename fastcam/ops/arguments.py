@@ -25,6 +25,7 @@ __all__ = [
     "check_histogram",
     "check_index",
     "check_integers",
+    "check_levels",
     "check_maps",
     "check_masks",
     "check_scores",
@@ -216,18 +217,24 @@ def check_edges(edges: Tensor) -> None:
         raise ValueError(f"edges must be thresholds in even steps from 0 up to 1, then 1, 2 and 3, got {edges}")
 
 
+def check_levels(levels: Tensor) -> None:
+    """Levels (N, H, W) whose thresholds are looked at all at once."""
+    check_dense("levels", levels)
+    _check_dtype("levels", levels, "uint8", torch.uint8)
+    if levels.ndim != 3 or not fits(levels.shape[1], levels.shape[2]) or max(levels.shape[1:]) > LONGEST_SIDE_OF_SWEEP:
+        sides = f"at most {LONGEST_SIDE_OF_SWEEP} pixels a side"
+        _refuse("levels", f"(N, H, W) with H and W {limits()}, and {sides}", levels)
+
+
 def check_sweep(levels: Tensor, boxes: Tensor, ends: Tensor) -> None:
     """Levels (N, H, W), ground truth (M, 4), and where that of each image ends."""
+    check_levels(levels)
     for name, tensor, dtype in (
-        ("levels", levels, torch.uint8),
         ("boxes", boxes, torch.float64),
         ("ends", ends, torch.int64),
     ):
         check_dense(name, tensor)
         _check_dtype(name, tensor, str(dtype).removeprefix("torch."), dtype)
-    if levels.ndim != 3 or not fits(levels.shape[1], levels.shape[2]) or max(levels.shape[1:]) > LONGEST_SIDE_OF_SWEEP:
-        sides = f"at most {LONGEST_SIDE_OF_SWEEP} pixels a side"
-        _refuse("levels", f"(N, H, W) with H and W {limits()}, and {sides}", levels)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         _refuse("boxes", "(M, 4)", boxes)
     if ends.ndim != 1 or ends.shape[0] != levels.shape[0]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import torch
@@ -12,11 +13,12 @@ from fastcam.ops.arguments import check_maps, check_size
 from fastcam.ops.components import largest
 from fastcam.ops.core import core
 from fastcam.ops.masks import binarize, unpack
+from fastcam.ops.objects import localize_all, locate_all, with_ends
 from fastcam.ops.options import SCHEMA, core_protocol, protocol_of
 from fastcam.protocol import Protocol
 from fastcam.reference.masks import working_dtype
 
-__all__ = ["localize", "locate", "with_ends"]
+__all__ = ["localize", "locate"]
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
 _RESULTS = "(Tensor boxes, Tensor areas, Tensor thresholds, Tensor maps, Tensor masks)"
@@ -59,6 +61,10 @@ def _locate_empty(maps: Tensor, height: int, width: int, *options: Any) -> _Foun
 def _locate_any_device(maps: Tensor, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
     *values, with_maps, with_masks = options
     protocol = protocol_of(*values)
+    if protocol.high_threshold is not None:
+        return _first_boxes(
+            locate_all(maps, height, width, *_of_one(protocol), with_maps, with_masks), height, width, protocol
+        )
     packed, thresholds, full = binarize(maps, height, width, *values, with_maps)
     boxes, areas = largest(packed, width, protocol.area, protocol.connectivity)
     boxes = with_ends(boxes, height, width, protocol)
@@ -66,20 +72,25 @@ def _locate_any_device(maps: Tensor, height: int, width: int, *options: Any) -> 
     return boxes, areas, thresholds, full, masks
 
 
-def with_ends(boxes: Tensor, height: int, width: int, protocol: Protocol) -> Tensor:
-    """Half-open boxes with the ends that the protocol asks for, and its box where nothing was kept."""
-    empty = (boxes[:, 2] == 0)[:, None]
-    if protocol.box_end == "clipped":
-        boxes = torch.minimum(boxes, boxes.new_tensor([width, height, width - 1, height - 1]))
-    if protocol.empty == "image":
-        boxes = torch.where(empty, boxes.new_tensor([0, 0, width, height]), boxes)
-    return boxes
+def _of_one(protocol: Protocol) -> tuple[Any, ...]:
+    """The values of a protocol that finds the largest component alone, as one of all."""
+    names = (field.name for field in dataclasses.fields(protocol))
+    one = {"keep": "all", "scores": "peak", "order": "largest", "min_area": 0.0, "max_boxes": 1}
+    return tuple((dict(zip(names, protocol.values, strict=True)) | one).values())
+
+
+def _first_boxes(every: tuple[Tensor, ...], height: int, width: int, protocol: Protocol) -> _Found:
+    """Of at most one box a map, that of each map: the protocol's empty box where there is none."""
+    boxes, areas, _, numbers, thresholds, maps, masks = every
+    of_maps = boxes.new_zeros((len(thresholds), 4))
+    of_maps = with_ends(of_maps, height, width, protocol).index_copy(0, numbers, boxes)
+    return of_maps, areas.new_zeros(len(thresholds)).index_copy(0, numbers, areas), thresholds, maps, masks
 
 
 def _locate_cpu(maps: Tensor, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
     check_maps(maps)
-    if maps.dtype == torch.float64:
-        # The core works in float32.
+    if maps.dtype == torch.float64 or protocol_of(*options[:-2]).high_threshold is not None:
+        # The core works in float32, and looks for peaks where it looks for all boxes.
         return _locate_any_device(maps, height, width, *options)
     small = maps.to(torch.float32).contiguous()
     found = _results(small, small.shape[0], height, width, *options)
@@ -129,8 +140,12 @@ def _localize_cpu(
     width: int,
     *options: Any,  # noqa: ANN401
 ) -> _Found:
+    protocol = protocol_of(*options[:-2])
     if features is not None and features.dtype == torch.float64:  # None is refused below
         return _localize_any_device(features, weight, index, height, width, *options)
+    if protocol.high_threshold is not None:
+        every = localize_all(features, weight, index, height, width, *_of_one(protocol), *options[-2:])
+        return _first_boxes(every, height, width, protocol)
     found = _localize_empty(features, weight, index, height, width, *options)
     rows, chosen = rows_for_core(features, weight, index)
     core.localize(

@@ -65,7 +65,10 @@ def _any_device(maps: Tensor, height: int, width: int, *options: Any) -> _Masks:
 
 
 def _cuda(maps: Tensor, height: int, width: int, *options: Any) -> _Masks:  # noqa: ANN401
+    protocol = protocol_of(*options[:-1])
     wide = maps.dtype == torch.float64 or height * width >= 2**31
+    # What the kernels do not know.
+    wide |= protocol.threshold == "otsu" or protocol.normalize in ("pas", "ivr")
     if maps.numel() == 0 or wide or not kernels_run_on(maps.device):
         return _any_device(maps, height, width, *options)
     from fastcam.kernels import masks as kernel

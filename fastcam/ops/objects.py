@@ -15,14 +15,13 @@ from torch import Tensor
 from fastcam.ops.activation import cam, check_sums, features_for_core, rows_for_core
 from fastcam.ops.arguments import check_maps, check_size
 from fastcam.ops.core import core
-from fastcam.ops.localization import with_ends
 from fastcam.ops.masks import binarize, unpack
 from fastcam.ops.options import SCHEMA, core_protocol, protocol_of
 from fastcam.protocol import Protocol
 from fastcam.reference import objects as reference
-from fastcam.reference.masks import working_dtype
+from fastcam.reference.masks import limits, working_dtype
 
-__all__ = ["localize_all", "locate_all"]
+__all__ = ["localize_all", "locate_all", "with_ends"]
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
 _RESULTS = "(Tensor boxes, Tensor areas, Tensor scores, Tensor numbers, Tensor thresholds, Tensor maps, Tensor masks)"
@@ -84,6 +83,16 @@ def _chosen(columns: _Columns, protocol: Protocol, height: int, width: int, work
     )
 
 
+def with_ends(boxes: Tensor, height: int, width: int, protocol: Protocol) -> Tensor:
+    """Half-open boxes with the ends that the protocol asks for, and its box where nothing was kept."""
+    empty = (boxes[:, 2] == 0)[:, None]
+    if protocol.box_end == "clipped":
+        boxes = torch.minimum(boxes, boxes.new_tensor([width, height, width - 1, height - 1]))
+    if protocol.empty == "image":
+        boxes = torch.where(empty, boxes.new_tensor([0, 0, width, height]), boxes)
+    return boxes
+
+
 def _locate_fake(maps: Tensor, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
     check_maps(maps)
     _check_values("maps", maps)
@@ -139,8 +148,12 @@ def _locate_by_masks(maps: Tensor, height: int, width: int, *options: Any) -> _F
     for first in range(0, len(maps), together):
         some = slice(first, first + together)
         packed, thresholds[some], of_some = binarize(maps[some], height, width, *values, True)
-        *columns, numbers = _columns(packed, of_some.to(torch.float64), protocol)
-        pieces.append((*columns, numbers + first))
+        columns = _columns(packed, of_some.to(torch.float64), protocol)
+        if protocol.high_threshold is not None:
+            least = limits(of_some, protocol.high_threshold, protocol).to(torch.float64).numpy()
+            high = columns[2] > least[columns[4]]
+            columns = tuple(column[high] for column in columns)
+        pieces.append((*columns[:-1], columns[-1] + first))
         if with_maps:
             full[some] = of_some
         if with_masks:

@@ -7,7 +7,7 @@ import functools
 from typing import Any, Final, get_args, get_type_hints
 
 from fastcam.ops.core import core
-from fastcam.protocol import Protocol, check_fields
+from fastcam.protocol import OTSU, Protocol, check_fields
 
 __all__ = ["SCHEMA", "core_protocol", "protocol_of"]
 
@@ -26,7 +26,7 @@ def _type_name(hint: Any) -> str:  # noqa: ANN401
     choices = get_args(hint)
     if type(None) in choices:  # or None
         return f"{_type_name(choices[0])}?"
-    return type(choices[0]).__name__
+    return choices[0].__name__ if isinstance(choices[0], type) else type(choices[0]).__name__
 
 
 SCHEMA: Final = _schema()
@@ -46,6 +46,8 @@ def protocol_of(*values: Any) -> Protocol:  # noqa: ANN401
     protocol = object.__new__(Protocol)
     for name, value in zip(_NAMES, values, strict=True):
         object.__setattr__(protocol, name, value)
+    if protocol.threshold == OTSU:
+        object.__setattr__(protocol, "threshold", "otsu")
     check_fields(protocol)
     object.__setattr__(protocol, "values", values)
     return protocol
@@ -58,5 +60,6 @@ def core_protocol(*values: Any) -> core.Protocol:  # noqa: ANN401
     Raises:
         ValueError: a word that the core does not know.
     """
-    protocol = protocol_of(*values)
-    return core.Protocol(**{name: getattr(protocol, name) for name in core.Protocol.fields})
+    protocol_of(*values)
+    given = dict(zip(_NAMES, values, strict=True))
+    return core.Protocol(**{name: given[name] for name in core.Protocol.fields})

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from fastcam.protocol import Protocol
 from fastcam.reference.normalization import normalize
+from fastcam.reference.otsu import LEVELS, otsu
 from fastcam.reference.percentile import percentile
 from fastcam.reference.resize import resize
 
-__all__ = ["kept", "working_dtype"]
+__all__ = ["kept", "limits", "working_dtype"]
 
 _LARGE: Final = 2.0**1020
 
@@ -30,22 +32,48 @@ def kept(maps: Tensor, size: tuple[int, int], protocol: Protocol) -> tuple[Tenso
     ``threshold * percentile`` in the working dtype, or ``trunc(threshold * percentile)`` of the levels. A map with a
     NaN keeps nothing.
     """
-    q, theta = protocol.percentile, protocol.threshold
     work = working_dtype(maps.dtype)
     scale = _scale(maps)
     resized = resize(maps.to(work) * scale, size, protocol.interpolation)
     if protocol.normalize == "none":
         resized = resized / scale
-    full = normalize(resized, protocol.normalize, q)
-    if protocol.quantize:
-        full = (full.nan_to_num(nan=0).clamp(0, 1) * 255).to(torch.uint8)
-        thresholds = (percentile(full, q) * theta).floor().to(work)
-        if protocol.normalize == "none":
-            thresholds = torch.where(resized.isnan().any(dim=2).any(dim=1), torch.nan, thresholds)
+    full = normalize(resized, protocol.normalize, protocol.percentile, protocol.base_percentile)
+    full = _levels(full) if protocol.quantize else full.to(work)
+    if protocol.threshold == "otsu":
+        thresholds = _otsu(full).to(work)
     else:
-        full = full.to(work)
-        thresholds = percentile(full, q) * torch.tensor(theta, dtype=work, device=maps.device)
+        thresholds = limits(full, protocol.threshold, protocol).to(work)
+    if protocol.quantize and protocol.normalize == "none":
+        thresholds = torch.where(resized.isnan().any(dim=2).any(dim=1), torch.nan, thresholds)
     return full, thresholds, full.to(work) > thresholds[:, None, None]
+
+
+def limits(full: Tensor, theta: float, protocol: Protocol) -> Tensor:
+    """``theta`` of the percentile of each map (N, H, W), in the maps' dtype; of levels truncated, in float64."""
+    reference = percentile(full, protocol.percentile)
+    if full.dtype == torch.uint8:
+        return (reference * theta).floor()
+    return reference * torch.tensor(theta, dtype=full.dtype, device=full.device)
+
+
+def _levels(maps: Tensor) -> Tensor:
+    return (maps.nan_to_num(nan=0).clamp(0, 1) * 255).to(torch.uint8)
+
+
+def _otsu(full: Tensor) -> Tensor:
+    """Otsu's threshold of levels (N, H, W); of other maps the largest value at or below that of their levels."""
+    if full.dtype == torch.uint8:
+        return _otsu_of_levels(full)
+    levels = _levels(normalize(full * _scale(full), "minmax", 100))
+    upper = levels > _otsu_of_levels(levels)[:, None, None]
+    return full.masked_fill(upper, -torch.inf).amax(dim=(1, 2))
+
+
+def _otsu_of_levels(levels: Tensor) -> Tensor:
+    """On the host: 256 numbers a map are few."""
+    counts = [torch.bincount(one.flatten(), minlength=LEVELS).cpu().numpy() for one in levels]
+    found = otsu(np.stack(counts)) if counts else np.zeros(0, np.int64)
+    return torch.from_numpy(found).to(levels.device)
 
 
 def _scale(maps: Tensor) -> Tensor | float:

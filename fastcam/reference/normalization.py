@@ -11,8 +11,11 @@ from fastcam.reference.percentile import percentile
 __all__ = ["normalize"]
 
 
-def normalize(maps: Tensor, how: Normalization, q: float) -> Tensor:
-    """Normalize resized ``maps`` (N, H, W); returned in float64, before any rounding to float32 or levels."""
+def normalize(maps: Tensor, how: Normalization, q: float, base: float = 45) -> Tensor:
+    """Normalize resized ``maps`` (N, H, W); returned in float64, before any rounding to float32 or levels.
+
+    ``q`` is the percentile of "percentile" and "pas", ``base`` that of "ivr".
+    """
     wide = maps.to(torch.float64)
     if how == "none":
         return wide
@@ -21,13 +24,27 @@ def normalize(maps: Tensor, how: Normalization, q: float) -> Tensor:
         offset, span = low, high - low
     elif how == "max":
         offset, span = torch.zeros_like(high), high
-    else:
+    elif how == "percentile":
         offset, span = torch.zeros_like(high), percentile(maps, q).to(torch.float64)
+    elif how == "pas":
+        offset, span = low, _at_share(wide, q) - low
+    else:
+        offset = _at_share(wide, base)
+        span = high - offset
     defined = (span > 0) & low.isfinite() & high.isfinite()
     span = torch.where(defined, span, 1)
     scaled = (wide - offset[:, None, None]) / span[:, None, None]
-    if how == "max":
+    if how in ("max", "ivr"):
         scaled = scaled.clamp(min=0)
+    if how == "pas":
+        scaled = scaled.clamp(max=1)
     if how == "percentile":
         scaled = scaled.clamp(0, 1)
     return torch.where(defined[:, None, None], scaled, 0)
+
+
+def _at_share(maps: Tensor, q: float) -> Tensor:
+    """The value of index ``int(q / 100 n)`` among the n sorted ones of each map, as IVR's code has it."""
+    values = maps.flatten(1).sort(dim=1).values
+    n = values.shape[1]
+    return values[:, min(int(q / 100 * n), n - 1)]

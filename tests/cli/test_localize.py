@@ -72,12 +72,20 @@ class TestResults:
             ("max_boxes=0", "max_boxes must be at least 1, or None for all, got 0"),
             ("max_boxes=few", "max_boxes: 'few' is not a valid integer"),
             ("scores=median", "scores must be one of 'peak', 'mean', got 'median'"),
+            ("threshold=often", "threshold: 'often' is not a valid float"),
+            ("high_threshold=0.1", "high_threshold must be at least threshold, 0.35, got 0.1"),
         ],
     )
     def test_options_of_all_boxes_that_do_not_exist_are_named(self, here, change, message):
         paint(here / "a.png")
         result = run("a.png", "--set", "keep=all", "--set", change, code=2)
         assert message in result.stderr
+
+    def test_otsus_threshold_and_hysteresis(self, here):
+        paint(here / "a.png", "green")
+        for changes in (["threshold=otsu"], ["high_threshold=0.9"], ["threshold=otsu", "keep=all"], ["normalize=ivr"]):
+            run("a.png", "--classes", "colours.txt", *(part for one in changes for part in ("--set", one)))
+            assert overlap(rows(here)[0], [32, 24, 80, 72]) > 0.5
 
     def test_at_the_pictures_own_size(self, here):
         paint(here / "a.png", size=(200, 120))

@@ -20,6 +20,7 @@ from fastcam import PAPER
 from fastcam.ops import activation, components, index, localization, masks, objects, pooling, score_maps, sweep  # noqa: F401
 from fastcam.ops.components import all_components
 from fastcam.ops.core import core
+from fastcam.ops.trees import box_trees
 
 DTYPES = [
     torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int8, torch.uint8,
@@ -75,6 +76,7 @@ def bases():
         "largest": (ops.largest.default, [("masks", plain), ("width", 70), *of_masks]),
         "largest, packed": (ops.largest.default, [("masks", packed), ("width", 70), *of_masks]),
         "all_components": (all_components, [("masks", packed), ("width", 70), *of_masks]),
+        "box_trees": (box_trees, [("levels", (scores * 255).to(torch.uint8))]),
         "sweep_levels": (
             ops.sweep_levels.default,
             [

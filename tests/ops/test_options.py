@@ -19,7 +19,7 @@ def test_the_schema_has_the_fields_in_their_order():
     assert SCHEMA == (
         "bool clamp_negative, str interpolation, str normalize, bool quantize, float percentile, float threshold, "
         "str area, int connectivity, str box_end, str empty, str iou, str keep, str scores, str order, float min_area, "
-        "int? max_boxes"
+        "int? max_boxes, float? high_threshold, float base_percentile"
     )
     assert [part.split()[1] for part in SCHEMA.split(", ")] == [field.name for field in dataclasses.fields(Protocol)]
 
