@@ -39,6 +39,9 @@ class Objects(Localization):
         masks: likewise, bool.
         single: one image, taken out of several by its number: thresholds, maps and masks are without their N.
 
+    Raises:
+        IndexError: of ``found[key]``, an image that does not exist.
+
     Example:
         >>> import torch, fastcam
         >>> heat = torch.zeros(2, 8, 8)

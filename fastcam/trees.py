@@ -37,6 +37,9 @@ class BoxTree:
         parents: (M,) int64, the number of each node's parent among all M; -1 where there is none.
         image: (M,) int64, the number of the map.
 
+    Raises:
+        TypeError: of :meth:`at`, a threshold that is no whole number.
+
     Example:
         >>> import torch, fastcam
         >>> levels = torch.tensor([[9, 9, 1, 5]], dtype=torch.uint8)
@@ -71,7 +74,13 @@ class BoxTree:
 
         Args:
             threshold: one for all maps, or (N,), one each; of the levels, from 0 to 255.
+
+        Raises:
+            TypeError: a threshold that is no whole number.
         """
+        whole = not torch.as_tensor(threshold).dtype.is_floating_point
+        if isinstance(threshold, bool) or not whole:
+            raise TypeError(f"threshold must be whole numbers, got {threshold!r}")
         limit = threshold[self.image] if isinstance(threshold, Tensor) and threshold.ndim else threshold
         return ((self.deaths <= limit) & (limit < self.births)).nonzero()[:, 0]
 

@@ -62,6 +62,12 @@ def test_each_threshold_may_be_the_maps_own():
         assert rows[tree.image[rows] == i].tolist() == alone[tree.image[alone] == i].tolist()
 
 
+@pytest.mark.parametrize("threshold", [0.5, True, torch.ones(2)])
+def test_a_threshold_that_is_no_whole_number_is_refused(threshold):
+    with pytest.raises(TypeError, match="threshold must be whole numbers, got"):
+        fastcam.box_tree(torch.eye(3)).at(threshold)
+
+
 def as_records(columns):
     """Nodes with all that is known of their parents, in an order of their own."""
     boxes, areas, peaks, births, parents, image = (np.asarray(column) for column in columns)
