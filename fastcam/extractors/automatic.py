@@ -114,7 +114,7 @@ class Automatic:
         except NoLinearMapError as error:
             if self._cam == "cam":
                 raise ValueError(f"no linear map: {error}; cam='auto' takes a gradient map") from None
-            source = gradient_source(self._model, images, str(error))
+            source = gradient_source(self._model, images, str(error), recording=error.recording)
             if self._cam == "auto":
                 warnings.warn(
                     f"no linear map, because {error}: Grad-CAM at {source.features!r} is taken, which approximates "

@@ -48,7 +48,7 @@ def linear_map(trace: Trace, logits: Tensor) -> LinearMap:
     positive number an image, which changes no box.
 
     Args:
-        trace: the recorded forward pass, of at least two images, in eval mode.
+        trace: the recorded forward pass, in eval mode.
         logits: (N, K), its result.
 
     Raises:
@@ -63,6 +63,8 @@ def linear_map(trace: Trace, logits: Tensor) -> LinearMap:
         >>> found.features.shape, found.pooling, found.folded
         (torch.Size([2, 8, 25]), 'mean', ('layer norm',))
     """
+    if not bool(logits.isfinite().all()):
+        raise NoLinearMapError("the logits are not finite")
     walk = Walk(trace, logits)
     try:
         return _followed(walk)
@@ -126,8 +128,6 @@ def _checked(walk: Walk, features: Tensor, weight: Tensor, divisor: Tensor | Non
     if divisor is not None:
         promised, spread = promised / divisor[:, None], spread / divisor[:, None]
     promised, logits = promised + walk.constant, walk.logits.double()
-    if not bool(logits.isfinite().all()):
-        raise NoLinearMapError("the logits are not finite")
     difference = (promised - logits).abs()
     largest = float(logits.abs().max())
     if not bool((difference <= _ROUNDINGS * rounding_unit(features, walk.logits) * (spread + largest)).all()):

@@ -173,3 +173,12 @@ def test_what_the_trace_cannot_see_is_not_believed() -> None:
 
     with pytest.raises(NoLinearMapError):
         found(lambda x: fc(Hidden.apply(mean(x))))
+
+
+def test_logits_that_are_not_finite_are_named() -> None:
+    head = nn.Linear(8, 3)
+    images = torch.full((1, 8, 5, 5), torch.nan)
+    with torch.no_grad(), Trace(images) as trace:
+        logits = head((images * 2).mean((2, 3)).reshape(1, 2, 4).reshape(1, 8))
+    with pytest.raises(NoLinearMapError, match="the logits are not finite"):
+        linear_map(trace, logits)
