@@ -223,8 +223,10 @@ def _pooling(walk: Walk, term: Term, step: Step) -> list[Term]:
     dims = list(range(source.dim())) if dims is None else [dims] if isinstance(dims, int) else list(dims)
     positions = sorted(dim % source.dim() for dim in dims)
     rest = [dim for dim in range(1, source.dim()) if dim not in positions]
+    if positions == [0] and step.name in ("mean", "sum"):
+        return _mean_of_heads(walk, term, source, step.name)
     if 0 in positions or source.shape[0] != len(walk.logits):
-        raise NoLinearMapError("several heads are averaged")
+        raise NoLinearMapError("images are pooled together")
     if source.numel() == term.tensor.numel():
         walk.pools_one_position = True
         return [walk.follow(term, source)]
@@ -233,6 +235,23 @@ def _pooling(walk: Walk, term: Term, step: Step) -> list[Term]:
     threshold = float(step.given.get("threshold", 0.0))
     walk.found.append(Pooled(term, source, rest[0], _POOLINGS[step.name], threshold))
     return []
+
+
+def _mean_of_heads(walk: Walk, term: Term, source: Tensor, name: str) -> list[Term]:
+    """Logits of several heads, stacked in a new first dimension, and their mean or sum."""
+    origin = walk.trace.origin(source)
+    if origin is None or origin.step.name != "stack" or origin.step.given["dim"] != 0:
+        raise NoLinearMapError("images are pooled together")
+    heads = origin.step.given["tensors"]
+    factor = torch.full((walk.flat(term.tensor).shape[1],), 1 / len(heads) if name == "mean" else 1.0)
+    shared = dataclasses.replace(term, weight=_scaled(term.weight, factor.to(source.device)))
+    terms = []
+    for head in heads:
+        if walk.trace.depends(head):
+            terms.append(walk.follow(shared, head, "sum of heads"))
+        else:
+            walk.add(shared, walk.flat(head))
+    return terms
 
 
 _POOLINGS = {

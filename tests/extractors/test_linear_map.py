@@ -182,3 +182,26 @@ def test_logits_that_are_not_finite_are_named() -> None:
         logits = head((images * 2).mean((2, 3)).reshape(1, 2, 4).reshape(1, 8))
     with pytest.raises(NoLinearMapError, match="the logits are not finite"):
         linear_map(trace, logits)
+
+
+@pytest.mark.parametrize("pooled", [torch.mean, torch.sum])
+def test_heads_that_are_stacked(pooled: Callable[..., Tensor]) -> None:
+    torch.manual_seed(0)
+    first, second = nn.Linear(8, 3), nn.Linear(8, 3)
+    images = torch.rand(2, 8, 5, 5)
+    with torch.no_grad(), Trace(images) as trace:
+        values = (images * 2).mean((2, 3))
+        logits = pooled(torch.stack([first(values), second(values), torch.ones(2, 3)]), 0)
+    found = linear_map(trace, logits)
+    expected = (first.weight + second.weight).double() / (3 if pooled is torch.mean else 1)
+    torch.testing.assert_close(found.weight, expected)
+    assert found.folded == ("sum of heads", "linear layers")
+
+
+def test_stacked_heads_of_several_maps_are_said() -> None:
+    head = nn.Linear(8, 3)
+    images = torch.rand(2, 8, 5, 5)
+    with torch.no_grad(), Trace(images) as trace:
+        logits = torch.stack([head((images * 2).mean((2, 3))), head((images * 3).mean((2, 3)))]).mean(0)
+    with pytest.raises(NoLinearMapError, match="several feature maps are pooled"):
+        linear_map(trace, logits)
