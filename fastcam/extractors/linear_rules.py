@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
+from fastcam.extractors.linear_reasons import POOLINGS, unknown_operator
 from fastcam.extractors.linear_walk import NoLinearMapError, Pooled, Term, Walk
 from fastcam.extractors.trace import Step
 
@@ -32,7 +33,7 @@ def replace(walk: Walk, term: Term) -> Iterable[Term]:
     step = term.origin.step
     rule = _RULES.get(step.name)
     if rule is None:
-        raise NoLinearMapError(_REASONS.get(step.name, f"the operator {step.name} follows the features"))
+        raise unknown_operator(walk, term, step)
     return rule(walk, term, step)
 
 
@@ -233,7 +234,7 @@ def _pooling(walk: Walk, term: Term, step: Step) -> list[Term]:
     if len(rest) != 1 or term.tensor.numel() != source.shape[0] * source.shape[rest[0]]:
         raise NoLinearMapError("the features are pooled to more than one position")
     threshold = float(step.given.get("threshold", 0.0))
-    walk.found.append(Pooled(term, source, rest[0], _POOLINGS[step.name], threshold))
+    walk.found.append(Pooled(term, source, rest[0], POOLINGS[step.name], threshold))
     return []
 
 
@@ -254,10 +255,6 @@ def _mean_of_heads(walk: Walk, term: Term, source: Tensor, name: str) -> list[Te
     return terms
 
 
-_POOLINGS = {
-    "mean": "mean", "sum": "sum", "amax": "max", "max": "max", "_adaptive_avg_pool2d": "mean", "avg_pool2d": "mean",
-    "adaptive_max_pool2d": "max", "max_pool2d_with_indices": "max", "tap": "TAP", "tap_forward": "TAP",
-}  # fmt: skip
 _VIEWS = {
     *("view", "_unsafe_view", "reshape", "_reshape_alias", "flatten", "unflatten", "unsqueeze", "squeeze", "expand"),
     *("permute", "transpose", "t", "movedim", "as_strided", "slice", "select", "index"),
@@ -268,7 +265,7 @@ _KEEP_THE_SIGN = {"add", "clamp_min", "clamp", "reciprocal"}
 _LONGEST_FACTOR = 12  # operators from a norm to the division by it
 _RULES: dict[str, Callable[[Walk, Term, Step], Iterable[Term]]] = {
     **dict.fromkeys(_VIEWS, _view),
-    **dict.fromkeys(_POOLINGS, _pooling),
+    **dict.fromkeys(POOLINGS, _pooling),
     **dict.fromkeys(("addmm", "mm"), _linear),
     **dict.fromkeys(("add", "sub", "rsub"), _sum),
     **dict.fromkeys(("mul", "div"), _scale),
@@ -276,19 +273,4 @@ _RULES: dict[str, Callable[[Walk, Term, Step], Iterable[Term]]] = {
     **dict.fromkeys(("native_layer_norm", "_fused_rms_norm", "native_group_norm"), _layer_norm),
     "convolution": _convolution,
     "cat": _concatenation,
-}
-_HIDDEN = {
-    *("relu", "gelu", "silu", "hardswish", "hardtanh", "tanh", "sigmoid", "leaky_relu", "elu", "prelu", "celu", "selu"),
-    *("_prelu_kernel", "mish", "hardsigmoid", "softplus", "clamp", "clamp_min", "pow", "exp", "_log_softmax"),
-}
-_ATTENTION = {
-    *("bmm", "baddbmm", "_softmax"),
-    *("_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_attention_math"),
-}
-_REASONS = {
-    **{name: f"a hidden layer stands between the pooled features and the logits ({name})" for name in _HIDDEN},
-    **dict.fromkeys(_ATTENTION, "attention follows the features"),
-    **dict.fromkeys(("split", "split_with_sizes", "chunk", "unbind"), "the features are split after the pooling"),
-    "native_dropout": "the model is in training mode (dropout)",
-    "stack": "several outputs are stacked",
 }

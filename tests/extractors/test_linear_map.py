@@ -205,3 +205,39 @@ def test_stacked_heads_of_several_maps_are_said() -> None:
         logits = torch.stack([head((images * 2).mean((2, 3))), head((images * 3).mean((2, 3)))]).mean(0)
     with pytest.raises(NoLinearMapError, match="several feature maps are pooled"):
         linear_map(trace, logits)
+
+
+class Select(nn.Module):
+    """One position of (N, C, L)."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return tokens[:, :, 0]
+
+
+class Attend(nn.Module):
+    """A query of its own that attends to the positions."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        tokens = maps.flatten(2).transpose(1, 2)
+        return torch.bmm(torch.bmm(tokens[:, :1] * 0 + 1, tokens.transpose(1, 2)).softmax(2), tokens)[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("middle", "reason"),
+    [
+        (nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), "between the pooled features and the logits"),
+        (nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(8, 8)), "between the pooled features"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(8 * 16, 8)), "between the flattened feature maps and the logits"),
+        (Attend(), "between what attention pools and the logits"),
+        (nn.Sequential(nn.Flatten(2), nn.Linear(16, 16), Select()), "between a class token and the logits"),
+    ],
+)
+def test_what_a_hidden_layer_works_on_is_said(middle: nn.Module, reason: str) -> None:
+    torch.manual_seed(0)
+    hidden = nn.Sequential(nn.Linear(8, 16), nn.ReLU(inplace=True), nn.Dropout(), nn.Linear(16, 16), nn.GELU())
+    model = nn.Sequential(nn.Conv2d(3, 8, 8, 8), middle, hidden, nn.Linear(16, 4)).eval()
+    images = torch.rand(1, 3, 32, 32)
+    with torch.no_grad(), Trace(images) as trace:
+        logits = model(images)
+    with pytest.raises(NoLinearMapError, match=f"a hidden layer stands {reason}"):
+        linear_map(trace, logits)
