@@ -56,7 +56,8 @@ class Attachment:
         )
 
 
-def attach(model: nn.Module, images: Tensor) -> Attachment:
+@torch.no_grad()
+def attach(model: nn.Module, images: Tensor, recording: Recording | None = None) -> Attachment:
     """Find the features and the weight whose class activation maps are the network's own.
 
     One forward pass of one image is recorded, operator by operator. From the logits the walk goes back through what is
@@ -66,6 +67,7 @@ def attach(model: nn.Module, images: Tensor) -> Attachment:
     Args:
         model: a classifier in eval mode, whose output is its logits, or has them as ``.logits``.
         images: (N, 3, H, W), of which one is used.
+        recording: a pass of such an image, where there was one.
 
     Raises:
         NoLinearMapError: there is no linear map; the message says why.
@@ -76,16 +78,7 @@ def attach(model: nn.Module, images: Tensor) -> Attachment:
         >>> found.pooling, found.classifier
         ('mean', 'classifier')
     """
-    recording = record(model, images)
-    try:
-        return _attachment(recording)
-    except NoLinearMapError as error:
-        error.recording = recording
-        raise
-
-
-@torch.no_grad()
-def _attachment(recording: Recording) -> Attachment:
+    recording = recording or record(model, images)
     found = linear_map(recording.trace, recording.logits)
     features, layout = _source(recording.heard, found.features)
     weight = found.weight.to(found.features.dtype)

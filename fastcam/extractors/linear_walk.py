@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from fastcam.extractors.trace import Origin, Step, Trace
 
-if TYPE_CHECKING:
-    from fastcam.extractors.recording import Recording
-
 __all__ = ["NoLinearMapError", "Pooled", "Term", "Walk"]
 
 
 class NoLinearMapError(Exception):
-    """The logits are no linear function of pooled features; the message names what stands in between.
-
-    Attributes:
-        recording: the pass that shows it, from which a gradient map's features can be told.
-    """
-
-    recording: Recording | None = None
+    """The logits are no linear function of pooled features; the message names what stands in between."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from fastcam.extractors.hooks import Heard, eager, hearing_all, logits_of, unwrapped
+from fastcam.extractors.hooks import Heard, eager, first_tensor, hearing_all, logits_of, unwrapped
 from fastcam.extractors.trace import Trace
 
 __all__ = ["Recording", "record"]
@@ -32,6 +32,20 @@ class Recording:
     heard: list[Heard]
     logits: Tensor
     size: tuple[int, int]
+
+    def tensor(self, name: str) -> Tensor:
+        """Return what the last call of a module gave, or with ``"name:input"`` was given.
+
+        Raises:
+            KeyError: nothing like that was heard.
+        """
+        module, _, reads_input = name.partition(":")
+        for call in reversed(self.heard):
+            if call.name == module:
+                found = first_tensor(call.input if reads_input else call.output)
+                if found is not None:
+                    return found
+        raise KeyError(name)
 
 
 def record(model: nn.Module, images: Tensor) -> Recording:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from fastcam.extractors.attachment import attach
+import fastcam
+from fastcam.extractors.automatic import CamMethod, GradientMapWarning
 from fastcam.extractors.gradient import GRADIENT_METHODS, GradientExtraction, GradientMethod, class_gradients, watched
 from fastcam.extractors.gradient_source import gradient_source
 from fastcam.extractors.layout import Layout
-from fastcam.extractors.linear_walk import NoLinearMapError
 
 IMAGES = torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(0))
 
@@ -180,14 +183,33 @@ def test_of_no_positions_no_map() -> None:
         gradient_source(model, IMAGES, "the maps are flattened")
 
 
-def test_a_search_runs_the_network_once() -> None:
-    model = Hidden().eval()
-    calls: list[tuple[int, ...]] = []
-    model.register_forward_pre_hook(lambda _, args: calls.append(tuple(args[0].shape)))
-    with pytest.raises(NoLinearMapError) as told:
-        attach(model, IMAGES)
-    assert gradient_source(model, IMAGES, str(told.value), recording=told.value.recording).features == "act"
-    assert calls == [(1, 3, 32, 48)]
+@pytest.mark.parametrize("cam", ["grad-cam", "auto", "layer-cam"])
+@pytest.mark.parametrize("maker", [lambda: Hidden(), lambda: Attention(tokens_in_front=2), lambda: linear_network()])
+def test_one_image_is_run_once_and_of_more_one_is_run_twice(cam: CamMethod, maker: Callable[[], nn.Module]) -> None:
+    model = maker().eval()
+    calls: list[int] = []
+    model.register_forward_pre_hook(lambda _, args: calls.append(len(args[0])))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GradientMapWarning)
+        first = fastcam.Localizer(model, cam=cam)
+        alone = first.extract(IMAGES[:1], top_k=2)
+        assert calls == [1]
+        again = first.extract(IMAGES[:1], top_k=2)
+        assert calls == [1, 1]
+        several = fastcam.Localizer(model, cam=cam).extract(IMAGES, top_k=2)
+        assert calls == [1, 1, 1, 2]
+    assert not alone.logits.requires_grad
+    assert not alone.maps().requires_grad
+    for other in (again, several):
+        torch.testing.assert_close(alone.logits, other.logits[:1])
+        assert alone.labels.equal(other.labels[:1])
+        torch.testing.assert_close(alone.maps(), other.maps()[:1])
+
+
+def linear_network() -> nn.Module:
+    torch.manual_seed(0)
+    pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(nn.Conv2d(3, 8, 8, 8), nn.ReLU(inplace=True), pool, nn.Linear(8, 5))
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
