@@ -14,7 +14,7 @@ _OUTCOMES = {
     "exact": "the map of the classifier's own weight",
     "folded": "the same, with norms, scales or several heads folded into the weight",
     "pooled gradient": "a hidden layer behind the pooling: the gradient at the pooled features, a row an image",
-    "gradient": "Grad-CAM, which approximates: a class token, attention pooling, several maps",
+    "gradient": "Grad-CAM, which approximates: a class token, attention pooling, several maps, flattened maps",
     "refused": "an error that says why",
     "missed": "there is a linear map, and it was not found",
     "wrong": "the map is not the classifier's, and nothing said so",
@@ -41,12 +41,12 @@ pooled, and what follows the pooling. `inspect` says what was found.
 
 ```
 
-The tables are what `bench/coverage.py` found: every classifier of torchvision, one of timm for each file, class, kind of
-head and first word of a name, one of transformers for each type of model, as far as they fit into memory. Weights are
-random, and all parameters and running statistics are drawn anew, so that nothing passes because it is 0 or 1. Where a
-linear map is claimed, features times weight are compared with the logits on other images, of another size where the
-network takes one. Where none is claimed, features are levelled over
-positions and mixed between images, to see whether there is one.
+The tables are what `bench/coverage.py` found: every classifier of torchvision, one of timm for each file, class, kind
+of head and first word of a name, one of transformers for each type of model, as far as they fit into memory. Weights
+are random, and all parameters and running statistics are drawn anew, so that nothing passes because it is 0 or 1. Where
+a linear map is claimed, features times weight are compared with the logits on other images, of another size where the
+network takes one. Where none is claimed, features are levelled over positions and mixed between images, to see whether
+there is one.
 """
 
 
