@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fastcam.extractors.check import rounding_unit
 from fastcam.extractors.linear_rules import replace
-from fastcam.extractors.linear_walk import NoLinearMapError, Pooled, Term, Walk
+from fastcam.extractors.linear_walk import ClassTokenError, NoLinearMapError, Pooled, Term, Walk
 from fastcam.extractors.trace import Trace
 from fastcam.pooling import tap
 
@@ -69,7 +69,8 @@ def linear_map(trace: Trace, logits: Tensor) -> LinearMap:
     try:
         return _followed(walk)
     except NoLinearMapError as error:
-        if not walk.pools_one_position:
+        # A mean over the class token alone is no pooling of small maps.
+        if not walk.pools_one_position or isinstance(error, ClassTokenError):
             raise
         raise NoLinearMapError(
             f"the maps that are pooled have one position, on which nothing can be localized (take larger images), and "

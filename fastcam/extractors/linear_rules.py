@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fastcam.extractors.linear_reasons import POOLINGS, unknown_operator
-from fastcam.extractors.linear_walk import NoLinearMapError, Pooled, Term, Walk
+from fastcam.extractors.linear_walk import ClassTokenError, NoLinearMapError, Pooled, Term, Walk
 from fastcam.extractors.trace import Step
 
 __all__ = ["replace"]
@@ -54,11 +54,9 @@ def _view(walk: Walk, term: Term, step: Step) -> list[Term]:
     if step.name == "slice" and source.dim() == 2 and step.given["dim"] % 2 == 1:
         return [_part(walk, term, source, slice(step.given["start"], step.given["end"], step.given["step"]))]
     if source.numel() != term.tensor.numel():
-        raise NoLinearMapError(
-            "the classifier sees one of the tokens (a class token)"
-            if step.name in ("select", "index", "slice")
-            else f"the operator {step.name} changes how many values an image has"
-        )
+        if step.name in ("select", "index", "slice"):
+            raise ClassTokenError("the classifier sees one of the tokens (a class token)")
+        raise NoLinearMapError(f"the operator {step.name} changes how many values an image has")
     if source.dim() == 4 and term.tensor.dim() == 2 and source.shape[2:].numel() > 1:
         raise NoLinearMapError("the feature maps are flattened into the classifier, not pooled")
     if not torch.equal(walk.flat(source), walk.flat(term.tensor)):

@@ -241,3 +241,12 @@ def test_what_a_hidden_layer_works_on_is_said(middle: nn.Module, reason: str) ->
         logits = model(images)
     with pytest.raises(NoLinearMapError, match=f"a hidden layer stands {reason}"):
         linear_map(trace, logits)
+
+
+def test_the_mean_of_a_class_token_is_that_token() -> None:
+    head = nn.Linear(8, 3)
+    images = torch.rand(1, 17, 8)
+    with torch.no_grad(), Trace(images) as trace:
+        logits = head((images * 2)[:, :1].mean(1))
+    with pytest.raises(NoLinearMapError, match=r"^the classifier sees one of the tokens"):
+        linear_map(trace, logits)
