@@ -160,5 +160,6 @@ def _with_first(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
 def _logits(output: Any) -> Tensor:
     if isinstance(output, Tensor):
         return output
-    logits: Tensor = output["logits"] if isinstance(output, dict) else output[0]
+    values = output if isinstance(output, dict) else dict(enumerate(output))
+    logits: Tensor = values["logits"] if "logits" in values else next(iter(values.values()))
     return logits

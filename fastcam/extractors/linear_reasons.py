@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastcam.extractors.linear_walk import NoLinearMapError, Term, Walk
+from fastcam.extractors.linear_walk import ClassTokenError, NoLinearMapError, Term, Walk
 from fastcam.extractors.trace import Step
 
 __all__ = ["POOLINGS", "unknown_operator"]
@@ -19,8 +19,9 @@ _ATTENTION = {
     *("bmm", "baddbmm", "_softmax", "_scaled_dot_product_attention_math", "_scaled_dot_product_efficient_attention"),
     *("_scaled_dot_product_flash_attention", "_scaled_dot_product_flash_attention_for_cpu"),
 }
+_SPLITS = {"split", "split_with_sizes", "chunk", "unbind"}
 _OTHERS = {
-    **dict.fromkeys(("split", "split_with_sizes", "chunk", "unbind"), "the features are split after the pooling"),
+    **dict.fromkeys(_SPLITS, "the features are split after the pooling"),
     "native_dropout": "the model is in training mode (dropout)",
     "stack": "several outputs are stacked",
 }
@@ -35,6 +36,8 @@ def unknown_operator(walk: Walk, term: Term, step: Step) -> NoLinearMapError:
         return NoLinearMapError(
             f"a hidden layer stands between {_before(walk, term, step)} and the logits ({step.name})"
         )
+    if step.name in _SPLITS and term.tensor.dim() == 3 and 1 in term.tensor.shape[1:]:
+        return ClassTokenError("the classifier sees one of the tokens (a class token)")
     return NoLinearMapError(_OTHERS.get(step.name, f"the operator {step.name} follows the features"))
 
 

@@ -243,10 +243,11 @@ def test_what_a_hidden_layer_works_on_is_said(middle: nn.Module, reason: str) ->
         linear_map(trace, logits)
 
 
-def test_the_mean_of_a_class_token_is_that_token() -> None:
+@pytest.mark.parametrize("choose", [lambda x: x[:, :1], lambda x: x.split([1, 16], 1)[0]])
+def test_the_mean_of_a_class_token_is_that_token(choose: Callable[[Tensor], Tensor]) -> None:
     head = nn.Linear(8, 3)
     images = torch.rand(1, 17, 8)
     with torch.no_grad(), Trace(images) as trace:
-        logits = head((images * 2)[:, :1].mean(1))
+        logits = head(choose(images * 2).mean(1))
     with pytest.raises(NoLinearMapError, match=r"^the classifier sees one of the tokens"):
         linear_map(trace, logits)
