@@ -114,7 +114,9 @@ def _candidates(model: nn.Module, heard: list[Heard], size: tuple[int, int]) -> 
             guessed = tensor.dim() == 3 and not grids
             rows_and_columns = _grid(tensor, layout, size, _EXACT if guessed else _ROUNDED)
             tokens = math.prod(rows_and_columns)
-            if tokens >= _FEWEST and grids.get(tokens, rows_and_columns) == rows_and_columns:
+            # Matrices of an attention, (N, heads, L, L), have more entries than there are positions.
+            known = grids[tokens] == rows_and_columns if tokens in grids else tokens < min(grids, default=tokens + 1)
+            if tokens >= _FEWEST and known:
                 yield one, tensor, layout
                 grids[tokens] = rows_and_columns
                 break

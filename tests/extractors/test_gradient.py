@@ -127,8 +127,11 @@ class Patches(nn.Module):
 
 
 class Attention(nn.Module):
+    """One class token's attention; its matrix and its values by heads pass through modules, as (N, heads, ., .)."""
+
     def __init__(self, *, tokens_in_front: int, side: int = 8, maps: bool = True) -> None:
         super().__init__()
+        self.drop, self.named = nn.Dropout(), nn.Identity()
         torch.manual_seed(0)
         self.patches = nn.Conv2d(3, 8, side, side) if maps else Patches(side)
         self.extra = nn.Parameter(torch.rand(1, tokens_in_front, 8))
@@ -139,8 +142,9 @@ class Attention(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         x = self.patches(images).flatten(2).transpose(1, 2)
         x = self.norm(torch.cat([self.extra.expand(len(x), -1, -1), x], 1))
-        weights = (self.query(x)[:, :1] @ self.key(x).transpose(1, 2)).softmax(2)
-        return self.head((weights @ self.value(x))[:, 0])  # type: ignore[no-any-return]
+        weights = self.drop((self.query(x) @ self.key(x).transpose(1, 2)).softmax(2)[:, None])
+        values = self.named(self.value(x)[:, None])
+        return self.head((weights @ values)[:, 0].mean(1) + (weights @ values)[:, 0, 0])  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("maps", [True, False])
@@ -155,6 +159,12 @@ def test_the_grid_of_tokens_is_that_of_the_patches_where_the_image_s_aspect_is_a
     # 6 x 9 patches of 14 pixels cover 84 x 126 of 96 x 128 pixels.
     images = torch.rand(1, 3, 96, 128)
     found = gradient_source(Attention(tokens_in_front=1, side=14).eval(), images, "of a class token")
+    assert (found.features, found.layout) == ("norm", Layout(3, 2, 1))
+
+
+@pytest.mark.parametrize("size", [(64, 64), (96, 64)])
+def test_a_matrix_of_an_attention_is_no_picture(size: tuple[int, int]) -> None:
+    found = gradient_source(Attention(tokens_in_front=1).eval(), torch.rand(1, 3, *size), "of a class token")
     assert (found.features, found.layout) == ("norm", Layout(3, 2, 1))
 
 
