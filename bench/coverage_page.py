@@ -41,8 +41,9 @@ pooled, and what follows the pooling. `inspect` says what was found.
 
 ```
 
-The tables are what `bench/coverage.py` found: every classifier of torchvision, one of timm for each file, class, kind
-of head and first word of a name, one of transformers for each type of model, as far as they fit into memory. Weights
+The tables are what `bench/coverage.py` found. It goes through every classifier of torchvision, one of timm for each
+file, class, kind of head and first word of a name, and one of transformers for each type of model, one of every family
+before the others; the numbers below say how far the run behind this page came. Weights
 are random, and all parameters and running statistics are drawn anew, so that nothing passes because it is 0 or 1. Where
 a linear map is claimed, features times weight are compared with the logits on other images, of another size where the
 network takes one. Where none is claimed, features are levelled over positions and mixed between images, to see whether
@@ -109,7 +110,7 @@ def _reasons(examined: list[_Record]) -> str:
 
 def _families(examined: list[_Record]) -> str:
     shown = [outcome for outcome in _OUTCOMES if any(one["outcome"] == outcome for one in examined)]
-    text = _row(["library", "family", *shown, "folded"]) + _row(["---", "---"] + ["--:"] * len(shown) + ["---"])
+    text = _row(["library", "family", *shown, "what is folded"]) + _row(["---", "---"] + ["--:"] * len(shown) + ["---"])
     families: dict[tuple[str, str], list[_Record]] = {}
     for one in examined:
         families.setdefault((one["library"], one["family"]), []).append(one)
