@@ -33,6 +33,11 @@ help:  ## this list
 		-Ccmake.define.FASTCAM_ERRORS=ON --editable '.[test]'
 	@touch $@ .make/demo
 
+# Beside the environment: with a torchvision that lacks its operators in it, torchmetrics would not load.
+.make/classifiers: .make/venv
+	$(PIP) install --quiet --no-deps --upgrade --target build/classifiers --constraint constraints.txt torchvision timm
+	@touch $@
+
 demo: .make/demo  ## localize objects in five photographs with a pretrained classifier, into demo/
 	$(BIN)/fastcam localize $(addprefix $(SKIMAGE)/,$(PHOTOS)) --out demo
 
@@ -46,7 +51,7 @@ lint: .make/test  ## ruff and clang-format
 types: .make/test  ## mypy, strict
 	$(BIN)/mypy
 
-unit: .make/test  ## pytest
+unit: .make/test .make/classifiers  ## pytest
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal --timeout $(PATIENCE) -m 'not long and not gpu'
 
 sanitize: .make/test  ## the C++ under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -73,7 +78,8 @@ dist: .make/test  ## sdist and wheel, the wheel imported where nothing else is, 
 bench: .make/test  ## the benchmark grid, and its table
 	$(BIN)/pytest bench --benchmark-only --benchmark-json=build/bench.json
 
-check-long: .make/test  ## the tests at full size, and masks beside OpenCV of the generation before
+check-long: .make/test .make/classifiers  ## the tests at full size, and masks beside OpenCV of the generation before
+	$(PIP) install --quiet --upgrade --target build/transformers --constraint constraints.txt transformers
 	$(BIN)/pytest -m 'long and not gpu' -s
 	$(PIP) install --quiet --no-deps --upgrade --target build/opencv4 'opencv-python-headless<5'
 	PYTHONPATH=build/opencv4 $(BIN)/pytest -m long -s tests/csrc/test_components.py

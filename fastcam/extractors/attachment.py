@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from fastcam.extractors.hooks import Heard, eager, first_tensor, hearing_all, logits_of, unwrapped
+from fastcam.extractors.hooks import Heard, first_tensor
 from fastcam.extractors.layout import Layout, possible_layouts
 from fastcam.extractors.linear_map import LinearMap, linear_map
 from fastcam.extractors.linear_walk import NoLinearMapError
-from fastcam.extractors.trace import Trace
+from fastcam.extractors.recording import Recording, record
 
 __all__ = ["Attachment", "attach", "state_of"]
 
@@ -56,16 +56,18 @@ class Attachment:
         )
 
 
-def attach(model: nn.Module, images: Tensor) -> Attachment:
+@torch.no_grad()
+def attach(model: nn.Module, images: Tensor, recording: Recording | None = None) -> Attachment:
     """Find the features and the weight whose class activation maps are the network's own.
 
-    One forward pass is recorded, operator by operator. From the logits the walk goes back through what is linear for a
-    given image (linear layers, normalization, scales) to the pooling over positions, and on to the module that gave
-    its input. What the operators promise is compared with the logits before it is believed.
+    One forward pass of one image is recorded, operator by operator. From the logits the walk goes back through what is
+    linear for a given image (linear layers, normalization, scales) to the pooling over positions, and on to the module
+    that gave its input. What the operators promise is compared with the logits before it is believed.
 
     Args:
         model: a classifier in eval mode, whose output is its logits, or has them as ``.logits``.
-        images: (N, 3, H, W), of which two are used.
+        images: (N, 3, H, W), of which one is used.
+        recording: a pass of such an image, where there was one.
 
     Raises:
         NoLinearMapError: there is no linear map; the message says why.
@@ -76,17 +78,13 @@ def attach(model: nn.Module, images: Tensor) -> Attachment:
         >>> found.pooling, found.classifier
         ('mean', 'classifier')
     """
-    root = unwrapped(model)
-    pair = images[:2] if len(images) > 1 else torch.cat([images, images.flip(-1)])
-    with torch.no_grad(), eager(), hearing_all(root) as heard, Trace(pair) as trace:
-        output = model(pair)
-    found = linear_map(trace, logits_of(output, len(pair)))
-    features, layout = _source(heard, found.features)
+    recording = recording or record(model, images)
+    found = linear_map(recording.trace, recording.logits)
+    features, layout = _source(recording.heard, found.features)
     weight = found.weight.to(found.features.dtype)
-    classifier = _owner(root, found) if not found.folded else None
-    return Attachment(
-        features, layout, found.pooling, classifier, weight, found.folded, found.difference, state_of(root)
-    )
+    classifier = _owner(recording.root, found) if not found.folded else None
+    state = state_of(recording.root)
+    return Attachment(features, layout, found.pooling, classifier, weight, found.folded, found.difference, state)
 
 
 def state_of(model: nn.Module) -> tuple[object, ...]:

@@ -17,6 +17,7 @@ from fastcam.extractors.gradient import GRADIENT_METHODS, GradientExtraction, Gr
 from fastcam.extractors.gradient_source import GradientSource, gradient_source
 from fastcam.extractors.hooks import eager, first_tensor, listening, logits_of, submodule, unwrapped
 from fastcam.extractors.linear_walk import NoLinearMapError
+from fastcam.extractors.recording import Recording, record
 
 __all__ = ["Automatic", "CamMethod", "GradientMapWarning"]
 
@@ -60,12 +61,12 @@ class Automatic:
     def run(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Run the model once: the logits (N, K), the features (N, C, h, w) and the weight (K, C) of a linear map."""
         checked_images(images)
-        source = self.source(images)
+        source, recording = self._search(images)
         if not isinstance(source, Attachment):
             raise ValueError(
                 f"there is no linear map, because {source.reason}; extract(images).maps() has gradient maps"
             )
-        logits, features = self._features(source, images)
+        logits, features = self._features(source, images, recording)
         return logits, features, source.weight
 
     def source(self, images: Tensor) -> Attachment | GradientSource:
@@ -74,23 +75,32 @@ class Automatic:
         Raises:
             ValueError: there is nothing to make them from, or with ``cam="cam"`` no linear map; says why.
         """
-        source = self._source
+        return self._search(images)[0]
+
+    def _search(self, images: Tensor) -> tuple[Attachment | GradientSource, Recording | None]:
+        """The source, and the pass that it was found in, if that was of exactly these images and just now."""
+        source, recording = self._source, None
         if source is None or (isinstance(source, Attachment) and source.state != state_of(self._root)):
-            source = self._source = self._find(images)
-        return source
+            source, recording = self._find(images)
+            self._source = source
+        return source, recording if recording is not None and len(images) == 1 else None
 
     def extract(self, images: Tensor, index: Index | None = None, *, top_k: int | None = None) -> Extraction:
         """Run the model once: see :meth:`fastcam.extractors.Extractor.extract`."""
         check_choice(index, top_k)
         checked_images(images)
-        source = self.source(images)
+        source, recording = self._search(images)
         size = (images.shape[2], images.shape[3])
         if isinstance(source, Attachment):
-            logits, features = self._features(source, images)
+            logits, features = self._features(source, images, recording)
             return LinearExtraction(logits, chosen_classes(logits, index, top_k), size, features, source.weight)
         module, reads_input = self._module(source.features)
         with torch.no_grad(), watched(module, reads_input) as held, eager():
-            logits = logits_of(self._model(images))
+            if recording is None:
+                logits = logits_of(self._model(images), len(images))
+            else:
+                logits, held[:] = recording.logits, [recording.tensor(source.features)]
+                torch.set_grad_enabled(True)
             labels = chosen_classes(logits.detach(), index, top_k)
             features, gradients = class_gradients(logits, labels, held[0], source.layout, size)
         return GradientExtraction(logits.detach(), labels, size, features, gradients, self._method())
@@ -98,23 +108,27 @@ class Automatic:
     def _method(self) -> GradientMethod:
         return "grad-cam" if self._cam in ("auto", "cam") else self._cam  # type: ignore[return-value]
 
-    def _find(self, images: Tensor) -> Attachment | GradientSource:
+    def _find(self, images: Tensor) -> tuple[Attachment | GradientSource, Recording | None]:
         if any(part.training for part in self._root.modules()):
             raise ValueError(
                 "the model is in training mode, in which an image has no map of its own: call model.eval()"
             )
-        images = images[:2]
-        if len(images) == 0 or not bool(images.isfinite().all()):
+        image, own = images[:1], True
+        if len(image) == 0 or not bool(image.isfinite().all()):
             # Where maps come from does not depend on the images; any prove it.
-            images = torch.randn((2, *images.shape[1:]), dtype=images.dtype, device=images.device)
+            image, own = torch.randn((1, *images.shape[1:]), dtype=images.dtype, device=images.device), False
+        recording = record(self._model, image)
+        return self._source_in(recording, image), recording if own else None
+
+    def _source_in(self, recording: Recording, image: Tensor) -> Attachment | GradientSource:
         if self._named is not None:
-            return gradient_source(self._model, images, f"{self._cam} was asked for", self._named)
+            return gradient_source(self._model, image, f"{self._cam} was asked for", self._named, recording)
         try:
-            found = attach(self._model, images)
+            found = attach(self._model, image, recording)
         except NoLinearMapError as error:
             if self._cam == "cam":
                 raise ValueError(f"no linear map: {error}; cam='auto' takes a gradient map") from None
-            source = gradient_source(self._model, images, str(error))
+            source = gradient_source(self._model, image, str(error), recording=recording)
             if self._cam == "auto":
                 warnings.warn(
                     f"no linear map, because {error}: Grad-CAM at {source.features!r} is taken, which approximates "
@@ -127,15 +141,18 @@ class Automatic:
             return GradientSource(found.features, found.layout, f"{self._cam} was asked for", found.classes)
         return found
 
-    def _features(self, source: Attachment, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Run the model once: the logits (N, K) and the features (N, C, h, w)."""
+    def _features(self, source: Attachment, images: Tensor, recording: Recording | None) -> tuple[Tensor, Tensor]:
+        """Run the model once, unless it was: the logits (N, K) and the features (N, C, h, w)."""
+        size = (images.shape[2], images.shape[3])
+        if recording is not None:
+            return recording.logits.detach(), source.layout.planes(recording.tensor(source.features).detach(), size)
         module, reads_input = self._module(source.features)
         with torch.no_grad(), listening(module, reads_input) as heard, eager():
-            logits = logits_of(self._model(images))
+            logits = logits_of(self._model(images), len(images))
         features = first_tensor(heard[0]) if heard else None
         if features is None:
             raise RuntimeError(f"the module {source.features!r}, found at the first batch, was not called at this one")
-        return logits, source.layout.planes(features, (images.shape[2], images.shape[3]))
+        return logits, source.layout.planes(features, size)
 
     def _module(self, name: str) -> tuple[nn.Module, bool]:
         return self._root.get_submodule(name.removesuffix(":input")), name.endswith(":input")

@@ -138,19 +138,28 @@ def first_tensor(value: object) -> Tensor | None:
 
 
 def logits_of(output: object, count: int | None = None) -> Tensor:
-    """Return a network's logits (N, K): its output, or what that has as ``.logits``.
+    """Return a network's logits (N, K): its output, what that has as ``.logits`` or ``["logits"]``, its only tensor.
 
     Args:
         output: of the network.
         count: N, where it is known.
 
     Raises:
-        TypeError: there are none, or they are no floating-point numbers.
+        TypeError: there are none, it is not clear which they are, or they are no floating-point numbers.
         ValueError: they are not (N, K).
     """
     logits = getattr(output, "logits", output)
+    if isinstance(logits, Mapping) and "logits" in logits:
+        logits = logits["logits"]
+    if isinstance(logits, (Mapping, tuple, list)):
+        values = list(logits.values() if isinstance(logits, Mapping) else logits)
+        if len(values) == 1 and isinstance(values[0], Tensor) and values[0].dim() == 2:
+            logits = values[0]
     if not isinstance(logits, Tensor):
-        raise TypeError(f"the model must return logits, or an object with .logits, got {type(output).__name__}")
+        raise TypeError(
+            f"the model must return logits, or an object with .logits, got {type(output).__name__}; a dictionary with "
+            "'logits' will do, and a tuple or a dictionary of one tensor (N, K)"
+        )
     if logits.dim() == 4 and logits.shape[2:] == (1, 1):
         logits = logits.flatten(1)
     if not logits.is_floating_point():

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fastcam.extractors.check import rounding_unit
 from fastcam.extractors.linear_rules import replace
-from fastcam.extractors.linear_walk import NoLinearMapError, Pooled, Term, Walk
+from fastcam.extractors.linear_walk import ClassTokenError, NoLinearMapError, Pooled, Term, Walk
 from fastcam.extractors.trace import Trace
 from fastcam.pooling import tap
 
@@ -48,7 +48,7 @@ def linear_map(trace: Trace, logits: Tensor) -> LinearMap:
     positive number an image, which changes no box.
 
     Args:
-        trace: the recorded forward pass, of at least two images, in eval mode.
+        trace: the recorded forward pass, in eval mode.
         logits: (N, K), its result.
 
     Raises:
@@ -63,11 +63,14 @@ def linear_map(trace: Trace, logits: Tensor) -> LinearMap:
         >>> found.features.shape, found.pooling, found.folded
         (torch.Size([2, 8, 25]), 'mean', ('layer norm',))
     """
+    if not bool(logits.isfinite().all()):
+        raise NoLinearMapError("the logits are not finite")
     walk = Walk(trace, logits)
     try:
         return _followed(walk)
     except NoLinearMapError as error:
-        if not walk.pools_one_position:
+        # A mean over the class token alone is no pooling of small maps.
+        if not walk.pools_one_position or isinstance(error, ClassTokenError):
             raise
         raise NoLinearMapError(
             f"the maps that are pooled have one position, on which nothing can be localized (take larger images), and "
@@ -126,8 +129,6 @@ def _checked(walk: Walk, features: Tensor, weight: Tensor, divisor: Tensor | Non
     if divisor is not None:
         promised, spread = promised / divisor[:, None], spread / divisor[:, None]
     promised, logits = promised + walk.constant, walk.logits.double()
-    if not bool(logits.isfinite().all()):
-        raise NoLinearMapError("the logits are not finite")
     difference = (promised - logits).abs()
     largest = float(logits.abs().max())
     if not bool((difference <= _ROUNDINGS * rounding_unit(features, walk.logits) * (spread + largest)).all()):

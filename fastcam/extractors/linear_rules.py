@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from fastcam.extractors.linear_walk import NoLinearMapError, Pooled, Term, Walk
+from fastcam.extractors.linear_reasons import POOLINGS, unknown_operator
+from fastcam.extractors.linear_walk import ClassTokenError, NoLinearMapError, Pooled, Term, Walk
 from fastcam.extractors.trace import Step
 
 __all__ = ["replace"]
@@ -36,7 +37,7 @@ def replace(walk: Walk, term: Term) -> Iterable[Term]:
         )
     rule = _RULES.get(step.name)
     if rule is None:
-        raise NoLinearMapError(_REASONS.get(step.name, f"the operator {step.name} follows the features"))
+        raise unknown_operator(walk, term, step)
     return rule(walk, term, step)
 
 
@@ -57,11 +58,9 @@ def _view(walk: Walk, term: Term, step: Step) -> list[Term]:
     if step.name == "slice" and source.dim() == 2 and step.given["dim"] % 2 == 1:
         return [_part(walk, term, source, slice(step.given["start"], step.given["end"], step.given["step"]))]
     if source.numel() != term.tensor.numel():
-        raise NoLinearMapError(
-            "the classifier sees one of the tokens (a class token)"
-            if step.name in ("select", "index", "slice")
-            else f"the operator {step.name} changes how many values an image has"
-        )
+        if step.name in ("select", "index", "slice"):
+            raise ClassTokenError("the classifier sees one of the tokens (a class token)")
+        raise NoLinearMapError(f"the operator {step.name} changes how many values an image has")
     if source.dim() == 4 and term.tensor.dim() == 2 and source.shape[2:].numel() > 1:
         raise NoLinearMapError("the feature maps are flattened into the classifier, not pooled")
     if not torch.equal(walk.flat(source), walk.flat(term.tensor)):
@@ -227,22 +226,37 @@ def _pooling(walk: Walk, term: Term, step: Step) -> list[Term]:
     dims = list(range(source.dim())) if dims is None else [dims] if isinstance(dims, int) else list(dims)
     positions = sorted(dim % source.dim() for dim in dims)
     rest = [dim for dim in range(1, source.dim()) if dim not in positions]
+    if positions == [0] and step.name in ("mean", "sum"):
+        return _mean_of_heads(walk, term, source, step.name)
     if 0 in positions or source.shape[0] != len(walk.logits):
-        raise NoLinearMapError("several heads are averaged")
+        raise NoLinearMapError("images are pooled together")
     if source.numel() == term.tensor.numel():
         walk.pools_one_position = True
         return [walk.follow(term, source)]
     if len(rest) != 1 or term.tensor.numel() != source.shape[0] * source.shape[rest[0]]:
         raise NoLinearMapError("the features are pooled to more than one position")
     threshold = float(step.given.get("threshold", 0.0))
-    walk.found.append(Pooled(term, source, rest[0], _POOLINGS[step.name], threshold))
+    walk.found.append(Pooled(term, source, rest[0], POOLINGS[step.name], threshold))
     return []
 
 
-_POOLINGS = {
-    "mean": "mean", "sum": "sum", "amax": "max", "max": "max", "_adaptive_avg_pool2d": "mean", "avg_pool2d": "mean",
-    "adaptive_max_pool2d": "max", "max_pool2d_with_indices": "max", "tap": "TAP", "tap_forward": "TAP",
-}  # fmt: skip
+def _mean_of_heads(walk: Walk, term: Term, source: Tensor, name: str) -> list[Term]:
+    """Logits of several heads, stacked in a new first dimension, and their mean or sum."""
+    origin = walk.trace.origin(source)
+    if origin is None or origin.step.name != "stack" or origin.step.given["dim"] != 0:
+        raise NoLinearMapError("images are pooled together")
+    heads = origin.step.given["tensors"]
+    factor = torch.full((walk.flat(term.tensor).shape[1],), 1 / len(heads) if name == "mean" else 1.0)
+    shared = dataclasses.replace(term, weight=_scaled(term.weight, factor.to(source.device)))
+    terms = []
+    for head in heads:
+        if walk.trace.depends(head):
+            terms.append(walk.follow(shared, head, "sum of heads"))
+        else:
+            walk.add(shared, walk.flat(head))
+    return terms
+
+
 _VIEWS = {
     *("view", "_unsafe_view", "reshape", "_reshape_alias", "flatten", "unflatten", "unsqueeze", "squeeze", "expand"),
     *("permute", "transpose", "t", "movedim", "as_strided", "slice", "select", "index"),
@@ -253,7 +267,7 @@ _KEEP_THE_SIGN = {"add", "clamp_min", "clamp", "reciprocal"}
 _LONGEST_FACTOR = 12  # operators from a norm to the division by it
 _RULES: dict[str, Callable[[Walk, Term, Step], Iterable[Term]]] = {
     **dict.fromkeys(_VIEWS, _view),
-    **dict.fromkeys(_POOLINGS, _pooling),
+    **dict.fromkeys(POOLINGS, _pooling),
     **dict.fromkeys(("addmm", "mm"), _linear),
     **dict.fromkeys(("add", "sub", "rsub"), _sum),
     **dict.fromkeys(("mul", "div"), _scale),
@@ -263,18 +277,3 @@ _RULES: dict[str, Callable[[Walk, Term, Step], Iterable[Term]]] = {
     "cat": _concatenation,
 }
 _PROBABILITIES = {"_softmax": "a softmax", "_log_softmax": "a log-softmax", "sigmoid": "a sigmoid"}
-_HIDDEN = {
-    *("relu", "gelu", "silu", "hardswish", "hardtanh", "tanh", "sigmoid", "leaky_relu", "elu", "prelu", "celu", "selu"),
-    *("_prelu_kernel", "mish", "hardsigmoid", "softplus", "clamp", "clamp_min", "pow", "exp", "_log_softmax"),
-}
-_ATTENTION = {
-    *("bmm", "baddbmm", "_softmax"),
-    *("_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_attention_math"),
-}
-_REASONS = {
-    **{name: f"a hidden layer stands between the pooled features and the logits ({name})" for name in _HIDDEN},
-    **dict.fromkeys(_ATTENTION, "attention follows the features"),
-    **dict.fromkeys(("split", "split_with_sizes", "chunk", "unbind"), "the features are split after the pooling"),
-    "native_dropout": "the model is in training mode (dropout)",
-    "stack": "several outputs are stacked",
-}

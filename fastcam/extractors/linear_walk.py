@@ -10,11 +10,15 @@ from torch import Tensor
 
 from fastcam.extractors.trace import Origin, Step, Trace
 
-__all__ = ["NoLinearMapError", "Pooled", "Term", "Walk"]
+__all__ = ["ClassTokenError", "NoLinearMapError", "Pooled", "Term", "Walk"]
 
 
 class NoLinearMapError(Exception):
     """The logits are no linear function of pooled features; the message names what stands in between."""
+
+
+class ClassTokenError(NoLinearMapError):
+    """The classifier sees a token in place of all."""
 
 
 @dataclass(frozen=True, eq=False)

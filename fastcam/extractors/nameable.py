@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from fastcam.extractors.attachment import Attachment
-from fastcam.extractors.gradient_source import GradientSource, heard_maps
-from fastcam.extractors.hooks import eager, first_tensor, hearing_all, logits_of, unwrapped
+from fastcam.extractors.gradient_source import GradientSource, heard_maps, reaches
 from fastcam.extractors.layout import Layout
+from fastcam.extractors.recording import record
 
 __all__ = ["NameableMaps", "nameable_maps"]
 
@@ -59,30 +59,22 @@ def nameable_maps(
         >>> str(found[-1])
         "'relu6' (N, C, h, w), 64 channels on 4x4"
     """
-    image = images[:1]
-    root = unwrapped(model)
-    size = (image.shape[2], image.shape[3])
-    with torch.enable_grad(), eager(), hearing_all(root) as heard:
-        logits = logits_of(model(image.detach().requires_grad_()), len(image))
-        maps = heard_maps(root, heard, size)
-        tensors = [tensor for _, tensor, _ in maps]
-        gradients = torch.autograd.grad(logits.max(), tensors, allow_unused=True) if tensors else ()
-    pooled = _pooled(source, {one.name: (one.output, one.input) for one in heard})
+    recording = record(model, images)
+    maps = list(heard_maps(recording))
+    tensors = [tensor for _, tensor, _ in maps]
+    with torch.enable_grad():
+        logits = recording.logits.max()
+        known = bool(tensors) and logits.requires_grad
+        gradients = torch.autograd.grad(logits, tensors, allow_unused=True) if known else [None] * len(tensors)
+    pooled = None
+    if isinstance(source, Attachment):
+        pooled = source.layout.flat(recording.tensor(source.features))
     found: dict[str, NameableMaps] = {}
-    for (name, tensor, layout), gradient in zip(maps, gradients, strict=True):
-        planes, flat = layout.planes(tensor, size), layout.flat(tensor)
-        reaches = gradient is not None and bool(layout.flat(gradient).ne(0).any(1).float().mean() > 0.5)
+    for (call, tensor, layout), gradient in zip(maps, gradients, strict=True):
+        planes, flat = layout.planes(tensor, recording.size), layout.flat(tensor)
         same = pooled is not None and flat.shape == pooled.shape and torch.equal(flat, pooled)
-        found.pop(name, None)
+        found.pop(call.name, None)
         grid = (planes.shape[2], planes.shape[3])
-        found[name] = NameableMaps(name, layout, planes.shape[1], grid, reaches, same)
+        reach = reaches(gradient, layout, recording.size)
+        found[call.name] = NameableMaps(call.name, layout, planes.shape[1], grid, reach, same)
     return tuple(found.values())
-
-
-def _pooled(source: Attachment | GradientSource | None, heard: dict[str, tuple[object, object]]) -> Tensor | None:
-    """The features of a linear map, (N, C, positions)."""
-    if not isinstance(source, Attachment):
-        return None
-    output, given = heard[source.features.removesuffix(":input")]
-    tensor = first_tensor(given if source.features.endswith(":input") else output)
-    return None if tensor is None else source.layout.flat(tensor)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+import fastcam
+from fastcam.extractors.automatic import CamMethod, GradientMapWarning
 from fastcam.extractors.gradient import GRADIENT_METHODS, GradientExtraction, GradientMethod, class_gradients, watched
 from fastcam.extractors.gradient_source import gradient_source
 from fastcam.extractors.layout import Layout
@@ -110,28 +115,71 @@ def test_grad_cam_is_cam_where_there_is_one() -> None:
     torch.testing.assert_close(rows, head.weight.detach()[labels])
 
 
-class Attention(nn.Module):
-    def __init__(self, *, tokens_in_front: int) -> None:
+class Patches(nn.Module):
+    """Patches cut without a convolution, so that they are never maps."""
+
+    def __init__(self, side: int) -> None:
         super().__init__()
+        self.cut, self.embed = nn.Unfold(side, stride=side), nn.Linear(3 * side * side, 8)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.embed(self.cut(images).transpose(1, 2)).transpose(1, 2)  # type: ignore[no-any-return]
+
+
+class Attention(nn.Module):
+    """One class token's attention; its matrix and its values by heads pass through modules, as (N, heads, ., .)."""
+
+    def __init__(self, *, tokens_in_front: int, side: int = 8, maps: bool = True) -> None:
+        super().__init__()
+        self.drop, self.named = nn.Dropout(), nn.Identity()
         torch.manual_seed(0)
-        self.patches = nn.Conv2d(3, 8, 8, 8)
+        self.patches = nn.Conv2d(3, 8, side, side) if maps else Patches(side)
         self.extra = nn.Parameter(torch.rand(1, tokens_in_front, 8))
         self.norm = nn.LayerNorm(8)
-        self.keys = nn.Linear(8, 16)
+        self.query, self.key, self.value = (nn.Linear(8, 8) for _ in range(3))
         self.head = nn.Linear(8, 5)
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.patches(images).flatten(2).transpose(1, 2)
         x = self.norm(torch.cat([self.extra.expand(len(x), -1, -1), x], 1))
-        key, value = self.keys(x).chunk(2, 2)
-        return self.head(((key[:, :1] @ key.transpose(1, 2)).softmax(2) @ value)[:, 0])  # type: ignore[no-any-return]
+        weights = self.drop((self.query(x) @ self.key(x).transpose(1, 2)).softmax(2)[:, None])
+        values = self.named(self.value(x)[:, None])
+        return self.head((weights @ values)[:, 0].mean(1) + (weights @ values)[:, 0, 0])  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("tokens", [1, 5])
-def test_of_a_class_token_s_network_the_tokens_before_the_last_attention_are_taken(tokens: int) -> None:
-    found = gradient_source(Attention(tokens_in_front=tokens).eval(), IMAGES, "of a class token")
+@pytest.mark.parametrize("maps", [True, False])
+@pytest.mark.parametrize("tokens", [1, 2, 5])
+def test_of_a_class_token_s_network_the_tokens_before_the_last_attention_are_taken(tokens: int, maps: bool) -> None:
+    found = gradient_source(Attention(tokens_in_front=tokens, maps=maps).eval(), IMAGES, "of a class token")
     assert (found.features, found.layout) == ("norm", Layout(3, 2, tokens))
     assert str(found).endswith("gradient maps, because of a class token")
+
+
+def test_the_grid_of_tokens_is_that_of_the_patches_where_the_image_s_aspect_is_another() -> None:
+    # 6 x 9 patches of 14 pixels cover 84 x 126 of 96 x 128 pixels.
+    images = torch.rand(1, 3, 96, 128)
+    found = gradient_source(Attention(tokens_in_front=1, side=14).eval(), images, "of a class token")
+    assert (found.features, found.layout) == ("norm", Layout(3, 2, 1))
+
+
+@pytest.mark.parametrize("size", [(64, 64), (96, 64)])
+def test_a_matrix_of_an_attention_is_no_picture(size: tuple[int, int]) -> None:
+    found = gradient_source(Attention(tokens_in_front=1).eval(), torch.rand(1, 3, *size), "of a class token")
+    assert (found.features, found.layout) == ("norm", Layout(3, 2, 1))
+
+
+def test_where_there_is_nothing_but_linear_layers_one_of_them_is_taken() -> None:
+    class Bare(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed, self.mix, self.head = nn.Linear(3 * 64, 8), nn.Linear(8, 8), nn.Linear(8, 5)
+
+        def forward(self, images: Tensor) -> Tensor:
+            patches = self.embed(nn.functional.unfold(images, 8, stride=8).transpose(1, 2))
+            return self.head(self.mix(patches).mean(1).tanh())  # type: ignore[no-any-return]
+
+    found = gradient_source(Bare().eval(), IMAGES, "of a hidden layer")
+    assert (found.features, found.layout) == ("mix", Layout(3, 2))
 
 
 def test_of_a_hidden_layer_s_network_the_last_maps_are_taken() -> None:
@@ -143,3 +191,41 @@ def test_of_no_positions_no_map() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 48, 5)).eval()
     with pytest.raises(ValueError, match=r"flattened.*no module's output has positions"):
         gradient_source(model, IMAGES, "the maps are flattened")
+
+
+@pytest.mark.parametrize("cam", ["grad-cam", "auto", "layer-cam"])
+@pytest.mark.parametrize("maker", [lambda: Hidden(), lambda: Attention(tokens_in_front=2), lambda: linear_network()])
+def test_one_image_is_run_once_and_of_more_one_is_run_twice(cam: CamMethod, maker: Callable[[], nn.Module]) -> None:
+    model = maker().eval()
+    calls: list[int] = []
+    model.register_forward_pre_hook(lambda _, args: calls.append(len(args[0])))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GradientMapWarning)
+        first = fastcam.Localizer(model, cam=cam)
+        alone = first.extract(IMAGES[:1], top_k=2)
+        assert calls == [1]
+        again = first.extract(IMAGES[:1], top_k=2)
+        assert calls == [1, 1]
+        several = fastcam.Localizer(model, cam=cam).extract(IMAGES, top_k=2)
+        assert calls == [1, 1, 1, 2]
+    assert not alone.logits.requires_grad
+    assert not alone.maps().requires_grad
+    for other in (again, several):
+        torch.testing.assert_close(alone.logits, other.logits[:1])
+        assert alone.labels.equal(other.labels[:1])
+        torch.testing.assert_close(alone.maps(), other.maps()[:1])
+
+
+def linear_network() -> nn.Module:
+    torch.manual_seed(0)
+    pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(nn.Conv2d(3, 8, 8, 8), nn.ReLU(inplace=True), pool, nn.Linear(8, 5))
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_source_is_found_where_gradients_are_off(mode: type[torch.no_grad]) -> None:
+    model = Hidden().eval()
+    with mode():
+        found = gradient_source(model, IMAGES.clone(), "of a hidden layer")
+        assert not torch.is_grad_enabled()
+    assert found.features == "act"

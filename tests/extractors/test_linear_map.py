@@ -173,3 +173,81 @@ def test_what_the_trace_cannot_see_is_not_believed() -> None:
 
     with pytest.raises(NoLinearMapError):
         found(lambda x: fc(Hidden.apply(mean(x))))
+
+
+def test_logits_that_are_not_finite_are_named() -> None:
+    head = nn.Linear(8, 3)
+    images = torch.full((1, 8, 5, 5), torch.nan)
+    with torch.no_grad(), Trace(images) as trace:
+        logits = head((images * 2).mean((2, 3)).reshape(1, 2, 4).reshape(1, 8))
+    with pytest.raises(NoLinearMapError, match="the logits are not finite"):
+        linear_map(trace, logits)
+
+
+@pytest.mark.parametrize("pooled", [torch.mean, torch.sum])
+def test_heads_that_are_stacked(pooled: Callable[..., Tensor]) -> None:
+    torch.manual_seed(0)
+    first, second = nn.Linear(8, 3), nn.Linear(8, 3)
+    images = torch.rand(2, 8, 5, 5)
+    with torch.no_grad(), Trace(images) as trace:
+        values = (images * 2).mean((2, 3))
+        logits = pooled(torch.stack([first(values), second(values), torch.ones(2, 3)]), 0)
+    found = linear_map(trace, logits)
+    expected = (first.weight + second.weight).double() / (3 if pooled is torch.mean else 1)
+    torch.testing.assert_close(found.weight, expected)
+    assert found.folded == ("sum of heads", "linear layers")
+
+
+def test_stacked_heads_of_several_maps_are_said() -> None:
+    head = nn.Linear(8, 3)
+    images = torch.rand(2, 8, 5, 5)
+    with torch.no_grad(), Trace(images) as trace:
+        logits = torch.stack([head((images * 2).mean((2, 3))), head((images * 3).mean((2, 3)))]).mean(0)
+    with pytest.raises(NoLinearMapError, match="several feature maps are pooled"):
+        linear_map(trace, logits)
+
+
+class Select(nn.Module):
+    """One position of (N, C, L)."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return tokens[:, :, 0]
+
+
+class Attend(nn.Module):
+    """A query of its own that attends to the positions."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        tokens = maps.flatten(2).transpose(1, 2)
+        return torch.bmm(torch.bmm(tokens[:, :1] * 0 + 1, tokens.transpose(1, 2)).softmax(2), tokens)[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("middle", "reason"),
+    [
+        (nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), "between the pooled features and the logits"),
+        (nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(8, 8)), "between the pooled features"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(8 * 16, 8)), "between the flattened feature maps and the logits"),
+        (Attend(), "between what attention pools and the logits"),
+        (nn.Sequential(nn.Flatten(2), nn.Linear(16, 16), Select()), "between a class token and the logits"),
+    ],
+)
+def test_what_a_hidden_layer_works_on_is_said(middle: nn.Module, reason: str) -> None:
+    torch.manual_seed(0)
+    hidden = nn.Sequential(nn.Linear(8, 16), nn.ReLU(inplace=True), nn.Dropout(), nn.Linear(16, 16), nn.GELU())
+    model = nn.Sequential(nn.Conv2d(3, 8, 8, 8), middle, hidden, nn.Linear(16, 4)).eval()
+    images = torch.rand(1, 3, 32, 32)
+    with torch.no_grad(), Trace(images) as trace:
+        logits = model(images)
+    with pytest.raises(NoLinearMapError, match=f"a hidden layer stands {reason}"):
+        linear_map(trace, logits)
+
+
+@pytest.mark.parametrize("choose", [lambda x: x[:, :1], lambda x: x.split([1, 16], 1)[0]])
+def test_the_mean_of_a_class_token_is_that_token(choose: Callable[[Tensor], Tensor]) -> None:
+    head = nn.Linear(8, 3)
+    images = torch.rand(1, 17, 8)
+    with torch.no_grad(), Trace(images) as trace:
+        logits = head(choose(images * 2).mean(1))
+    with pytest.raises(NoLinearMapError, match=r"^the classifier sees one of the tokens"):
+        linear_map(trace, logits)

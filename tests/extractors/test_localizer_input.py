@@ -130,9 +130,20 @@ class TestBadInput:
             fastcam.Localizer(model, features="spare")(images)
 
     def test_output_without_logits(self, images):
-        model = Variant(lambda m, x: (Net.forward(m, x),)).eval()
-        with pytest.raises(TypeError, match=r"must return logits, or an object with \.logits, got tuple"):
-            fastcam.Localizer(model)(images)
+        for wrap in (lambda x: (x, x), lambda x: (x[None],), lambda x: {"a": x, "b": x}):
+            model = Variant(lambda m, x, wrap=wrap: wrap(Net.forward(m, x))).eval()
+            with pytest.raises(TypeError, match=r"must return logits, or an object with \.logits, got (tuple|dict)"):
+                fastcam.Localizer(model)(images)
+
+    @pytest.mark.parametrize("wrap", [lambda out: (out,), lambda out: {"logits": out, "features": out[:, :1]},
+                                      lambda out: {"scores": out}, lambda out: [out]])  # fmt: skip
+    def test_logits_in_a_container(self, model, images, wrap):
+        wrapped = Variant(lambda m, x: wrap(Net.forward(m, x))).eval()
+        wrapped.load_state_dict(model.state_dict())
+        logits, found = fastcam.Localizer(wrapped)(images)
+        expected = fastcam.Localizer(model)(images)
+        assert torch.equal(logits, expected[0])
+        assert torch.equal(found.boxes, expected[1].boxes)
 
     def test_logits_of_another_classifier(self, images):
         model = Variant(lambda m, x: m.more(Net.forward(m, x)), more=nn.Linear(K, 2)).eval()
