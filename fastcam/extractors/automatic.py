@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import AbstractContextManager
 from typing import Literal
 
 import torch
@@ -13,7 +14,7 @@ from fastcam.extractors.attachment import Attachment, attach, state_of
 from fastcam.extractors.check import HeadMismatchWarning, levels_to_caller
 from fastcam.extractors.extraction import Extraction, LinearExtraction, check_choice, chosen_classes
 from fastcam.extractors.extractor import checked_images
-from fastcam.extractors.gradient import GRADIENT_METHODS, GradientExtraction, GradientMethod, class_gradients, watched
+from fastcam.extractors.gradient import GRADIENT_METHODS, GradientMethod, gradient_extraction, watched
 from fastcam.extractors.gradient_source import GradientSource, gradient_source
 from fastcam.extractors.hooks import eager, first_tensor, listening, logits_of, submodule, unwrapped
 from fastcam.extractors.linear_walk import NoLinearMapError
@@ -35,10 +36,13 @@ class Automatic:
         cam: ``"cam"``: the linear map, or an error that says why there is none; ``"auto"``: the same, or Grad-CAM with
             one :class:`GradientMapWarning`; or a method of :data:`fastcam.extractors.gradient.GRADIENT_METHODS`.
         features: the module whose output gradient maps are taken of; None: it is found.
+        classes_at_once: how many classes' gradients one backward pass computes.
     """
 
-    def __init__(self, model: nn.Module, cam: CamMethod = "auto", features: str | None = None) -> None:
-        self._model, self._cam = model, cam
+    def __init__(
+        self, model: nn.Module, cam: CamMethod = "auto", features: str | None = None, classes_at_once: int = 1
+    ) -> None:
+        self._model, self._cam, self._classes_at_once = model, cam, classes_at_once
         self._root = unwrapped(model)
         if features is not None:
             submodule(self._root, features, "features")
@@ -76,7 +80,8 @@ class Automatic:
         """
         source = self._source
         if source is None or (isinstance(source, Attachment) and source.state != state_of(self._root)):
-            source = self._source = self._find(images)
+            with _autograd_works():
+                source = self._source = self._find(images)
         return source
 
     def extract(self, images: Tensor, index: Index | None = None, *, top_k: int | None = None) -> Extraction:
@@ -88,32 +93,52 @@ class Automatic:
         if isinstance(source, Attachment):
             logits, features = self._features(source, images)
             return LinearExtraction(logits, chosen_classes(logits, index, top_k), size, features, source.weight)
+        self._check_mode()
         module, reads_input = self._module(source.features)
-        with torch.no_grad(), watched(module, reads_input) as held, eager():
-            logits = logits_of(self._model(images))
+        with _autograd_works(), torch.no_grad(), watched(module, reads_input) as held, eager():
+            self._check_parameters()
+            logits = logits_of(self._model(images.clone() if images.is_inference() else images))
+            if not held:
+                raise self._not_called(source)
             labels = chosen_classes(logits.detach(), index, top_k)
-            features, gradients = class_gradients(logits, labels, held[0], source.layout, size)
-        return GradientExtraction(logits.detach(), labels, size, features, gradients, self._method())
+            try:
+                return gradient_extraction(
+                    logits, labels, size, held[0], source.layout, self._method(), classes_at_once=self._classes_at_once
+                )
+            except ValueError as error:
+                raise ValueError(f"no gradient map of features={source.features!r}: {error}") from None
 
     def _method(self) -> GradientMethod:
         return "grad-cam" if self._cam in ("auto", "cam") else self._cam  # type: ignore[return-value]
 
-    def _find(self, images: Tensor) -> Attachment | GradientSource:
+    def _check_mode(self) -> None:
         if any(part.training for part in self._root.modules()):
             raise ValueError(
                 "the model is in training mode, in which an image has no map of its own: call model.eval()"
             )
-        images = images[:2]
+
+    def _check_parameters(self) -> None:
+        if any(one.is_inference() for one in [*self._root.parameters(), *self._root.buffers()]):
+            raise ValueError(
+                "the model's parameters were made in inference mode, in which autograd cannot follow them: "
+                "load the model outside of torch.inference_mode()"
+            )
+
+    def _find(self, images: Tensor) -> Attachment | GradientSource:
+        self._check_mode()
+        images = images[:2].clone()  # those of inference mode cannot be followed
         if len(images) == 0 or not bool(images.isfinite().all()):
             # Where maps come from does not depend on the images; any prove it.
             images = torch.randn((2, *images.shape[1:]), dtype=images.dtype, device=images.device)
         if self._named is not None:
+            self._check_parameters()
             return gradient_source(self._model, images, f"{self._cam} was asked for", self._named)
         try:
             found = attach(self._model, images)
         except NoLinearMapError as error:
             if self._cam == "cam":
                 raise ValueError(f"no linear map: {error}; cam='auto' takes a gradient map") from None
+            self._check_parameters()
             source = gradient_source(self._model, images, str(error))
             if self._cam == "auto":
                 warnings.warn(
@@ -134,8 +159,17 @@ class Automatic:
             logits = logits_of(self._model(images))
         features = first_tensor(heard[0]) if heard else None
         if features is None:
-            raise RuntimeError(f"the module {source.features!r}, found at the first batch, was not called at this one")
+            raise self._not_called(source)
         return logits, source.layout.planes(features, (images.shape[2], images.shape[3]))
+
+    @staticmethod
+    def _not_called(source: Attachment | GradientSource) -> RuntimeError:
+        return RuntimeError(f"the module {source.features!r}, found at the first batch, was not called at this one")
 
     def _module(self, name: str) -> tuple[nn.Module, bool]:
         return self._root.get_submodule(name.removesuffix(":input")), name.endswith(":input")
+
+
+def _autograd_works() -> AbstractContextManager[object]:
+    """Leave inference mode, in which autograd records nothing."""
+    return torch.inference_mode(False)
