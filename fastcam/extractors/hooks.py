@@ -146,7 +146,7 @@ def logits_of(output: object) -> Tensor:
     logits = getattr(output, "logits", output)
     if not isinstance(logits, Tensor):
         raise TypeError(f"the model must return logits, or an object with .logits, got {type(output).__name__}")
-    if logits.dim() == 4 and logits.shape[2:] == (1, 1):
+    if logits.dim() > 2 and logits.shape[2:].numel() == 1:
         return logits.flatten(1)
     return logits
 
