@@ -87,9 +87,14 @@ class Automatic:
     def extract(self, images: Tensor, index: Index | None = None, *, top_k: int | None = None) -> Extraction:
         """Run the model once: see :meth:`fastcam.extractors.Extractor.extract`."""
         check_choice(index, top_k)
-        checked_images(images)
+        if self._named is None and isinstance(images, Tensor) and images.dim() in (3, 5):
+            raise ValueError(
+                f"images must be (N, 3, H, W), got shape {tuple(images.shape)}; for sound, video and volumes name "
+                "features and classifier"
+            )
+        checked_images(images, axes=(2,) if self._named is None else (1, 2, 3))
         source = self.source(images)
-        size = (images.shape[2], images.shape[3])
+        size = tuple(images.shape[2:])
         if isinstance(source, Attachment):
             logits, features = self._features(source, images)
             return LinearExtraction(logits, chosen_classes(logits, index, top_k), size, features, source.weight)
@@ -160,7 +165,7 @@ class Automatic:
         features = first_tensor(heard[0]) if heard else None
         if features is None:
             raise self._not_called(source)
-        return logits, source.layout.planes(features, (images.shape[2], images.shape[3]))
+        return logits, source.layout.planes(features, tuple(images.shape[2:]))
 
     @staticmethod
     def _not_called(source: Attachment | GradientSource) -> RuntimeError:
