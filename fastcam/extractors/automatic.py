@@ -17,6 +17,7 @@ from fastcam.extractors.extractor import checked_images
 from fastcam.extractors.gradient import GRADIENT_METHODS, GradientMethod, gradient_extraction, watched
 from fastcam.extractors.gradient_source import GradientSource, gradient_source
 from fastcam.extractors.hooks import eager, first_tensor, listening, logits_of, submodule, unwrapped
+from fastcam.extractors.layout import Layout
 from fastcam.extractors.linear_walk import NoLinearMapError
 
 __all__ = ["Automatic", "CamMethod", "GradientMapWarning"]
@@ -137,6 +138,8 @@ class Automatic:
             images = torch.randn((2, *images.shape[1:]), dtype=images.dtype, device=images.device)
         if self._named is not None:
             self._check_parameters()
+            if images.dim() != 4:
+                return self._of_other_axes(images, self._named)
             return gradient_source(self._model, images, f"{self._cam} was asked for", self._named)
         try:
             found = attach(self._model, images)
@@ -156,6 +159,17 @@ class Automatic:
         if self._cam in GRADIENT_METHODS:
             return GradientSource(found.features, found.layout, f"{self._cam} was asked for", found.classes)
         return found
+
+    def _of_other_axes(self, images: Tensor, name: str) -> GradientSource:
+        """Named features of sound, video or volumes, which have as many axes and their channels first."""
+        module, reads_input = self._module(name)
+        with torch.no_grad(), listening(module, reads_input) as heard, eager():
+            classes = logits_of(self._model(images)).shape[1]
+        tensor = first_tensor(heard[0]) if heard else None
+        if tensor is None or tensor.dim() != images.dim() or tensor.shape[2:].numel() < 2:
+            got = "nothing" if tensor is None else f"shape {tuple(tensor.shape)}"
+            raise ValueError(f"features={name!r} gives no maps with positions along {images.dim() - 2} axes, got {got}")
+        return GradientSource(name, Layout(tensor.dim(), 1), f"{self._cam} was asked for", classes)
 
     def _features(self, source: Attachment, images: Tensor) -> tuple[Tensor, Tensor]:
         """Run the model once: the logits (N, K) and the features (N, C, h, w)."""

@@ -45,7 +45,7 @@ def gradient_source(model: nn.Module, images: Tensor, reason: str, named: str | 
 
     Args:
         model: a classifier in eval mode.
-        images: (N, 3, H, W), or with one axis of positions or three, of which one is used.
+        images: (N, 3, H, W), of which one is used.
         reason: why there is no linear map.
         named: the module to take, whatever reaches the logits.
 
@@ -54,7 +54,7 @@ def gradient_source(model: nn.Module, images: Tensor, reason: str, named: str | 
     """
     image = images[:1]
     root = unwrapped(model)
-    size = tuple(image.shape[2:])
+    size = (image.shape[2], image.shape[3])
     with torch.enable_grad(), eager(), hearing_all(root) as heard:
         logits = logits_of(model(image.detach().requires_grad_()))
         candidates = list(_candidates(root, heard, size))
@@ -71,13 +71,13 @@ def gradient_source(model: nn.Module, images: Tensor, reason: str, named: str | 
     raise ValueError(f"no linear map, because {reason}; and no module's output has positions that reach the logits")
 
 
-def _reaching(gradient: Tensor, layout: Layout, size: tuple[int, ...]) -> int:
+def _reaching(gradient: Tensor, layout: Layout, size: tuple[int, int]) -> int:
     """How many values lie at positions with a gradient."""
     planes = layout.planes(gradient, size)
     return int(planes.ne(0).any(1).sum()) * planes.shape[1]
 
 
-def _candidates(model: nn.Module, heard: list[Heard], size: tuple[int, ...]) -> Iterator[tuple[Heard, Tensor, Layout]]:
+def _candidates(model: nn.Module, heard: list[Heard], size: tuple[int, int]) -> Iterator[tuple[Heard, Tensor, Layout]]:
     """All outputs that are maps or tokens of several positions, in the order in which modules ended."""
     outputs = [(one, tensor) for one in heard if (tensor := first_tensor(one.output)) is not None and len(tensor) == 1]
     # Tokens do not say how many of them have a place in the picture: as many as the maps that they were cut from.
@@ -85,9 +85,7 @@ def _candidates(model: nn.Module, heard: list[Heard], size: tuple[int, ...]) -> 
     for one, tensor in outputs:
         if not tensor.requires_grad or not tensor.is_floating_point() or _widens(model.get_submodule(one.name)):
             continue
-        if len(size) != 2:
-            layouts = [Layout(tensor.dim(), 1)] if tensor.dim() == len(size) + 2 else []
-        elif tensor.dim() == 4:
+        if tensor.dim() == 4:
             layouts = [Layout(4, 3), Layout(4, 1)]
         else:
             layouts = [layout for tokens in grids for layout in _of_tokens(tensor, tokens)]
@@ -110,15 +108,12 @@ def _of_tokens(tensor: Tensor, tokens: int) -> list[Layout]:
     return [Layout(3, channels, prefix) for channels, prefix in prefixes if 0 <= prefix <= _MOST_PREFIX]
 
 
-def _is_a_picture(tensor: Tensor, layout: Layout, size: tuple[int, ...]) -> bool:
+def _is_a_picture(tensor: Tensor, layout: Layout, size: tuple[int, int]) -> bool:
     """Whether positions can be those of the picture: several, of its aspect."""
     try:
-        sides = layout.planes(tensor, size).shape[2:]
+        rows, columns = layout.planes(tensor, size).shape[2:]
     except ValueError:
         return False
-    if len(sides) != 2:
-        return sides.numel() >= 4
-    rows, columns = sides
     # Tokens say nothing of their grid, so that one has to fit well; sizes of maps are rounded at every stride.
     tolerance = 0.35 if layout.dims == 4 else 0.02
     return rows * columns >= 4 and abs(math.log(rows / columns) - math.log(size[0] / size[1])) <= tolerance

@@ -155,7 +155,9 @@ class Localizer(Extractor):
             ValueError: there is nothing to make maps from; the message says why.
             RuntimeError: closed.
         """
-        return self._search().source(images)
+        source = self._open()
+        # One that searches knows the features that were named for gradient maps.
+        return (source if isinstance(source, Automatic) else self._search()).source(images)
 
     def __call__(
         self,

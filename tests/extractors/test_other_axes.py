@@ -118,3 +118,8 @@ def test_a_single_image_is_told_so():
     model = nn.Sequential(OrderedDict(body=nn.Conv2d(3, C, 3), pool=nn.AdaptiveAvgPool2d(1), head=nn.Conv2d(C, K, 1)))
     with pytest.raises(ValueError, match=r"a single image is images\[None\]"):
         fastcam.Localizer(model.eval(), "body", "head").extract(torch.rand(3, 16, 16))
+
+
+def test_gradient_maps_of_what_has_no_positions(axes, images):
+    with pytest.raises(ValueError, match=r"features='flatten' gives no maps with positions along \d axes: shape"):
+        fastcam.Localizer(network(axes), "flatten", cam="grad-cam").extract(images)

@@ -1,0 +1,147 @@
+"""Gradient maps beside pytorch-grad-cam's and torch-cam's, on networks of torchvision and timm, if they are installed.
+
+Both divide Grad-CAM's weights by the number of positions. pytorch-grad-cam adds 1e-6 to the denominator of Grad-CAM++,
+which is of the order of the gradient's square and so often smaller than that: it is compared at gradients so large that
+this does not matter. torch-cam 0.5.0 never divides by that denominator and has no Grad-CAM++ to compare with.
+"""
+
+from __future__ import annotations
+
+import math
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from libraries import library
+from torch import Tensor, nn
+
+import fastcam
+from fastcam.extractors import GradientExtraction
+from fastcam.extractors.gradient import GRADIENT_METHODS
+from fastcam.extractors.layout import Layout
+
+pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]
+
+SIZE = (96, 96)
+TOLERANCE = 1e-5  # of a map's range
+
+# Their names, what they are made with, and the module; None: the one that is found without names.
+NETWORKS: dict[str, tuple[dict[str, Any], str | None]] = {
+    "torchvision:resnet18": ({}, "layer4"),
+    "torchvision:resnet50": ({}, None),
+    "torchvision:vgg11_bn": ({}, "features"),  # hidden layers
+    "torchvision:alexnet": ({}, "features"),
+    "torchvision:mobilenet_v2": ({}, None),
+    "torchvision:mobilenet_v3_small": ({}, None),
+    "torchvision:efficientnet_b0": ({}, None),
+    "torchvision:regnet_y_400mf": ({}, None),
+    "torchvision:convnext_tiny": ({}, "features"),
+    "torchvision:googlenet": ({"init_weights": False}, "inception5b"),
+    "torchvision:squeezenet1_1": ({}, "features"),
+    "torchvision:swin_t": ({}, "norm"),  # (N, h, w, C)
+    "torchvision:vit_b_32": ({"image_size": 96}, "encoder.layers.encoder_layer_11.ln_1"),
+    "timm:vit_tiny_patch16_224": ({"img_size": 96}, "blocks.11.norm1"),
+    "timm:deit_tiny_distilled_patch16_224": ({"img_size": 96}, "blocks.11.norm1"),  # class and distillation token
+    "timm:vit_small_patch16_dinov3": ({"img_size": 96}, "blocks.11.norm1"),  # class and register tokens
+    "timm:mixer_s32_224": ({"img_size": 96}, None),  # tokens without a class token
+    "timm:pvt_v2_b0": ({}, None),
+    "timm:swin_tiny_patch4_window7_224": ({"img_size": 96}, "norm"),
+    "timm:resnetv2_50": ({}, "norm"),
+    "timm:ghostnet_100": ({}, "blocks.9"),
+    "timm:nf_regnet_b0": ({}, "final_conv"),
+}
+
+
+def network(name: str, options: dict[str, Any]) -> nn.Module:
+    origin, _, kind = name.partition(":")
+    torch.manual_seed(0)
+    if origin == "timm":
+        model = library("timm").create_model(kind, pretrained=False, **options)
+    else:
+        model = library("torchvision").models.get_model(kind, weights=None, **options)
+    with torch.no_grad():  # what is 0 or 1 at first would hide a mistake
+        for value in model.parameters():
+            if value.ndim > 1:
+                value.normal_(0, 1.4 / math.sqrt(value[0].numel()))
+            else:
+                value.add_(torch.randn_like(value) * 0.1)
+        for key, value in model.named_buffers():
+            if key.endswith("running_mean"):
+                value.normal_(0, 0.1)
+            elif key.endswith("running_var"):
+                value.uniform_(0.5, 1.5)
+    return model.eval()  # type: ignore[no-any-return]
+
+
+class Case:
+    """A network, its images and classes, and where its features are."""
+
+    def __init__(self, name: str) -> None:
+        options, module = NETWORKS[name]
+        self.model = network(name, options)
+        self.images = torch.rand(2, 3, *SIZE, generator=torch.Generator().manual_seed(1))
+        with torch.no_grad():
+            self.classes = self.model(self.images).topk(3)[1][:, 2]
+        source = fastcam.Localizer(self.model, module, cam="grad-cam").inspect(self.images)
+        self.module, self.layout = source.features, source.layout
+
+    def ours(self, method: str) -> np.ndarray:
+        localizer = fastcam.Localizer(self.model, self.module, cam=method)  # type: ignore[arg-type]
+        return localizer.extract(self.images, self.classes).maps(clamp_negative=False).numpy()
+
+    def planes(self, tensor: Tensor) -> Tensor:
+        return self.layout.planes(tensor, SIZE)
+
+
+PYTORCH_GRAD_CAM = dict(
+    zip(GRADIENT_METHODS, ("GradCAM", "GradCAMPlusPlus", "XGradCAM", "LayerCAM", "HiResCAM"), strict=True)
+)
+TORCH_CAM = {"grad-cam": "GradCAM", "xgrad-cam": "XGradCAM", "layer-cam": "LayerCAM"}
+
+
+def difference(ours: np.ndarray, theirs: np.ndarray, method: str) -> float:
+    """The largest, as a share of the range."""
+    positions = ours[0].size if method == "grad-cam" else 1
+    span = float(np.ptp(theirs))
+    assert span > 0, f"{method}: a constant map shows nothing"
+    return float(np.abs(ours / positions - theirs).max()) / span
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_pytorch_grad_cam(name: str) -> None:
+    peer: ModuleType = library("pytorch_grad_cam")
+    case = Case(name)
+    layer = case.model.get_submodule(case.module)
+    targets = [peer.utils.model_targets.ClassifierOutputTarget(int(k)) for k in case.classes]
+    with peer.GradCAM(case.model, [layer], reshape_transform=case.planes) as cam:
+        cam(case.images, targets)
+        held = cam.activations_and_grads
+        features, gradients = held.activations[0].numpy(), held.gradients[0].numpy()
+
+    def theirs(method: str, f: np.ndarray, g: np.ndarray) -> np.ndarray:
+        with getattr(peer, PYTORCH_GRAD_CAM[method])(case.model, [layer]) as one:
+            return np.maximum(one.get_cam_image(case.images, layer, targets, f, g, False), 0)
+
+    found = {method: difference(case.ours(method), theirs(method, features, gradients), method)
+             for method in GRADIENT_METHODS if method != "grad-cam++"}  # fmt: skip
+    f, g = features.astype(np.float64), gradients.astype(np.float64)
+    g *= 1e4 / np.abs(g).max()
+    tensors = torch.from_numpy(f), torch.from_numpy(g)[:, None]
+    plus = GradientExtraction(torch.zeros(2, 1000), case.classes, SIZE, *tensors, "grad-cam++")
+    found["grad-cam++"] = difference(plus.maps(clamp_negative=False).numpy(), theirs("grad-cam++", f, g), "grad-cam++")
+    assert max(found.values()) <= TOLERANCE, found
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_torch_cam(name: str) -> None:
+    methods: ModuleType = library("torchcam.methods")
+    case = Case(name)
+    options: dict[str, Any] = {} if case.layout == Layout(4, 1) else {"reshape_transform": case.planes}
+    found = {}
+    for method, theirs in TORCH_CAM.items():
+        with getattr(methods, theirs)(case.model, case.module, **options) as cam:
+            (maps,) = cam(case.classes.tolist(), case.model(case.images), normalized=False)
+        found[method] = difference(case.ours(method), maps.detach().numpy(), method)
+    assert max(found.values()) <= TOLERANCE, found
