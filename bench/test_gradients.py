@@ -35,7 +35,7 @@ def pytorch_grad_cam(model: nn.Module, layer: nn.Module, images: Tensor) -> Call
     """One call for the whole batch. Its cost is the forward pass, a backward pass as far as gradients are asked for."""
     peer = pytest.importorskip("pytorch_grad_cam", reason="the peer", exc_type=ImportError)
     cam = peer.GradCAM(model, [layer])
-    return lambda: boxes_of(cam(images))
+    return lambda: boxes_of(cam(images, None))
 
 
 def frozen(name: str) -> nn.Module:
