@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from libraries import library
 from mask_peers import EXTERNAL, LARGEST
 from row import Contender, Row
 from torch import Tensor, nn
@@ -20,9 +21,8 @@ PROTOCOL = fastcam.PAPER.replace(clamp_negative=False, normalize="minmax", area=
 
 
 def network(name: str) -> nn.Module:
-    models = pytest.importorskip("torchvision.models", reason="the networks are torchvision's", exc_type=ImportError)
     torch.manual_seed(0)
-    return models.get_model(name, weights=None).eval()  # type: ignore[no-any-return]
+    return library("torchvision").models.get_model(name, weights=None).eval()  # type: ignore[no-any-return]
 
 
 def boxes_of(maps: np.ndarray) -> list[tuple[int, int, int, int]]:
@@ -33,8 +33,7 @@ def boxes_of(maps: np.ndarray) -> list[tuple[int, int, int, int]]:
 
 def pytorch_grad_cam(model: nn.Module, layer: nn.Module, images: Tensor) -> Callable[[], list[tuple[int, ...]]]:
     """One call for the whole batch. Its cost is the forward pass, a backward pass as far as gradients are asked for."""
-    peer = pytest.importorskip("pytorch_grad_cam", reason="the peer", exc_type=ImportError)
-    cam = peer.GradCAM(model, [layer])
+    cam = library("pytorch_grad_cam").GradCAM(model, [layer])
     return lambda: boxes_of(cam(images, None))
 
 

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 import fastcam
-from fastcam.extractors.gradient import GRADIENT_METHODS, MapExtraction, RowExtraction
+from fastcam.extractors.gradient import GRADIENT_METHODS, MapExtraction, RowExtraction, class_gradients, watched
 
 IMAGES = torch.rand(3, 3, 24, 36, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([[1, 4, 0], [0, 2, 2], [3, 3, 1]])
@@ -313,3 +313,31 @@ def test_threads_do_not_hear_each_other() -> None:
 def test_classes_at_once_is_a_count(value: object, error: type[Exception]) -> None:
     with pytest.raises(error, match="classes_at_once must be"):
         fastcam.Localizer(model(), "body", cam="grad-cam", classes_at_once=value)  # type: ignore[arg-type]
+
+
+def test_inspect_keeps_the_features_that_were_named() -> None:
+    localizer = fastcam.Localizer(model(), "act", cam="grad-cam")
+    assert localizer.inspect(IMAGES).features == "act"
+    assert fastcam.Localizer(model(), cam="grad-cam").inspect(IMAGES).features != "act"
+
+
+class ByKeyword(nn.Module):
+    def forward(self, *, features: Tensor, scale: float) -> Tensor:
+        return features.sum((2, 3)) * scale
+
+
+def test_an_input_by_keyword_is_followed() -> None:
+    module, features = ByKeyword(), torch.rand(2, 4, 3, 3)
+    with torch.no_grad(), watched(module, reads_input=True) as held:
+        logits = module(features=features, scale=3.0)
+        (gradient,) = class_gradients(logits, torch.tensor([1, 2]), held[0])
+    assert torch.equal(held[0].detach(), features)
+    expected = torch.zeros(2, 4, 3, 3)
+    expected[0, 1] = expected[1, 2] = 3
+    assert torch.equal(gradient, expected)
+
+
+def test_an_index_outside_has_no_gradient() -> None:
+    features = torch.rand(2, 4, 3, 3, requires_grad=True)
+    (gradient,) = class_gradients(features.sum((2, 3)), torch.tensor([4, -1]), features)
+    assert not gradient.any()
