@@ -1,8 +1,10 @@
 """Gradient maps beside pytorch-grad-cam's and torch-cam's, on networks of torchvision and timm, if they are installed.
 
-Both divide Grad-CAM's weights by the number of positions. pytorch-grad-cam adds 1e-6 to the denominator of Grad-CAM++,
-which is of the order of the gradient's square and so often smaller than that: it is compared at gradients so large that
-this does not matter. torch-cam 0.5.0 never divides by that denominator and has no Grad-CAM++ to compare with.
+Both divide Grad-CAM's weights by the number of positions. torch-cam 0.5.0 never divides by Grad-CAM++'s denominator and
+has none to compare with. pytorch-grad-cam adds 1e-6 to it, which is of the order of the gradient's square and so often smaller
+than that: the formula is compared at gradients so large that this does not matter. That denominator and XGrad-CAM's are
+sums of features, which may cancel where they have either sign, and then rounding decides: there, both formulas are
+compared at features without signs, which the papers take for granted.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from libraries import library
 from torch import Tensor, nn
 
 import fastcam
-from fastcam.extractors import GradientExtraction
+from fastcam.extractors import GradientExtraction, RowExtraction
 from fastcam.extractors.gradient import GRADIENT_METHODS
 from fastcam.extractors.layout import Layout
 
@@ -82,14 +84,23 @@ class Case:
         options, module = NETWORKS[name]
         self.model = network(name, options)
         self.images = torch.rand(2, 3, *SIZE, generator=torch.Generator().manual_seed(1))
-        with torch.no_grad():
-            self.classes = self.model(self.images).topk(3)[1][:, 2]
-        source = fastcam.Localizer(self.model, module, cam="grad-cam").inspect(self.images)
+        localizer = fastcam.Localizer(self.model, module, cam="grad-cam")
+        source = localizer.inspect(self.images)
         self.module, self.layout = source.features, source.layout
+        # Of random weights, some classes' maps are negative everywhere, and 0 behind the ReLU.
+        some = localizer.extract(self.images, top_k=20)
+        assert isinstance(some, RowExtraction)
+        self.signed = bool((some.features < 0).any())
+        maps = some.maps(clamp_negative=False).flatten(2)
+        widest = (maps.amax(2) - maps.amin(2)).argmax(1, keepdim=True)
+        self.classes = some.labels.gather(1, widest)[:, 0]
 
     def ours(self, method: str) -> np.ndarray:
         localizer = fastcam.Localizer(self.model, self.module, cam=method)  # type: ignore[arg-type]
         return localizer.extract(self.images, self.classes).maps(clamp_negative=False).numpy()
+
+    def cancels(self, method: str) -> bool:
+        return method == "xgrad-cam" and self.signed
 
     def planes(self, tensor: Tensor) -> Tensor:
         return self.layout.planes(tensor, SIZE)
@@ -124,13 +135,15 @@ def test_pytorch_grad_cam(name: str) -> None:
         with getattr(peer, PYTORCH_GRAD_CAM[method])(case.model, [layer]) as one:
             return np.maximum(one.get_cam_image(case.images, layer, targets, f, g, False), 0)
 
-    found = {method: difference(case.ours(method), theirs(method, features, gradients), method)
-             for method in GRADIENT_METHODS if method != "grad-cam++"}  # fmt: skip
-    f, g = features.astype(np.float64), gradients.astype(np.float64)
-    g *= 1e4 / np.abs(g).max()
+    alike = [method for method in GRADIENT_METHODS if method != "grad-cam++" and not case.cancels(method)]
+    found = {method: difference(case.ours(method), theirs(method, features, gradients), method) for method in alike}
+    f, g = np.abs(features).astype(np.float64), gradients.astype(np.float64)
+    g *= 1e3 / np.abs(g[g != 0]).min()
     tensors = torch.from_numpy(f), torch.from_numpy(g)[:, None]
-    plus = GradientExtraction(torch.zeros(2, 1000), case.classes, SIZE, *tensors, "grad-cam++")
-    found["grad-cam++"] = difference(plus.maps(clamp_negative=False).numpy(), theirs("grad-cam++", f, g), "grad-cam++")
+    for method in ("grad-cam++", "xgrad-cam"):
+        formula = GradientExtraction(torch.zeros(2, 1000), case.classes, SIZE, *tensors, method)  # type: ignore[arg-type]
+        maps = formula.maps(clamp_negative=False).numpy()
+        found[f"{method}, formula"] = difference(maps, theirs(method, f, g), method)
     assert max(found.values()) <= TOLERANCE, found
 
 
@@ -141,6 +154,8 @@ def test_torch_cam(name: str) -> None:
     options: dict[str, Any] = {} if case.layout == Layout(4, 1) else {"reshape_transform": case.planes}
     found = {}
     for method, theirs in TORCH_CAM.items():
+        if case.cancels(method):
+            continue
         with getattr(methods, theirs)(case.model, case.module, **options) as cam:
             (maps,) = cam(case.classes.tolist(), case.model(case.images), normalized=False)
         found[method] = difference(case.ours(method), maps.detach().numpy(), method)
