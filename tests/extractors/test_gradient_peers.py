@@ -1,9 +1,9 @@
 """Gradient maps beside pytorch-grad-cam's and torch-cam's, on networks of torchvision and timm, if they are installed.
 
 Both divide Grad-CAM's weights by the number of positions. torch-cam 0.5.0 never divides by Grad-CAM++'s denominator and
-has none to compare with. pytorch-grad-cam adds 1e-6 to it, which is of the order of the gradient's square and so often smaller
-than that: the formula is compared at gradients so large that this does not matter. That denominator and XGrad-CAM's are
-sums of features, which may cancel where they have either sign, and then rounding decides: there, both formulas are
+has none to compare with. pytorch-grad-cam adds 1e-6 to it, which is of the order of the gradient's square and so often
+smaller than that: its weights are compared at gradients so large that this does not matter. That denominator and XGrad-CAM's are
+sums of features, which may cancel where they have either sign, and then rounding decides: there, the weights are
 compared at features without signs, which the papers take for granted.
 """
 
@@ -20,9 +20,10 @@ from libraries import library
 from torch import Tensor, nn
 
 import fastcam
-from fastcam.extractors import GradientExtraction, RowExtraction
+from fastcam.extractors import RowExtraction
 from fastcam.extractors.gradient import GRADIENT_METHODS
 from fastcam.extractors.layout import Layout
+from fastcam.reference.gradient import ROWS
 
 pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]
 
@@ -139,11 +140,11 @@ def test_pytorch_grad_cam(name: str) -> None:
     found = {method: difference(case.ours(method), theirs(method, features, gradients), method) for method in alike}
     f, g = np.abs(features).astype(np.float64), gradients.astype(np.float64)
     g *= 1e3 / np.abs(g[g != 0]).min()
-    tensors = torch.from_numpy(f), torch.from_numpy(g)[:, None]
     for method in ("grad-cam++", "xgrad-cam"):
-        formula = GradientExtraction(torch.zeros(2, 1000), case.classes, SIZE, *tensors, method)  # type: ignore[arg-type]
-        maps = formula.maps(clamp_negative=False).numpy()
-        found[f"{method}, formula"] = difference(maps, theirs(method, f, g), method)
+        with getattr(peer, PYTORCH_GRAD_CAM[method])(case.model, [layer]) as one:
+            weights = one.get_cam_weights(case.images, layer, targets, f, g)
+        rows = ROWS[method](torch.from_numpy(f), torch.from_numpy(g)).numpy()
+        found[f"{method}, weights"] = float(np.abs(rows - weights).max() / np.ptp(weights))
     assert max(found.values()) <= TOLERANCE, found
 
 
