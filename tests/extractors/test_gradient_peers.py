@@ -2,9 +2,9 @@
 
 Both divide Grad-CAM's weights by the number of positions. torch-cam 0.5.0 never divides by Grad-CAM++'s denominator and
 has none to compare with. pytorch-grad-cam adds 1e-6 to it, which is of the order of the gradient's square and so often
-smaller than that: its weights are compared at gradients so large that this does not matter. That denominator and XGrad-CAM's are
-sums of features, which may cancel where they have either sign, and then rounding decides: there, the weights are
-compared at features without signs, which the papers take for granted.
+smaller than that: its weights are compared at gradients so large that this does not matter. That denominator and
+XGrad-CAM's are sums of features, which may cancel where they have either sign, and then rounding decides: there, the
+weights are compared at features without signs, which the papers take for granted.
 """
 
 from __future__ import annotations

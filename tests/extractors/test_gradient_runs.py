@@ -3,42 +3,16 @@
 from __future__ import annotations
 
 import functools
-import threading
-from collections import OrderedDict, namedtuple
 
 import pytest
 import torch
+from gradient_network import IMAGES, LABELS, Net, found, model
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 import fastcam
-from fastcam.extractors.gradient import GRADIENT_METHODS, MapExtraction, RowExtraction, class_gradients, watched
-
-IMAGES = torch.rand(3, 3, 24, 36, generator=torch.Generator().manual_seed(0))
-LABELS = torch.tensor([[1, 4, 0], [0, 2, 2], [3, 3, 1]])
-CELL, K = 4, 5
-
-
-class Net(nn.Module):
-    """Convolutions on both sides of the features, batch norm, dropout, ReLU in place and a hidden layer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.body = nn.Sequential(nn.Conv2d(3, 6, CELL, CELL), nn.BatchNorm2d(6))
-        self.act = nn.ReLU(inplace=True)
-        self.tail = nn.Sequential(nn.Conv2d(6, 8, 3, padding=1), nn.BatchNorm2d(8), nn.Dropout(0.5), nn.ReLU(True))
-        self.head = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, K))
-        for norm in (self.body[1], self.tail[1]):
-            nn.init.uniform_(norm.running_mean, -0.2, 0.2)
-            nn.init.uniform_(norm.running_var, 0.5, 2)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.head(self.run_tail(self.act(self.body(images))).mean((2, 3)))  # type: ignore[no-any-return]
-
-    def run_tail(self, features: Tensor) -> Tensor:
-        return self.tail(features)  # type: ignore[no-any-return]
+from fastcam.extractors.gradient import GRADIENT_METHODS, MapExtraction, RowExtraction
 
 
 @functools.cache
@@ -66,15 +40,6 @@ def by_autograd(method: str) -> Tensor:
                 weights = (alpha.nan_to_num(0) * g.clamp(min=0)).sum((2, 3))
             found.append((weights.clamp(min=0)[..., None, None] * f).sum(1))
     return torch.cat(found).reshape(*LABELS.shape, *found[0].shape[1:])
-
-
-def model() -> Net:
-    return Net().eval()
-
-
-def found(net: nn.Module, images: Tensor = IMAGES, method: str = "grad-cam", labels: Tensor = LABELS, **options):
-    # Named before the layer that writes into them: the features are what it wrote.
-    return fastcam.Localizer(net, "body", cam=method, **options).extract(images, labels)
 
 
 def check(net: nn.Module, images: Tensor = IMAGES, method: str = "grad-cam", tolerance: float = 1e-5) -> None:
@@ -205,57 +170,6 @@ def test_checkpointed_blocks(where: str, method: str) -> None:
     )
 
 
-Pair = namedtuple("Pair", "maps other")
-OUTPUTS = {
-    "tuple": lambda x: (x, 1),
-    "list": lambda x: ["first", x],
-    "named tuple": lambda x: Pair(x, None),
-    "dictionary": lambda x: {"other": 2, "maps": x},
-    "ordered dictionary": lambda x: OrderedDict(maps=x),
-}
-
-
-@pytest.mark.parametrize("kind", OUTPUTS)
-def test_features_within_an_output(kind: str) -> None:
-    class Inside(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.body = model().body
-
-        def forward(self, images: Tensor) -> object:
-            return OUTPUTS[kind](self.body(images))
-
-    class Whole(Net):
-        def forward(self, images: Tensor) -> Tensor:
-            given = self.inside(images)
-            values = given.values() if isinstance(given, dict) else given
-            features = next(one for one in values if isinstance(one, Tensor))
-            return self.head(self.tail(self.act(features)).mean((2, 3)))  # type: ignore[no-any-return]
-
-    net = Whole().eval()
-    net.inside = Inside().eval()
-    maps = fastcam.Localizer(net, "inside", cam="grad-cam").extract(IMAGES, LABELS).maps()
-    torch.testing.assert_close(maps, found(model()).maps())
-
-
-def test_logits_that_do_not_come_from_the_features() -> None:
-    class Cut(Net):
-        cut = False
-
-        def run_tail(self, features: Tensor) -> Tensor:
-            return self.tail(features.detach() if self.cut else features)  # type: ignore[no-any-return]
-
-    net = Cut().eval().requires_grad_(False)
-    localizer = fastcam.Localizer(net, "body", cam="grad-cam")
-    localizer.extract(IMAGES)
-    net.cut = True
-    with pytest.raises(ValueError, match=r"no gradient map of features='body': .*nothing of that was recorded"):
-        localizer.extract(IMAGES)
-    net.requires_grad_(True)
-    with pytest.raises(ValueError, match=r"no gradient map of features='body': .*do not depend on the features"):
-        localizer.extract(IMAGES)
-
-
 class Convolutions(TorchDispatchMode):
     """Counts backward convolutions, and those that are asked for a parameter's gradient."""
 
@@ -291,53 +205,7 @@ def test_memory_does_not_grow_with_the_classes(method: str) -> None:
     assert counted.largest <= max(one, IMAGES.numel(), 3 * 24 * 6 * 9)
 
 
-def test_threads_do_not_hear_each_other() -> None:
-    net = model()
-    localizer = fastcam.Localizer(net, "body", cam="grad-cam")
-    localizer.extract(IMAGES)
-    batches = [torch.rand(2, 3, 24, 36, generator=torch.Generator().manual_seed(n)) for n in range(4)]
-    wanted = [localizer.extract(batch, 1).maps() for batch in batches]
-    maps: dict[int, Tensor] = {}
-    threads = [
-        threading.Thread(target=lambda n=n: maps.update({n: localizer.extract(batches[n], 1).maps()})) for n in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for n in range(4):
-        torch.testing.assert_close(maps[n], wanted[n])
-
-
 @pytest.mark.parametrize(("value", "error"), [(0, ValueError), (-1, ValueError), (1.0, TypeError), (True, TypeError)])
 def test_classes_at_once_is_a_count(value: object, error: type[Exception]) -> None:
     with pytest.raises(error, match="classes_at_once must be"):
         fastcam.Localizer(model(), "body", cam="grad-cam", classes_at_once=value)  # type: ignore[arg-type]
-
-
-def test_inspect_keeps_the_features_that_were_named() -> None:
-    localizer = fastcam.Localizer(model(), "act", cam="grad-cam")
-    assert localizer.inspect(IMAGES).features == "act"
-    assert fastcam.Localizer(model(), cam="grad-cam").inspect(IMAGES).features != "act"
-
-
-class ByKeyword(nn.Module):
-    def forward(self, *, features: Tensor, scale: float) -> Tensor:
-        return features.sum((2, 3)) * scale
-
-
-def test_an_input_by_keyword_is_followed() -> None:
-    module, features = ByKeyword(), torch.rand(2, 4, 3, 3)
-    with torch.no_grad(), watched(module, reads_input=True) as held:
-        logits = module(features=features, scale=3.0)
-        (gradient,) = class_gradients(logits, torch.tensor([1, 2]), held[0])
-    assert torch.equal(held[0].detach(), features)
-    expected = torch.zeros(2, 4, 3, 3)
-    expected[0, 1] = expected[1, 2] = 3
-    assert torch.equal(gradient, expected)
-
-
-def test_an_index_outside_has_no_gradient() -> None:
-    features = torch.rand(2, 4, 3, 3, requires_grad=True)
-    (gradient,) = class_gradients(features.sum((2, 3)), torch.tensor([4, -1]), features)
-    assert not gradient.any()
