@@ -8,6 +8,7 @@ BASE_PYTHON = $(shell $(BIN)/python -c 'import sys; print(sys._base_executable)'
 CXX_FILES := $(wildcard csrc/*/*.hpp csrc/*/*.cpp)
 # Seconds, after which a test counts as hung and the others go on.
 PATIENCE := 300
+CAM_PEERS := grad-cam torchcam ttach scikit-learn joblib threadpoolctl cloudpickle narwhals
 PHOTOS := chelsea.png coffee.png rocket.jpg astronaut.png motorcycle_left.png
 SKIMAGE = $(shell $(BIN)/python -c 'import skimage.data as d, os; print(os.path.dirname(d.__file__))')
 
@@ -75,11 +76,15 @@ dist: .make/test  ## sdist and wheel, the wheel imported where nothing else is, 
 	PYTHONPATH=build/plain-site:$(SITE) $(BASE_PYTHON) -P -c "import torch, fastcam; from fastcam.ops.core import core; assert core is None; \
 		print('reference', fastcam.boxes_from_masks(torch.ones(1, 3, 5, dtype=torch.bool)).boxes.tolist())"
 
-bench: .make/test  ## the benchmark grid, and its table
-	$(BIN)/pytest bench --benchmark-only --benchmark-json=build/bench.json
+# Without the requirements that they do not import; torchvision and timm come from build/classifiers.
+.make/cam-peers: .make/venv constraints.txt
+	$(PIP) install --quiet --no-deps --upgrade --target build/cam-peers --constraint constraints.txt $(CAM_PEERS)
+	@touch $@
 
-check-long: .make/test .make/classifiers  ## the tests at full size, and masks beside OpenCV of the generation before
-	$(PIP) install --quiet --upgrade --target build/transformers --constraint constraints.txt transformers
+bench: .make/test .make/cam-peers .make/classifiers  ## the benchmark grid, and its table
+	PYTHONPATH=build/cam-peers:build/classifiers $(BIN)/pytest bench --benchmark-only --benchmark-json=build/bench.json
+
+check-long: .make/test .make/classifiers .make/cam-peers  ## the tests at full size, and masks beside OpenCV of the generation before
 	$(BIN)/pytest -m 'long and not gpu' -s
 	$(PIP) install --quiet --no-deps --upgrade --target build/opencv4 'opencv-python-headless<5'
 	PYTHONPATH=build/opencv4 $(BIN)/pytest -m long -s tests/csrc/test_components.py

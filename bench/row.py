@@ -28,7 +28,7 @@ class Contender:
 class Row:
     """One line of the table; its first contender is fastcam in the form the row is about."""
 
-    group: Literal["boxes", "localize", "tap", "evaluation", "two threads"]
+    group: Literal["boxes", "localize", "tap", "gradients", "evaluation", "two threads"]
     what: str
     data: str
     size: str

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fastcam.ops import activation as ops
-from fastcam.ops.arguments import check_features
+from fastcam.ops.arguments import check_dense, check_features
 from fastcam.ops.index import in_range
 
 __all__ = ["cam"]
@@ -29,7 +29,8 @@ def cam(features: Tensor, weight: Tensor, index: Index | None = None, *, clamp_n
     counts as not read: a NaN in it changes nothing. Nothing flows back through it.
 
     Args:
-        features: (N, C, h, w), any floating-point dtype, any strides.
+        features: (N, C, h, w), any floating-point dtype, any strides; or with positions along one axis, (N, C, l), as
+            of sound, or along three, (N, C, d, h, w), as of video and volumes.
         weight: (K, C), the classifier's weights, with ``index``; or (N, C), one row an image, without.
         index: the classes wanted, (N,) or (N, T) integers of any width in [0, K), as a tensor, an array or lists; one
             integer stands for all images. On CUDA the range is not checked, as that would wait for the device: an
@@ -37,7 +38,8 @@ def cam(features: Tensor, weight: Tensor, index: Index | None = None, *, clamp_n
         clamp_negative: use max(w, 0).
 
     Returns:
-        (N, h, w), or (N, T, h, w) for an index of (N, T); float32, or float64 for float64 features.
+        (N, h, w), or (N, T, h, w) for an index of (N, T), and likewise (N, l) or (N, d, h, w); float32, or float64 for
+        float64 features.
 
     Raises:
         TypeError: an argument of the wrong type or dtype.
@@ -52,8 +54,30 @@ def cam(features: Tensor, weight: Tensor, index: Index | None = None, *, clamp_n
         >>> fastcam.cam(features, weight, [0], clamp_negative=False)
         tensor([[[ 1., -1.]]])
     """
-    rows = checked_rows(features, weight, index)
-    return ops.cam(features.detach(), weight.detach(), rows, clamp_negative)  # type: ignore[no-any-return]
+    planes = _as_planes(features, weight)
+    rows = checked_rows(planes, weight, index)
+    maps: Tensor = ops.cam(planes.detach(), weight.detach(), rows, clamp_negative)
+    return maps if planes is features else maps.reshape(*maps.shape[:-2], *features.shape[2:])
+
+
+def _as_planes(features: Tensor, weight: Tensor) -> Tensor:
+    """Features of one or three axes of positions as (N, C, h, w), a view where strides can say it; others unchanged."""
+    if not isinstance(features, Tensor) or features.ndim not in (3, 5):
+        return features
+    check_dense("features", features)
+    sides = features.shape[2:]
+    columns = weight.shape[1] if isinstance(weight, Tensor) and weight.ndim == 2 else features.shape[1]
+    if 0 in sides or columns != features.shape[1]:
+        raise ValueError(
+            "features must be (N, C, h, w) or, with positions along one axis or three, (N, C, l) or (N, C, d, h, w), "
+            f"with sides of at least 1 and the weight's C={columns} channels, got shape {tuple(features.shape)}"
+        )
+    if len(sides) == 1:
+        return features[:, :, None]
+    depth, height, width = features.stride()[2:]
+    # Depth and height are one axis where a step in depth is as long as all of height; if not, height and width may be.
+    last = sides[0] != 1 and depth != sides[1] * height and height == sides[2] * width
+    return features.flatten(3) if last else features.flatten(2, 3)
 
 
 def checked_rows(features: Tensor, weight: Tensor, index: Index | None) -> Tensor | None:

@@ -2,12 +2,17 @@
 
 import importlib
 import os
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 # Nothing is looked for on the web.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+# Not in the environment itself, where a torchvision without its operators would keep torchmetrics from loading.
+FOLDERS = [Path(__file__).parents[1] / "build" / name for name in ("classifiers", "cam-peers")]
 
 _OPERATORS = ("nms", "qnms")
 _DEFINED = []
@@ -18,6 +23,7 @@ def library(name):
     if name != "torchvision":
         library("torchvision")
     elif not _DEFINED:
+        sys.path += [str(folder) for folder in FOLDERS if folder.exists() and str(folder) not in sys.path]
         # torchvision's compiled operators are of another build than PyTorch for CPUs; its networks do without them.
         try:
             importlib.import_module("torchvision")

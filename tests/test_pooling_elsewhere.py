@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from libraries import library
 from torch import nn
 
 import fastcam
@@ -38,7 +39,7 @@ def test_fx_traces_the_functions(function):
 
 
 def test_a_feature_extractor_of_torchvision_passes_through():
-    extraction = pytest.importorskip("torchvision.models.feature_extraction", reason="torchvision is not installed")
+    extraction = library("torchvision.models.feature_extraction")
     model = network(fastcam.TAP(0.1))
     found = extraction.create_feature_extractor(model, {"1": "features", "4": "logits"})(X)
     assert torch.equal(found["features"], model[:2](X))

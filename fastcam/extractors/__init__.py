@@ -5,7 +5,7 @@ from fastcam.extractors.automatic import CamMethod, GradientMapWarning
 from fastcam.extractors.check import HeadMismatchWarning
 from fastcam.extractors.extraction import Extraction, LinearExtraction, LocalizeOptions, MapExtraction
 from fastcam.extractors.extractor import Extractor
-from fastcam.extractors.gradient import GradientExtraction
+from fastcam.extractors.gradient import GradientExtraction, RowExtraction
 from fastcam.extractors.gradient_source import GradientSource
 from fastcam.extractors.localizer import CAM_METHODS, Localizer
 
@@ -23,4 +23,5 @@ __all__ = [
     "LocalizeOptions",
     "Localizer",
     "MapExtraction",
+    "RowExtraction",
 ]

@@ -39,7 +39,7 @@ def mismatch(
 
     Args:
         model: the classifier, searched for its poolings.
-        features: (N, C, h, w).
+        features: (N, C, h, w), (N, C, l) or (N, C, d, h, w).
         received: what the classifier's layer was called with, (N, C) or (N, C, 1, 1); None where it was not called.
         weight: (K, C).
         bias: (K,) or None.
@@ -65,7 +65,8 @@ def mismatch(
     offset = 0.0 if bias is None else bias.detach().float()
     best, allowed, tried = float("inf"), 0.0, []
     pool_seen = False
-    for name, pooled in _poolings(model, features.detach().float()):
+    planes = features if features.dim() == 4 else features.flatten(2)[:, :, None]
+    for name, pooled in _poolings(model, planes.detach().float()):
         tried.append(name)
         expected = pooled @ wide.T + offset
         spread = (pooled.square() @ wide.T.square()).sqrt()
@@ -78,7 +79,7 @@ def mismatch(
         pool_seen = pool_seen or _same(received, pooled, unit)
     if pool_seen:
         where = "the classifier does receive the pooled features, so the logits are not its plain output"
-    elif received is not None and received.dim() == 4 and received.shape[2:] != (1, 1):
+    elif received is not None and received.dim() > 2 and received.shape[2:].numel() != 1:
         where = "the classifier runs before the pooling, and more than a pooling follows it"
     else:
         where = "what the classifier receives is not the pooling of these features"

@@ -53,16 +53,18 @@ class Extraction(ABC):
     Attributes:
         logits: (N, K), as the network gave them.
         labels: (N,) or (N, T) int64, the classes whose maps these are.
-        size: (H, W) of the images in pixels.
+        size: (H, W) of the images in pixels; of sound its length, of video and volumes (D, H, W).
     """
 
     logits: Tensor
     labels: Tensor
-    size: tuple[int, int]
+    size: tuple[int, ...]
 
     @abstractmethod
     def maps(self, *, clamp_negative: bool = True) -> Tensor:
         """Return the maps of the classes, (N, h, w) or (N, T, h, w) floating point, at the features' own size.
+
+        Features with positions along one axis or three give maps of as many.
 
         Args:
             clamp_negative: use max(w, 0) for the weights, where the maps have weights (Eq. 5).
@@ -71,7 +73,10 @@ class Extraction(ABC):
     def _located(self, options: LocalizeOptions) -> Localization:
         """Find the boxes in the maps; scores are added by the caller, and ``size`` is among the options."""
         maps = self.maps(clamp_negative=options.get("protocol", PAPER).clamp_negative)
-        check_positions(maps.shape[-2:], self.size)
+        sides = tuple(maps.shape[-len(self.size) :])
+        if len(self.size) != 2:
+            raise ValueError(f"boxes are found in maps (N, h, w), got maps with sides {sides}: maps() has them")
+        check_positions(sides, self.size)
         return localize_maps(maps, self.labels, **options)
 
     def localize(self, **options: Unpack[LocalizeOptions]) -> Localization:
@@ -90,7 +95,7 @@ class Extraction(ABC):
             ValueError: shapes or ranges that do not fit; the message says which.
         """
         if options.get("size") is None:
-            options["size"] = self.size
+            options["size"] = self.size  # of another length it is refused with the maps
         found = self._located(options)
         if isinstance(found, Objects):  # whose scores are those of boxes
             assert found.labels is not None
@@ -103,7 +108,7 @@ class LinearExtraction(Extraction):
     """One whose maps are weighted sums of features (Eq. 1, 2): CAM, and the rows of Grad-CAM.
 
     Attributes:
-        features: (N, C, h, w).
+        features: (N, C, h, w), or with one axis of positions or three.
         weight: (K, C), the classifier's, of which a map takes its class's row.
 
     Example:
@@ -146,7 +151,7 @@ class MapExtraction(Extraction):
     finished: Tensor
 
     def __post_init__(self) -> None:
-        check_positions(self.finished.shape[-2:], self.size)
+        check_positions(self.finished.shape[self.labels.dim() :], self.size)
 
     def maps(self, *, clamp_negative: bool = True) -> Tensor:  # noqa: ARG002
         """Return the finished maps."""

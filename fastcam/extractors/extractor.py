@@ -34,7 +34,8 @@ class Extractor(ABC):
         """Run the network once.
 
         Args:
-            images: (N, 3, H, W), as the network wants them, on its device.
+            images: (N, 3, H, W), as the network wants them, on its device. A :class:`fastcam.Localizer` takes sound,
+                (N, C, L), and video and volumes, (N, C, D, H, W), too; their maps have no boxes.
             index: the classes to localize: one for all images, or (N,), or (N, T), as numbers, a list or an integer
                 tensor on any device. None: each image's top-1 class.
             top_k: instead of ``index``: each image's ``top_k`` classes, best first; the results are then (N, top_k).
@@ -79,19 +80,20 @@ class Extractor(ABC):
             >>> logits.shape, found.boxes.shape
             (torch.Size([2, 5]), torch.Size([2, 2, 4]))
         """
+        checked_images(images)
         with torch.no_grad():
             extraction = self.extract(images, index, top_k=top_k)
             return extraction.logits, extraction.localize(**options)
 
 
-def checked_images(images: Tensor) -> Tensor:
-    """Refuse what is no batch of images (N, C, H, W) with values."""
+def checked_images(images: Tensor, *, axes: tuple[int, ...] = (2,)) -> Tensor:
+    """Refuse what is no batch of images (N, C, H, W) with values; ``axes`` allows other numbers of sides than two."""
     if not isinstance(images, Tensor):
         raise TypeError(f"images must be a tensor (N, 3, H, W), got {type(images).__name__}")
     if images.is_nested or images.layout != torch.strided or images.device.type == "meta" or images.is_quantized:
         kind = "a quantized one" if images.is_quantized else f"layout {images.layout} on {images.device}"
         kind = "a nested one" if images.is_nested else kind
         raise TypeError(f"images must be a dense tensor (N, 3, H, W) with values, got {kind}")
-    if images.dim() != 4:
+    if images.dim() - 2 not in axes:
         raise ValueError(f"images must be (N, 3, H, W), got shape {tuple(images.shape)}")
     return images

@@ -1,74 +1,71 @@
-"""Maps from gradients, for networks without a linear map or by choice: a method is a formula.
+"""Maps from gradients, for networks without a linear map or by choice: the network's part, and what it gives.
 
-Here F is (N, C, h, w), and g is the derivative of a class's logit by F. Sums over p run over the positions.
+The methods themselves are formulas, in :mod:`fastcam.reference.gradient`.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from fastcam.activation import cam
-from fastcam.extractors.extraction import Extraction
+from fastcam.extractors.extraction import Extraction, MapExtraction
 from fastcam.extractors.hooks import first_tensor
 from fastcam.extractors.layout import Layout
+from fastcam.reference.gradient import MAPS, ROWS
 
-__all__ = ["GRADIENT_METHODS", "GradientExtraction", "GradientMethod", "class_gradients", "watched"]
+__all__ = [
+    "GRADIENT_METHODS",
+    "GradientExtraction",
+    "GradientMethod",
+    "RowExtraction",
+    "class_gradients",
+    "gradient_extraction",
+    "watched",
+]
 
 GradientMethod = Literal["grad-cam", "grad-cam++", "xgrad-cam", "layer-cam", "hires-cam"]
+GRADIENT_METHODS = (*ROWS, *MAPS)
 
 
-def _grad_cam(_: Tensor, g: Tensor) -> Tensor:
-    r"""Grad-CAM, Selvaraju et al., ICCV 2017 (arXiv:1610.02391), Eq. 1, without its factor 1/hw: ``sum_p g``."""
-    return g.sum((2, 3))
+@dataclass(frozen=True)
+class RowExtraction(Extraction):
+    """One whose maps are sums of features weighted by rows of an image's own; negative sums are cut off (ReLU).
 
+    Attributes:
+        features: (N, C, h, w).
+        rows: (N, T, C), the weights of the T classes of each image.
 
-def _grad_cam_plus_plus(features: Tensor, g: Tensor) -> Tensor:
-    r"""Grad-CAM++, Chattopadhay et al., WACV 2018 (arXiv:1710.11063), Eq. 19 and its weights for ``Y = exp(logit)``.
-
-    ``sum_p a max(g, 0)`` with ``a = g^2 / (2 g^2 + g^3 sum_p F)``, 0 where the denominator is; the factor exp(logit)
-    of an image is left out.
+    Example:
+        >>> extraction = RowExtraction(
+        ...     torch.rand(2, 5), torch.tensor([3, 4]), (56, 56), torch.rand(2, 8, 7, 7), torch.rand(2, 1, 8)
+        ... )
+        >>> extraction.maps().shape, extraction.localize().boxes.shape
+        (torch.Size([2, 7, 7]), torch.Size([2, 4]))
     """
-    denominator = 2 * g.square() + g.pow(3) * features.sum((2, 3), keepdim=True)
-    alpha = torch.where(denominator == 0, 0, g.square() / denominator)
-    return (alpha * g.relu()).sum((2, 3))
 
+    features: Tensor
+    rows: Tensor
 
-def _xgrad_cam(features: Tensor, g: Tensor) -> Tensor:
-    r"""XGrad-CAM, Fu et al., BMVC 2020 (arXiv:2008.02312), Eq. 8: ``sum_p F g / sum_p F``, 0 where that sum is."""
-    total = features.sum((2, 3))
-    return torch.where(total == 0, 0, (features * g).sum((2, 3)) / total)
-
-
-def _layer_cam(features: Tensor, g: Tensor) -> Tensor:
-    r"""LayerCAM, Jiang et al., TIP 2021, Eq. 5 and 6: ``sum_c max(g, 0) F``."""
-    return (g.relu() * features).sum(1)
-
-
-def _hires_cam(features: Tensor, g: Tensor) -> Tensor:
-    r"""HiResCAM, Draelos and Carin, 2020 (arXiv:2011.08891), Eq. 3: ``sum_c g F``."""
-    return (g * features).sum(1)
-
-
-# Those that weight channels give a row an image, (N, C); the others finished maps, (N, h, w).
-_ROWS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "grad-cam": _grad_cam,
-    "grad-cam++": _grad_cam_plus_plus,
-    "xgrad-cam": _xgrad_cam,
-}
-_MAPS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"layer-cam": _layer_cam, "hires-cam": _hires_cam}
-GRADIENT_METHODS = (*_ROWS, *_MAPS)
+    def maps(self, *, clamp_negative: bool = True) -> Tensor:
+        """Return the maps, float32, or float64 for float64 features."""
+        images, classes = self.rows.shape[:2]
+        if classes == 1:
+            found = cam(self.features, self.rows[:, 0], clamp_negative=clamp_negative)
+            return found.relu().reshape(*self.labels.shape, *found.shape[1:])
+        own = torch.arange(images * classes, device=self.rows.device).reshape(images, classes)
+        return cam(self.features, self.rows.flatten(0, 1), own, clamp_negative=clamp_negative).relu()
 
 
 @dataclass(frozen=True)
 class GradientExtraction(Extraction):
-    """One whose maps come from gradients; negative values are cut off, as the papers do.
+    """One of gradients that are at hand; negative values of the maps are cut off, as the papers do.
 
     Attributes:
         features: (N, C, h, w).
@@ -88,21 +85,58 @@ class GradientExtraction(Extraction):
 
     def maps(self, *, clamp_negative: bool = True) -> Tensor:
         """Return the maps; ``clamp_negative`` uses max(w, 0) for the weights of methods that have weights."""
-        given = [self._map(self.gradients[:, t], clamp_negative) for t in range(self.gradients.shape[1])]
-        return torch.stack(given, 1).reshape(*self.labels.shape, *given[0].shape[1:])
+        each = self.gradients.unbind(1)
+        return _reduced(self.logits, self.labels, self.size, self.features, each, self.method).maps(
+            clamp_negative=clamp_negative
+        )
 
-    def _map(self, gradient: Tensor, clamp_negative: bool) -> Tensor:
-        wide = torch.float64 if self.features.dtype == torch.float64 else torch.float32
-        features, gradient = self.features.to(wide), gradient.to(wide)
-        if self.method in _MAPS:
-            return _MAPS[self.method](features, gradient).relu()
-        rows = _ROWS[self.method](features, gradient)
-        return cam(features, rows, clamp_negative=clamp_negative).relu()
+
+def gradient_extraction(
+    logits: Tensor,
+    labels: Tensor,
+    size: tuple[int, ...],
+    features: Tensor,
+    layout: Layout,
+    method: GradientMethod,
+    *,
+    classes_at_once: int = 1,
+) -> Extraction:
+    """Return what a method makes of the logits of N images, which autograd follows back to the features.
+
+    Args:
+        logits: (N, K), with their graph.
+        labels: (N,) or (N, T).
+        size: of the images.
+        features: as the network holds them, from where the graph begins.
+        layout: of the features.
+        method: which of :data:`GRADIENT_METHODS`.
+        classes_at_once: see :func:`class_gradients`.
+    """
+    each = (layout.planes(gradient, size) for gradient in class_gradients(logits, labels, features, classes_at_once))
+    return _reduced(logits.detach(), labels, size, layout.planes(features.detach(), size), each, method)
+
+
+def _reduced(
+    logits: Tensor,
+    labels: Tensor,
+    size: tuple[int, ...],
+    features: Tensor,
+    gradients: Iterator[Tensor] | tuple[Tensor, ...],
+    method: GradientMethod,
+) -> Extraction:
+    """Of each class's gradient (N, C, h, w) only the row or the map is kept: a thousandth, where T of them are many."""
+    formula = ROWS.get(method) or MAPS[method]
+    parts = [formula(features, gradient) for gradient in gradients]
+    if method in ROWS:
+        rows = torch.stack(parts, 1) if parts else features.new_empty(len(features), 0, features.shape[1])
+        return RowExtraction(logits, labels, size, features, rows)
+    maps = torch.stack(parts, 1) if parts else features.new_empty(len(features), 0, *features.shape[2:])
+    return MapExtraction(logits, labels, size, maps.relu().reshape(*labels.shape, *features.shape[2:]))
 
 
 @contextmanager
 def watched(module: nn.Module, reads_input: bool) -> Iterator[list[Tensor]]:
-    """Record for autograd what follows a module's output (or input); yield a list that holds it.
+    """Record for autograd what follows a module's output (or first input); yield a list that holds it.
 
     Nothing before it is recorded, and nothing in other threads. The caller runs the network under
     ``torch.no_grad()``, whose end also ends the recording.
@@ -110,7 +144,7 @@ def watched(module: nn.Module, reads_input: bool) -> Iterator[list[Tensor]]:
     held: list[Tensor] = []
     thread = threading.get_ident()
 
-    def begin(value: object) -> object:
+    def begin(value: Any) -> Any:  # noqa: ANN401
         tensor = first_tensor(value)
         if tensor is None or threading.get_ident() != thread:
             return value
@@ -120,8 +154,15 @@ def watched(module: nn.Module, reads_input: bool) -> Iterator[list[Tensor]]:
         held[:] = [copy]
         return _replaced(value, tensor, copy)
 
+    def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if args:
+            return (begin(args[0]), *args[1:]), kwargs
+        return args, {
+            name: begin(value) if number == 0 else value for number, (name, value) in enumerate(kwargs.items())
+        }
+
     if reads_input:
-        handle = module.register_forward_pre_hook(lambda _, args: begin(args))
+        handle = module.register_forward_pre_hook(before, with_kwargs=True)
     else:
         handle = module.register_forward_hook(lambda _, __, output: begin(output))
     try:
@@ -130,29 +171,49 @@ def watched(module: nn.Module, reads_input: bool) -> Iterator[list[Tensor]]:
         handle.remove()
 
 
-def _replaced(value: object, old: Tensor, new: Tensor) -> object:
+def _replaced(value: Any, old: Tensor, new: Tensor) -> Any:  # noqa: ANN401
     if value is old:
         return new
-    if isinstance(value, (tuple, list)) and not hasattr(value, "_fields"):
-        return type(value)(new if one is old else one for one in value)
-    if isinstance(value, dict):
+    if isinstance(value, dict):  # that of Hugging Face's outputs too
         for key in [key for key, one in value.items() if one is old]:
             value[key] = new
-    return value
+        return value
+    parts = [new if one is old else one for one in value]
+    return value._make(parts) if hasattr(value, "_make") else type(value)(parts)
 
 
-def class_gradients(
-    logits: Tensor, labels: Tensor, features: Tensor, layout: Layout, size: tuple[int, int]
-) -> tuple[Tensor, Tensor]:
-    """Return the features (N, C, h, w) and the gradients (N, T, C, h, w) of the logits of T classes by them.
+def class_gradients(logits: Tensor, labels: Tensor, features: Tensor, at_once: int = 1) -> Iterator[Tensor]:
+    """Yield the gradients by features of the logits of T classes an image, class by class, each of the features' shape.
 
-    One backward pass for all images at each of the T classes: in eval mode no image sees another.
+    One backward pass serves all images, since in eval mode no image sees another, and stops at the features: no
+    parameter has a gradient computed.
+
+    Args:
+        logits: (N, K).
+        labels: (N,) or (N, T). One outside [0, K) has a gradient of 0.
+        features: from where the logits' graph begins.
+        at_once: how many classes one backward pass serves, which needs as many times the memory (``torch.vmap``).
+
+    Raises:
+        ValueError: the logits do not depend on the features.
     """
     table = labels if labels.dim() == 2 else labels[:, None]
-    chosen = logits.gather(1, table)
-    gradients = []
-    for t in range(table.shape[1]):
-        last = t + 1 == table.shape[1]
-        (gradient,) = torch.autograd.grad(chosen[:, t].sum(), features, retain_graph=not last)
-        gradients.append(layout.planes(gradient, size))
-    return layout.planes(features.detach(), size), torch.stack(gradients, 1)
+    numbers = torch.arange(logits.shape[1], device=logits.device)
+    if not logits.requires_grad:
+        raise ValueError("the logits cannot be followed back to the features: nothing of that was recorded")
+    count = table.shape[1]
+    for first in range(0, count, at_once):
+        # As numbers of 0 and 1, because gathering would save an index, which may be of inference mode.
+        wanted = (table.T[first : first + at_once, :, None] == numbers).to(logits.dtype)
+        several = len(wanted) > 1
+        (found,) = torch.autograd.grad(
+            logits,
+            features,
+            wanted if several else wanted[0],
+            retain_graph=first + at_once < count,
+            is_grads_batched=several,
+            allow_unused=True,
+        )
+        if found is None:
+            raise ValueError("the logits do not depend on the features")
+        yield from found.unbind(0) if several else [found]

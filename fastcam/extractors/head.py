@@ -40,7 +40,7 @@ def is_quantized(module: nn.Module) -> bool:
 
 
 def head_weight(module: nn.Module, name: str) -> Tensor:
-    """Return the (K, C) weight of a linear layer or a 1x1 convolution.
+    """Return the (K, C) weight of a linear layer or a 1x1 convolution, whatever number of axes that has.
 
     Args:
         module: the last layer of a classifier, wrapped or not.
@@ -59,7 +59,7 @@ def head_weight(module: nn.Module, name: str) -> Tensor:
     """
     layer = head_layer(module)
     weight = _values(getattr(layer, "weight", None))
-    if weight is not None and (weight.dim() == 2 or (weight.dim() == 4 and weight.shape[2:] == (1, 1))):
+    if weight is not None and weight.dim() >= 2 and weight.shape[2:].numel() == 1:
         return weight.flatten(1)
     shape = f"a weight of shape {tuple(weight.shape)}" if weight is not None else "no weight"
     inside = [f"{name}.{child}" for child, part in module.named_modules() if child and isinstance(part, nn.Linear)]

@@ -160,7 +160,7 @@ def logits_of(output: object, count: int | None = None) -> Tensor:
             f"the model must return logits, or an object with .logits, got {type(output).__name__}; a dictionary with "
             "'logits' will do, and a tuple or a dictionary of one tensor (N, K)"
         )
-    if logits.dim() == 4 and logits.shape[2:] == (1, 1):
+    if logits.dim() > 2 and logits.shape[2:].numel() == 1:
         logits = logits.flatten(1)
     if not logits.is_floating_point():
         raise TypeError(f"the model must return logits in floating point, got {logits.dtype}")

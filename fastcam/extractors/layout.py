@@ -16,7 +16,8 @@ class Layout:
     """Which dimension holds the channels, and how many tokens stand in front of those that have a place in the picture.
 
     Attributes:
-        dims: 4 for maps, (N, C, h, w) or (N, h, w, C); 3 for tokens, (N, L, C) or (N, C, L).
+        dims: 4 for maps, (N, C, h, w) or (N, h, w, C), 5 for those of three axes of positions; 3 for tokens, (N, L, C)
+            or (N, C, L).
         channels: 1, or the last dimension.
         prefix: tokens without a place: class, distillation and register tokens.
     """
@@ -27,6 +28,7 @@ class Layout:
 
     def __str__(self) -> str:
         names = {(4, 1): "(N, C, h, w)", (4, 3): "(N, h, w, C)", (3, 2): "(N, L, C)", (3, 1): "(N, C, L)"}
+        names |= {(5, 1): "(N, C, d, h, w)", (5, 4): "(N, d, h, w, C)"}
         tokens = "" if self.prefix == 0 else f" without the first {self.prefix} token{'s' * (self.prefix > 1)}"
         return names[self.dims, self.channels] + tokens
 
@@ -34,12 +36,12 @@ class Layout:
         """Return features as (N, C, positions), for maps and for tokens, without a copy where strides can say it."""
         return tensor.movedim(self.channels, 1).flatten(2)[:, :, self.prefix :]
 
-    def planes(self, tensor: Tensor, size: tuple[int, int]) -> Tensor:
+    def planes(self, tensor: Tensor, size: tuple[int, ...]) -> Tensor:
         """Return features as (N, C, h, w), a view.
 
         Args:
             tensor: features of this layout.
-            size: (H, W) of the images, whose aspect the grid of tokens has.
+            size: (H, W) of the images, whose aspect the grid of tokens has; of sound its length: tokens are in a row.
 
         Raises:
             ValueError: the tokens are no grid of that aspect.
@@ -50,10 +52,14 @@ class Layout:
             torch.Size([2, 8, 2, 3])
         """
         channels_first = tensor.movedim(self.channels, 1)
-        if self.dims == 4:
+        if self.dims > 3:
             return channels_first
         tokens = channels_first[:, :, self.prefix :]
-        rows, columns = grid(tokens.shape[2], size)
+        if len(size) == 1:
+            return tokens
+        if len(size) != 2:
+            raise ValueError(f"tokens of images of {len(size)} axes are no grid, got {tokens.shape[2]} of them")
+        rows, columns = grid(tokens.shape[2], (size[0], size[1]))
         return tokens.reshape(*tokens.shape[:2], rows, columns)
 
 

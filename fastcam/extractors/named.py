@@ -16,6 +16,8 @@ from fastcam.extractors.positions import one_position, where_positions_are
 
 __all__ = ["NamedModules", "UnexplainedError"]
 
+_FEATURES = {3: "(N, C, l)", 4: "(N, C, h, w)", 5: "(N, C, d, h, w)"}  # by their dimensions
+
 
 class UnexplainedError(Exception):
     """The modules that were guessed do not explain the logits."""
@@ -61,18 +63,21 @@ class NamedModules:
         return head_weight(self._head, self._classifier_name).shape[0]
 
     def run(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Run the model once: the logits (N, K), the features (N, C, h, w) and the weight (K, C)."""
-        checked_images(images)
+        """Run the model once: the logits (N, K), the features (N, C, h, w) and the weight (K, C).
+
+        Images and features may have one axis of positions or three in place of two.
+        """
+        checked_images(images, axes=(1, 2, 3))
         with torch.no_grad():
             logits, features, received, (weight, bias) = self._forward(images)
             try:
-                self._check_shapes(features, weight, logits, len(images))
+                self._check_shapes(features, weight, logits, images)
             except ValueError as error:
                 raise UnexplainedError(str(error)) if self._guessed else error from None
             if one_position(features.shape[2:], images.shape[2:]):
                 if self._guessed:
                     raise UnexplainedError("the features have one position")
-                self._refuse_one_position(images, received, weight, bias, logits)
+                self._refuse_one_position(images, features, received, (weight, bias), logits)
             self._check_head(features, received, weight, bias, logits)
         return logits, features, weight
 
@@ -108,14 +113,15 @@ class NamedModules:
             received = received.dequantize()
         return logits_of(output), features.dequantize() if features.is_quantized else features, received, parameters[0]
 
-    def _check_shapes(self, features: Tensor, weight: Tensor, logits: Tensor, count: int) -> None:
-        channels, shape = weight.shape[1], tuple(features.shape)
-        if features.dim() != 4 or shape[0] != count or shape[1] != channels:
-            last = features.dim() == 4 and shape[3] == channels
+    def _check_shapes(self, features: Tensor, weight: Tensor, logits: Tensor, images: Tensor) -> None:
+        count, channels, shape = len(images), weight.shape[1], tuple(features.shape)
+        if features.dim() not in _FEATURES or shape[:2] != (count, channels):
+            last = features.dim() > 3 and shape[-1] == channels
             hint = "; its channels come last: name a module that permutes them, or add one" if last else ""
+            hint += "; a single image is images[None]" if images.dim() == 3 else ""
             raise ValueError(
-                f"features={self._features_name!r} must give (N, C, h, w) with N={count} images and C={channels} "
-                f"columns of the weight of classifier={self._classifier_name!r}, got shape {shape}{hint}"
+                f"features={self._features_name!r} must give {_FEATURES[images.dim()]} with N={count} images and "
+                f"C={channels} columns of the weight of classifier={self._classifier_name!r}, got shape {shape}{hint}"
             )
         if tuple(logits.shape) != (count, weight.shape[0]):
             raise ValueError(
@@ -124,12 +130,18 @@ class NamedModules:
             )
 
     def _refuse_one_position(
-        self, images: Tensor, received: Tensor | None, weight: Tensor, bias: Tensor | None, logits: Tensor
+        self,
+        images: Tensor,
+        features: Tensor,
+        received: Tensor | None,
+        parameters: tuple[Tensor, Tensor | None],
+        logits: Tensor,
     ) -> NoReturn:
         """Raise, with the name of the module whose output is pooled where it can be found."""
+        weight, bias = parameters
 
-        def explains(features: Tensor) -> bool:
-            return mismatch(self._root, features, received, weight, bias, logits) is None
+        def explains(maps: Tensor) -> bool:
+            return mismatch(self._root, maps, received, weight, bias, logits) is None
 
         exact, last = None, "this layer has no more"
         # A run in training mode would change the statistics of batch normalization.
@@ -142,7 +154,7 @@ class NamedModules:
                 "stride, or a head of pooling and one linear layer"
             )
         raise ValueError(
-            f"features={self._features_name!r} gives maps of one position, (1, 1) for images of "
+            f"features={self._features_name!r} gives maps of one position, {tuple(features.shape[2:])} for images of "
             f"{tuple(images.shape[2:])}, and the box of every class would be the whole image; {advice}"
         )
 

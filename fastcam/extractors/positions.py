@@ -12,8 +12,8 @@ __all__ = ["check_positions", "one_position", "where_positions_are"]
 
 
 def one_position(maps: tuple[int, ...], image: tuple[int, ...]) -> bool:
-    """Whether maps of size (h, w) have one position for images (H, W) that have more."""
-    return tuple(maps) == (1, 1) and tuple(image) != (1, 1)
+    """Whether maps of size (h, w), or of more or fewer sides, have one position for images that have more."""
+    return all(side == 1 for side in maps) and any(side != 1 for side in image)
 
 
 def check_positions(maps: tuple[int, ...], image: tuple[int, ...]) -> None:
@@ -24,8 +24,8 @@ def check_positions(maps: tuple[int, ...], image: tuple[int, ...]) -> None:
     """
     if one_position(maps, image):
         raise ValueError(
-            f"maps must have more than one position, got (1, 1) for images of {tuple(image)}: the box of every class "
-            "would be the whole image; use larger images, or a network with a smaller stride"
+            f"maps must have more than one position, got {tuple(maps)} for images of {tuple(image)}: the box of every "
+            "class would be the whole image; use larger images, or a network with a smaller stride"
         )
 
 
@@ -46,10 +46,11 @@ def where_positions_are(
     """
     with hearing_all(model) as heard, eager():
         model(images)
+    axes = images.dim() - 2
     calls = list({one.name: one for one in reversed(heard)}.values())  # the last of each module, the latest first
-    outputs = [(one.name, maps) for one in calls for maps in _with_positions(one.output)]
-    inputs = [(f"{one.name}:input", maps) for one in calls for maps in _with_positions(one.input)]
-    several = [(one.name, maps) for one in heard for maps in _with_positions(one.output)]
+    outputs = [(one.name, maps) for one in calls for maps in _with_positions(one.output, axes)]
+    inputs = [(f"{one.name}:input", maps) for one in calls for maps in _with_positions(one.input, axes)]
+    several = [(one.name, maps) for one in heard for maps in _with_positions(one.output, axes)]
     last = "no module's output has more"
     if several:
         last = f"the last output with more is that of {several[-1][0]!r}, {tuple(several[-1][1].shape)}"
@@ -60,6 +61,6 @@ def where_positions_are(
     return None, last
 
 
-def _with_positions(value: object) -> list[Tensor]:
-    """The value, if it is maps (N, C, h, w) of more than one position."""
-    return [value] if isinstance(value, Tensor) and value.dim() == 4 and value.shape[2:].numel() > 1 else []
+def _with_positions(value: object, axes: int) -> list[Tensor]:
+    """The value, if it is maps (N, C, h, w), or of other axes, of more than one position."""
+    return [value] if isinstance(value, Tensor) and value.dim() == axes + 2 and value.shape[2:].numel() > 1 else []

@@ -85,7 +85,10 @@ def _refuse_features(features: Tensor, weight: Tensor) -> NoReturn:
     _check_dtype("features", features, "float16, bfloat16, float32 or float64", *DTYPES)
     _check_dtype("weight", weight, "float16, bfloat16, float32 or float64", *DTYPES)
     if features.ndim != 4 or 0 in features.shape[2:]:
-        _refuse("features", "(N, C, h, w) with h and w at least 1", features)
+        other = (
+            " (of one axis or three there are maps, by fastcam.cam, but no boxes)" if features.ndim in (3, 5) else ""
+        )
+        _refuse("features", f"(N, C, h, w) with h and w at least 1{other}", features)
     if not fits(features.shape[2], features.shape[3]) or features.shape[1] > _MOST_CHANNELS:
         _refuse("features", f"(N, C, h, w) with C below 2^31 and h and w {limits()}", features)
     if weight.ndim != 2 or weight.shape[1] != features.shape[1]:

@@ -3,6 +3,7 @@
 from fastcam.reference import (
     activation,
     components,
+    gradient,
     masks,
     normalization,
     percentile,
@@ -15,6 +16,7 @@ from fastcam.reference import (
 __all__ = [
     "activation",
     "components",
+    "gradient",
     "masks",
     "normalization",
     "percentile",

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from libraries import FOLDERS
 
 ROOT = Path(__file__).resolve().parents[2]
-# Not in the environment itself, where a torchvision without its operators would keep torchmetrics from loading.
-FOLDERS = [ROOT / "build" / "classifiers", ROOT / "build" / "transformers"]
 
 FEW = {
     "torchvision": {

@@ -15,6 +15,7 @@ from fastcam.extractors.automatic import CamMethod, GradientMapWarning
 from fastcam.extractors.gradient import GRADIENT_METHODS, GradientExtraction, GradientMethod, class_gradients, watched
 from fastcam.extractors.gradient_source import gradient_source
 from fastcam.extractors.layout import Layout
+from fastcam.reference.gradient import grad_cam
 
 IMAGES = torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(0))
 
@@ -39,8 +40,8 @@ def extraction(method: GradientMethod, labels: Tensor) -> GradientExtraction:
     images = IMAGES.double()
     with torch.no_grad(), watched(model.body, reads_input=False) as held:
         logits = model(images)
-        features, gradients = class_gradients(logits, labels, held[0], Layout(4, 1), (32, 48))
-    return GradientExtraction(logits.detach(), labels, (32, 48), features, gradients, method)
+        gradients = torch.stack(list(class_gradients(logits, labels, held[0])), 1)
+    return GradientExtraction(logits.detach(), labels, (32, 48), held[0].detach(), gradients, method)
 
 
 def test_gradients_are_those_of_differences_at_what_the_next_layer_left() -> None:
@@ -110,9 +111,8 @@ def test_grad_cam_is_cam_where_there_is_one() -> None:
     labels = torch.tensor([3, 1])
     with torch.no_grad(), watched(model[1], reads_input=False) as held:
         logits = model(IMAGES)
-        _, gradients = class_gradients(logits, labels, held[0], Layout(4, 1), (32, 48))
-    rows = gradients[:, 0].sum((2, 3))
-    torch.testing.assert_close(rows, head.weight.detach()[labels])
+        (gradient,) = class_gradients(logits, labels, held[0])
+    torch.testing.assert_close(grad_cam(held[0].detach(), gradient), head.weight.detach()[labels])
 
 
 class Patches(nn.Module):

@@ -5,6 +5,7 @@ import warnings
 import pytest
 import torch
 from classifiers import C, K, Net, Variant
+from libraries import library
 from torch import nn
 
 import fastcam
@@ -144,7 +145,7 @@ class TestTorchvision:
         ],
     )
     def test_no_name_gives_one_position_in_silence(self, name, right, classifier):
-        models = pytest.importorskip("torchvision.models", exc_type=ImportError)
+        models = library("torchvision.models")
         model = getattr(models, name)(weights=None, num_classes=7).eval()
         images, advised, passed = torch.rand(1, 3, 64, 64), set(), []
         names = [one for one, _ in model.named_modules() if one]

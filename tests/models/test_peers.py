@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from libraries import library
 from torch.nn import functional as F
 
 from fastcam.models import create, load_weights
@@ -57,7 +58,7 @@ def check_inception(theirs, tmp_path):
 class TestTorchvision:
     @pytest.fixture
     def models(self):
-        return pytest.importorskip("torchvision.models", exc_type=ImportError)
+        return library("torchvision.models")
 
     @torch.no_grad()
     def test_vgg16(self, models, tmp_path):
@@ -79,7 +80,7 @@ class TestTorchvision:
 class TestTimm:
     @pytest.fixture
     def timm(self):
-        return pytest.importorskip("timm", exc_type=ImportError)
+        return library("timm")
 
     @torch.no_grad()
     def test_vgg16(self, timm, tmp_path):
