@@ -7,10 +7,12 @@ from torch.nn.utils.rnn import pad_sequence
 
 from fastcam.metrics import (
     GTKnownLoc,
+    MaskIoU,
     MaxBoxAcc,
     MaxBoxAccScore,
     MaxBoxAccV2,
     MaxBoxAccV2Score,
+    MeanMaskIoU,
     PxAP,
     PxAPScore,
     TopKAccuracy,
@@ -58,6 +60,9 @@ ONE = {
     "max_box_acc_70": lambda: MaxBoxAccV2Score("max_box_acc_70"),
     "pxap": PxAPScore,
     "peak_iou": lambda: PxAPScore("peak_iou", 10),
+    "mask_iou": lambda: MaskIoU(0.3),
+    "mean_mask_iou": lambda: MeanMaskIoU(0.3),
+    "mean_peak_iou": lambda: MeanMaskIoU(num_thresholds=10),
     "known": lambda: GTKnownLoc(0.7),
     "top_k": lambda: TopKLoc(3, box="true", iou_threshold=0.7),
     "accuracy": lambda: TopKAccuracy(2, num_classes=5),

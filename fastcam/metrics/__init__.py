@@ -11,6 +11,7 @@ Settings are part of ``state_dict``: a state that was counted with others is ref
 """
 
 from fastcam.metrics.gt_known import GTKnownLoc
+from fastcam.metrics.mask_iou import MaskIoU, MeanMaskIoU
 from fastcam.metrics.max_box_acc import MaxBoxAcc, MaxBoxAccScore, MaxBoxAccV2, MaxBoxAccV2Score
 from fastcam.metrics.px_ap import PxAP, PxAPScore
 from fastcam.metrics.swept import Swept, sweep
@@ -19,10 +20,12 @@ from fastcam.metrics.top_k_loc import TopKLoc
 
 __all__ = [
     "GTKnownLoc",
+    "MaskIoU",
     "MaxBoxAcc",
     "MaxBoxAccScore",
     "MaxBoxAccV2",
     "MaxBoxAccV2Score",
+    "MeanMaskIoU",
     "PxAP",
     "PxAPScore",
     "Swept",

@@ -46,13 +46,13 @@ def checked_maps(maps: ArrayLike) -> Tensor:
     return given
 
 
-def outside_error(inside: Tensor, maps: Tensor) -> ValueError:
-    """The error for maps, given as they are evaluated, that leave [0, 1]."""
+def outside_error(inside: Tensor, maps: Tensor, first: int = 0) -> ValueError:
+    """The error for maps, given as they are evaluated, that leave [0, 1]; ``first`` is the number of the first."""
     i = int((~inside).to(torch.uint8).argmax())
     low, high = float(maps[i].min()), float(maps[i].max())
     return ValueError(
-        f"maps must lie in [0, 1], got values from {low:g} to {high:g} in maps[{i}]; give size=(H, W) where maps "
-        "are raw, to be resized and normalized"
+        f"maps must lie in [0, 1], got values from {low:g} to {high:g} in maps[{first + i}]; give size=(H, W) where "
+        "maps are raw, to be resized and normalized"
     )
 
 

@@ -13,10 +13,12 @@ from torchmetrics import MetricCollection
 
 from fastcam.metrics import (
     GTKnownLoc,
+    MaskIoU,
     MaxBoxAcc,
     MaxBoxAccScore,
     MaxBoxAccV2,
     MaxBoxAccV2Score,
+    MeanMaskIoU,
     PxAP,
     PxAPScore,
     TopKAccuracy,
@@ -62,6 +64,10 @@ PIXELS = {
     "score": PxAPScore,
     "score, 10 thresholds": lambda: PxAPScore(num_thresholds=10),
     "peak": lambda: PxAPScore("peak_iou"),
+    "IoU at 0.3": lambda: MaskIoU(0.3),
+    "IoU at 0.6": lambda: MaskIoU(0.6),
+    "mean IoU": MeanMaskIoU,
+    "mean IoU at 0.3": lambda: MeanMaskIoU(0.3),
 }
 FOUND = {
     "known": GTKnownLoc,

@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from fastcam.metrics import GTKnownLoc, MaxBoxAcc, MaxBoxAccV2, PxAP, TopKAccuracy, TopKLoc, sweep
+from fastcam.metrics import (
+    GTKnownLoc,
+    MaskIoU,
+    MaxBoxAcc,
+    MaxBoxAccV2,
+    MeanMaskIoU,
+    PxAP,
+    TopKAccuracy,
+    TopKLoc,
+    sweep,
+)
 from fastcam.metrics.ground_truth import GroundTruth
 
 
@@ -56,6 +66,8 @@ CALLS = {
     "MaxBoxAcc": (MaxBoxAcc, {"maps": MAPS, "boxes": BOXES, "correct": CORRECT}),
     "MaxBoxAccV2": (MaxBoxAccV2, {"maps": MAPS, "boxes": BOXES, "correct": CORRECT}),
     "PxAP": (PxAP, {"maps": MAPS, "masks": MASKS}),
+    "MaskIoU": (lambda: MaskIoU(0.5), {"maps": MAPS, "masks": MASKS}),
+    "MeanMaskIoU": (lambda: MeanMaskIoU(0.5), {"maps": MAPS, "masks": MASKS}),
     "GTKnownLoc": (lambda: GTKnownLoc(0.9), {"found": FOUND, "boxes": BOXES}),
     "TopKLoc": (
         lambda: TopKLoc(2, iou_threshold=0.2),
