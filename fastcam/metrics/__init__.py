@@ -10,15 +10,18 @@ filled up with NaN.
 Settings are part of ``state_dict``: a state that was counted with others is refused.
 """
 
+from fastcam.metrics.energy_in_box import EnergyInBox
 from fastcam.metrics.gt_known import GTKnownLoc
 from fastcam.metrics.mask_iou import MaskIoU, MeanMaskIoU
 from fastcam.metrics.max_box_acc import MaxBoxAcc, MaxBoxAccScore, MaxBoxAccV2, MaxBoxAccV2Score
+from fastcam.metrics.pointing_game import PointingGame
 from fastcam.metrics.px_ap import PxAP, PxAPScore
 from fastcam.metrics.swept import Swept, sweep
 from fastcam.metrics.top_k_accuracy import TopKAccuracy
 from fastcam.metrics.top_k_loc import TopKLoc
 
 __all__ = [
+    "EnergyInBox",
     "GTKnownLoc",
     "MaskIoU",
     "MaxBoxAcc",
@@ -26,6 +29,7 @@ __all__ = [
     "MaxBoxAccV2",
     "MaxBoxAccV2Score",
     "MeanMaskIoU",
+    "PointingGame",
     "PxAP",
     "PxAPScore",
     "Swept",

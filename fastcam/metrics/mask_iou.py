@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics.utilities import rank_zero_warn
 
 from fastcam.arrays import ArrayLike
 from fastcam.metrics.pixel_counts import PixelCounts, ThresholdedPixels, ious_of
@@ -117,5 +116,5 @@ class MeanMaskIoU(ThresholdedPixels):
     def compute(self) -> Tensor:
         """Return the mean IoU."""
         if not int(self.images) and int(self.without_objects):
-            rank_zero_warn(f"{type(self).__name__} has seen no image with an object pixel: returning NaN", UserWarning)
+            self.warn_of_nan("has seen no image with an object pixel")
         return mean_of_units(self.sums.max() if self._at is None else self.sums[self._at], self.images)

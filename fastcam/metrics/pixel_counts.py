@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torchmetrics.utilities import rank_zero_warn
 
 from fastcam.arrays import ArrayLike
 from fastcam.metrics.arguments import checked_maps, checked_masks, checked_thresholds, outside_error, values_error
@@ -130,10 +129,7 @@ class PixelCounts(ThresholdedPixels):
         if int(self.counts[1].sum()):
             return True
         if self.update_called:  # before the first update torchmetrics has warned already
-            rank_zero_warn(
-                f"{type(self).__name__} has counted no object pixel, so that recall means nothing: returning NaN",
-                UserWarning,
-            )
+            self.warn_of_nan("has counted no object pixel, so that recall means nothing")
         return False
 
     def precisions(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
