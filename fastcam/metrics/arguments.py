@@ -24,6 +24,7 @@ __all__ = [
     "checked_labels",
     "checked_maps",
     "checked_masks",
+    "checked_size_limits",
     "checked_thresholds",
     "outside_error",
     "values_error",
@@ -141,6 +142,18 @@ def checked_ious(iou_thresholds: Sequence[float]) -> tuple[float, ...]:
     if not ious or not all(0 < iou <= 1 for iou in ious) or len(set(ious)) < len(ious):
         raise ValueError(f"{wanted}, got {iou_thresholds!r}")
     return ious
+
+
+def checked_size_limits(size_limits: Sequence[float]) -> tuple[float, float]:
+    """Shares of an image at which objects are no longer small, and large."""
+    wanted = "size_limits must be two shares of the image, 0 < medium < large <= 1"
+    try:
+        medium, large = (float(limit) for limit in size_limits)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{wanted}, got {size_limits!r}") from error
+    if not 0 < medium < large <= 1:
+        raise ValueError(f"{wanted}, got {size_limits!r}")
+    return medium, large
 
 
 def checked_count(name: str, count: int) -> int:
