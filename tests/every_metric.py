@@ -77,7 +77,7 @@ ONE = {
 SEVERAL = {
     "V1": (lambda: MaxBoxAcc((0.3, 0.5)), ("top1_max_box_acc_30", "max_box_acc_50", "max_box_acc"), MaxBoxAccScore),
     "V2": (MaxBoxAccV2, ("max_box_acc", "top5_max_box_acc", "max_box_acc_30"), MaxBoxAccV2Score),
-    "V2 by size": (lambda: MaxBoxAccV2(size_limits=(0.2, 0.4)), ("max_box_acc", "max_box_acc_70"), MaxBoxAccV2Score),
+    "V2 by size": (lambda: MaxBoxAccV2(size_limits=(0.2, 0.4)), ("max_box_acc", "max_box_acc_30"), MaxBoxAccV2Score),
     "pixels": (PxAP, ("pxap", "peak_iou"), PxAPScore),
 }
 EVERY = {**ONE, **{name: make for name, (make, _, _) in SEVERAL.items()}}
