@@ -6,11 +6,15 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from fastcam.metrics import (
+    EnergyInBox,
     GTKnownLoc,
+    MaskIoU,
     MaxBoxAcc,
     MaxBoxAccScore,
     MaxBoxAccV2,
     MaxBoxAccV2Score,
+    MeanMaskIoU,
+    PointingGame,
     PxAP,
     PxAPScore,
     TopKAccuracy,
@@ -58,6 +62,14 @@ ONE = {
     "max_box_acc_70": lambda: MaxBoxAccV2Score("max_box_acc_70"),
     "pxap": PxAPScore,
     "peak_iou": lambda: PxAPScore("peak_iou", 10),
+    "mask_iou": lambda: MaskIoU(0.3),
+    "mean_mask_iou": lambda: MeanMaskIoU(0.3),
+    "mean_peak_iou": lambda: MeanMaskIoU(num_thresholds=10),
+    "pointing": lambda: PointingGame(2),
+    "pointing, masks": lambda: PointingGame(0, truth="masks"),
+    "pointing, classes": lambda: PointingGame(2, average="classes", num_classes=5),
+    "energy": EnergyInBox,
+    "energy, masks": lambda: EnergyInBox(truth="masks"),
     "known": lambda: GTKnownLoc(0.7),
     "top_k": lambda: TopKLoc(3, box="true", iou_threshold=0.7),
     "accuracy": lambda: TopKAccuracy(2, num_classes=5),
@@ -65,6 +77,7 @@ ONE = {
 SEVERAL = {
     "V1": (lambda: MaxBoxAcc((0.3, 0.5)), ("top1_max_box_acc_30", "max_box_acc_50", "max_box_acc"), MaxBoxAccScore),
     "V2": (MaxBoxAccV2, ("max_box_acc", "top5_max_box_acc", "max_box_acc_30"), MaxBoxAccV2Score),
+    "V2 by size": (lambda: MaxBoxAccV2(size_limits=(0.2, 0.4)), ("max_box_acc", "max_box_acc_30"), MaxBoxAccV2Score),
     "pixels": (PxAP, ("pxap", "peak_iou"), PxAPScore),
 }
 EVERY = {**ONE, **{name: make for name, (make, _, _) in SEVERAL.items()}}

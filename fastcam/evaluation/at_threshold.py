@@ -102,7 +102,4 @@ def masks_at(
 
 def mask_iou(metric: PxAP, threshold: float) -> float:
     """IoU of the pixels at or above one of a metric's thresholds with the objects; 0 where neither has a pixel."""
-    edges = np.append(metric.thresholds, [1.0, 2.0])
-    background, objects = metric.counts.numpy()[:, np.searchsorted(edges, threshold) :].sum(axis=1)
-    union = int(metric.counts[1].sum()) + int(background)
-    return float(objects / union) if union else 0.0
+    return float(metric.ious()[metric.entry(threshold)])

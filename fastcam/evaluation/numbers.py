@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from fastcam.evaluation.at_threshold import mask_iou
 from fastcam.evaluation.judge import Judged
@@ -226,15 +225,9 @@ def _peak(done: Pass) -> tuple[float, float]:
     assert done.pixels is not None
     edges = np.append(done.pixels.thresholds, [1.0, 2.0])
     # Of equal IoUs the lowest threshold, as for boxes.
-    background, objects = _above(done.pixels.counts)
-    ious = objects / (objects[0] + background)
+    ious = done.pixels.ious()
     at = int(ious.argmax())
     return float(ious[at]), float(edges[at])
-
-
-def _above(counts: Tensor) -> NDArray[np.int64]:
-    table: NDArray[np.int64] = counts.cpu().numpy()[:, ::-1].cumsum(axis=1)[:, ::-1]
-    return table
 
 
 def _level(iou: float) -> str:

@@ -24,6 +24,7 @@ __all__ = [
     "checked_labels",
     "checked_maps",
     "checked_masks",
+    "checked_size_limits",
     "checked_thresholds",
     "outside_error",
     "values_error",
@@ -46,13 +47,13 @@ def checked_maps(maps: ArrayLike) -> Tensor:
     return given
 
 
-def outside_error(inside: Tensor, maps: Tensor) -> ValueError:
-    """The error for maps, given as they are evaluated, that leave [0, 1]."""
+def outside_error(inside: Tensor, maps: Tensor, first: int = 0) -> ValueError:
+    """The error for maps, given as they are evaluated, that leave [0, 1]; ``first`` is the number of the first."""
     i = int((~inside).to(torch.uint8).argmax())
     low, high = float(maps[i].min()), float(maps[i].max())
     return ValueError(
-        f"maps must lie in [0, 1], got values from {low:g} to {high:g} in maps[{i}]; give size=(H, W) where maps "
-        "are raw, to be resized and normalized"
+        f"maps must lie in [0, 1], got values from {low:g} to {high:g} in maps[{first + i}]; give size=(H, W) where "
+        "maps are raw, to be resized and normalized"
     )
 
 
@@ -141,6 +142,18 @@ def checked_ious(iou_thresholds: Sequence[float]) -> tuple[float, ...]:
     if not ious or not all(0 < iou <= 1 for iou in ious) or len(set(ious)) < len(ious):
         raise ValueError(f"{wanted}, got {iou_thresholds!r}")
     return ious
+
+
+def checked_size_limits(size_limits: Sequence[float]) -> tuple[float, float]:
+    """Shares of an image at which objects are no longer small, and large."""
+    wanted = "size_limits must be two shares of the image, 0 < medium < large <= 1"
+    try:
+        medium, large = (float(limit) for limit in size_limits)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{wanted}, got {size_limits!r}") from error
+    if not 0 < medium < large <= 1:
+        raise ValueError(f"{wanted}, got {size_limits!r}")
+    return medium, large
 
 
 def checked_count(name: str, count: int) -> int:

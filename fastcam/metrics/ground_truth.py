@@ -84,10 +84,28 @@ class GroundTruth:
         images, count = len(self), found.shape[1]
         here = found.detach().to("cpu", torch.float64).expand(images, count, 4)
         # Each ground-truth box beside the T boxes that were found in its image.
-        image = torch.repeat_interleave(torch.arange(images), self.ends.diff(prepend=self.ends.new_zeros(1)))
+        image = self._images()
         overlaps = paired_iou(self.boxes, here[image], inclusive=inclusive)
         best = torch.zeros(images, count, dtype=torch.float64)
         return best.scatter_reduce(0, image[:, None].expand_as(overlaps), overlaps, "amax")
+
+    def largest_areas(self, *, inclusive: bool) -> Tensor:
+        """Return the area of each image's largest box, (N,) float64, on the CPU.
+
+        Args:
+            inclusive: x1 and y1 are the last pixels inside.
+
+        Example:
+            >>> GroundTruth([[[0, 0, 10, 5]], [[0, 0, 2, 2], [1, 1, 4, 4]]], 2).largest_areas(inclusive=False)
+            tensor([50.,  9.], dtype=torch.float64)
+        """
+        sides = self.boxes[:, 2:] - self.boxes[:, :2] + (1 if inclusive else 0)
+        largest = torch.zeros(len(self), dtype=torch.float64)
+        return largest.scatter_reduce(0, self._images(), sides.prod(dim=1), "amax")
+
+    def _images(self) -> Tensor:
+        """Which image each box is of, (M,)."""
+        return torch.repeat_interleave(torch.arange(len(self)), self.ends.diff(prepend=self.ends.new_zeros(1)))
 
     def _refuse_inverted(self) -> None:
         low, high = self.boxes[:, :2], self.boxes[:, 2:]

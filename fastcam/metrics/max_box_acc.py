@@ -25,6 +25,9 @@ class MaxBoxAcc(CurveMetric, BoxCounts):
         iou_thresholds: IoUs at which a box is right.
         multi_contour: any outer or hole contour may give the box (V2), not the largest one alone (V1).
         num_thresholds: thresholds are ``np.arange(0, 1, 1 / num_thresholds)``.
+        size_limits: two shares of the image, such as (0.1, 0.4): count small objects, medium ones from the first limit
+            on, and large ones from the second on. An image's size is that of its largest box: the box's pixels, with
+            x1 and y1 the last inside, by those of the evaluated map.
         **kwargs: of ``torchmetrics.Metric``.
 
     ``compute()`` gives a dictionary of float64, fractions in [0, 1]: for IoU 0.5 ``max_box_acc_50`` and the
@@ -33,9 +36,15 @@ class MaxBoxAcc(CurveMetric, BoxCounts):
     rightly as well. ``compute(curves=True)`` adds ``curve_50``, the accuracy at every threshold. Before the first image
     all of them are NaN. :class:`MaxBoxAccScore` gives one of the accuracies alone.
 
+    With ``size_limits`` there are also ``max_box_acc_50_small``, ``_medium`` and ``_large``, the share of right images
+    among those of a size, at the threshold that is best for all images and not for that size; their means over the IoU
+    thresholds ``max_box_acc_small``; and how many images there are, ``images_small``. The accuracy of a size that no
+    image has is NaN.
+
     Raises:
-        TypeError: ``iou_thresholds`` that are no numbers.
-        ValueError: an IoU threshold outside (0, 1], none, two that are equal; fewer than one threshold.
+        TypeError: ``iou_thresholds`` or ``size_limits`` that are no numbers.
+        ValueError: an IoU threshold outside (0, 1], none, two that are equal; fewer than one threshold; limits that are
+            not in order, or outside (0, 1].
 
     Example:
         >>> import torch
@@ -53,9 +62,11 @@ class MaxBoxAcc(CurveMetric, BoxCounts):
         iou_thresholds: Sequence[float] = (0.5,),
         multi_contour: bool = False,
         num_thresholds: int = 1000,
+        *,
+        size_limits: Sequence[float] | None = None,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
-        super().__init__(iou_thresholds, multi_contour, num_thresholds, **kwargs)
+        super().__init__(iou_thresholds, multi_contour, num_thresholds, size_limits=size_limits, **kwargs)
 
     def compute(self, *, curves: bool = False) -> dict[str, Tensor]:
         """Return the accuracies and best thresholds, and the curves if asked for; see the class.
@@ -64,6 +75,7 @@ class MaxBoxAcc(CurveMetric, BoxCounts):
             ValueError: some batches came with ``correct`` and others without.
         """
         numbers, lines = self.accuracies()
+        numbers |= self.sizes()
         return {**numbers, **lines} if curves else numbers
 
     @staticmethod
@@ -100,9 +112,11 @@ class MaxBoxAccV2(MaxBoxAcc):
         iou_thresholds: Sequence[float] = (0.3, 0.5, 0.7),
         multi_contour: bool = True,
         num_thresholds: int = 1000,
+        *,
+        size_limits: Sequence[float] | None = None,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
-        super().__init__(iou_thresholds, multi_contour, num_thresholds, **kwargs)
+        super().__init__(iou_thresholds, multi_contour, num_thresholds, size_limits=size_limits, **kwargs)
 
 
 class MaxBoxAccScore(BoxCounts):

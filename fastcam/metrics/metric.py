@@ -11,6 +11,7 @@ from torch import Tensor
 
 try:
     from torchmetrics import Metric
+    from torchmetrics.utilities import rank_zero_warn
 except ModuleNotFoundError as error:
     if error.name != "torchmetrics":
         raise
@@ -117,6 +118,10 @@ class SumMetric(RecordingMetric):
     def add_sum(self, name: str, *shape: int) -> None:
         """Add a state of zeros."""
         self.add_state(name, torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum", persistent=True)
+
+    def warn_of_nan(self, why: str) -> None:
+        """Say why a number that was asked for is none: once, and not in every process."""
+        rank_zero_warn(f"{type(self).__name__} {why}: returning NaN", UserWarning)
 
     def plot(self, val: Any = None, ax: Any = None) -> tuple[Any, Any]:  # noqa: ANN401
         """Draw a value, or several as a line over the steps, with matplotlib.

@@ -32,12 +32,15 @@ class Swept:
         iou: (N, 256) float64, the best IoU of the largest contour's box with the ground truth; None if not asked for.
         boxes: (N, 256, 4) int32, the largest contour's box; None likewise.
         iou_of_any: (N, 256) float64, the best IoU of any outer or hole contour's box; None if not asked for.
+        largest_shares: (N,) float64, what share of the map's pixels the largest ground-truth box of each image has,
+            its x1 and y1 the last pixels inside; None where nothing asks for it.
     """
 
     maxima: Tensor
     iou: Tensor | None
     boxes: Tensor | None
     iou_of_any: Tensor | None
+    largest_shares: Tensor | None = None
 
     def __len__(self) -> int:
         """How many maps."""
@@ -99,4 +102,10 @@ def sweep(
         raise outside_error(inside, given)
     iou, iou_of_any, found = sweep_levels(levels, truth.boxes, truth.ends, largest, multi_contour)
     maxima = levels.flatten(1).amax(dim=1)
-    return Swept(maxima, iou if largest else None, found if largest else None, iou_of_any if multi_contour else None)
+    return Swept(
+        maxima,
+        iou if largest else None,
+        found if largest else None,
+        iou_of_any if multi_contour else None,
+        (truth.largest_areas(inclusive=True) / (height * width)).to(maxima.device),
+    )

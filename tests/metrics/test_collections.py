@@ -12,11 +12,15 @@ import torch
 from torchmetrics import MetricCollection
 
 from fastcam.metrics import (
+    EnergyInBox,
     GTKnownLoc,
+    MaskIoU,
     MaxBoxAcc,
     MaxBoxAccScore,
     MaxBoxAccV2,
     MaxBoxAccV2Score,
+    MeanMaskIoU,
+    PointingGame,
     PxAP,
     PxAPScore,
     TopKAccuracy,
@@ -49,6 +53,8 @@ SWEPT = {
     "any contour": lambda: MaxBoxAcc(multi_contour=True),
     "V1 of three": lambda: MaxBoxAcc((0.3, 0.5, 0.7)),
     "V2": MaxBoxAccV2,
+    "V1 by size": lambda: MaxBoxAcc(size_limits=(0.1, 0.4)),
+    "V1 by other sizes": lambda: MaxBoxAcc(size_limits=(0.02, 0.03)),
     "score": MaxBoxAccScore,
     "score at 0.9": lambda: MaxBoxAccScore(iou_thresholds=(0.9,)),
     "score at 0.7 of V2": lambda: MaxBoxAccV2Score("max_box_acc_70"),
@@ -62,6 +68,10 @@ PIXELS = {
     "score": PxAPScore,
     "score, 10 thresholds": lambda: PxAPScore(num_thresholds=10),
     "peak": lambda: PxAPScore("peak_iou"),
+    "IoU at 0.3": lambda: MaskIoU(0.3),
+    "IoU at 0.6": lambda: MaskIoU(0.6),
+    "mean IoU": MeanMaskIoU,
+    "mean IoU at 0.3": lambda: MeanMaskIoU(0.3),
 }
 FOUND = {
     "known": GTKnownLoc,
@@ -76,6 +86,17 @@ FOUND = {
         )
         for k, iou, inclusive in itertools.product((1, 2), (0.5, 0.62, 0.9), (False, True))
     },
+}
+POINTS = {
+    f"pointing at {tolerance}, {average}": (
+        lambda tolerance=tolerance, average=average: PointingGame(tolerance, average=average, num_classes=4)
+    )
+    for tolerance, average in itertools.product((0, 3, 9), ("images", "classes"))
+} | {
+    "pointing, without classes": lambda: PointingGame(3),
+    "pointing, inclusive": lambda: PointingGame(0, inclusive=True),
+    "energy": EnergyInBox,
+    "energy, inclusive": lambda: EnergyInBox(inclusive=True),
 }
 CLASSES = {
     f"top {k} of {classes}, ignoring {ignored}": (
@@ -114,6 +135,12 @@ def masked(*rectangle):
     return {"maps": maps_of((2, 2, 20, 20), (1, 1, 21, 21), (0, 0, 25, 25)) * 0.97, "masks": mask}
 
 
+def pointed(x, y, label):
+    maps = maps_of((0, 0, 30, 30), (10, 10, 20, 20)) * 0.5
+    maps[0, y, x] = 1
+    return {"maps": maps, "boxes": box(10, 10, 20, 20), "labels": torch.tensor([label])}
+
+
 # In each family the first batch is one that all metrics count alike.
 BATCHES = {
     "swept": [
@@ -123,9 +150,10 @@ BATCHES = {
     ],
     "pixels": [masked(2, 2, 20, 20), masked(0, 0, 25, 25), masked(5, 5, 30, 30)],
     "found": [found((0, 0, 10, 10), 3), found((0, 0, 10, 6), 3), found((0, 0, 10, 10), 4), found((0, 0, 8, 8), 5)],
+    "points": [pointed(12, 12, 1), pointed(20, 15, 1), pointed(15, 22, 3), pointed(2, 15, 0)],
     "classes": [scored(0), scored(1), scored(2)],
 }
-FAMILIES = {"swept": SWEPT, "pixels": PIXELS, "found": FOUND, "classes": CLASSES}
+FAMILIES = {"swept": SWEPT, "pixels": PIXELS, "found": FOUND, "points": POINTS, "classes": CLASSES}
 
 
 def value(metric):

@@ -8,7 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from fastcam.metrics import GTKnownLoc, MaxBoxAcc, MaxBoxAccV2, PxAP, TopKAccuracy, TopKLoc, sweep
+from fastcam.metrics import (
+    EnergyInBox,
+    GTKnownLoc,
+    MaskIoU,
+    MaxBoxAcc,
+    MaxBoxAccV2,
+    MeanMaskIoU,
+    PointingGame,
+    PxAP,
+    TopKAccuracy,
+    TopKLoc,
+    sweep,
+)
 from fastcam.metrics.ground_truth import GroundTruth
 
 
@@ -56,6 +68,15 @@ CALLS = {
     "MaxBoxAcc": (MaxBoxAcc, {"maps": MAPS, "boxes": BOXES, "correct": CORRECT}),
     "MaxBoxAccV2": (MaxBoxAccV2, {"maps": MAPS, "boxes": BOXES, "correct": CORRECT}),
     "PxAP": (PxAP, {"maps": MAPS, "masks": MASKS}),
+    "MaskIoU": (lambda: MaskIoU(0.5), {"maps": MAPS, "masks": MASKS}),
+    "MeanMaskIoU": (lambda: MeanMaskIoU(0.5), {"maps": MAPS, "masks": MASKS}),
+    "PointingGame": (
+        lambda: PointingGame(2, average="classes", num_classes=7),
+        {"maps": MAPS, "boxes": BOXES, "labels": LABELS},
+    ),
+    "PointingGame of masks": (lambda: PointingGame(1, truth="masks"), {"maps": MAPS, "masks": MASKS}),
+    "EnergyInBox": (EnergyInBox, {"maps": MAPS, "boxes": BOXES}),
+    "EnergyInBox of masks": (lambda: EnergyInBox(truth="masks"), {"maps": MAPS, "masks": MASKS}),
     "GTKnownLoc": (lambda: GTKnownLoc(0.9), {"found": FOUND, "boxes": BOXES}),
     "TopKLoc": (
         lambda: TopKLoc(2, iou_threshold=0.2),

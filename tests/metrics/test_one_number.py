@@ -11,7 +11,7 @@ from every_metric import EVERY, ONE, SEVERAL, batch, counted
 from torchmetrics import MetricCollection
 from torchmetrics.wrappers import BootStrapper, MetricTracker, MinMaxMetric
 
-from fastcam.metrics import MaxBoxAccScore, MaxBoxAccV2, PxAP, PxAPScore, TopKAccuracy
+from fastcam.metrics import MaskIoU, MaxBoxAccScore, MaxBoxAccV2, PxAP, PxAPScore, TopKAccuracy
 
 
 @pytest.mark.parametrize("name", SEVERAL)
@@ -83,7 +83,7 @@ def test_before_the_first_image_and_after_reset_all_is_nan_with_a_warning(make):
         values = found if isinstance(found, dict) else {"": found}
         assert all(math.isnan(value.item()) for value in values.values())
     nothing = {key: value if key == "size" else value[:0] for key, value in batch(2).items()}
-    if not isinstance(metric, TopKAccuracy | PxAP | PxAPScore):
+    if not isinstance(metric, TopKAccuracy | PxAP | PxAPScore | MaskIoU):
         values = counted(make(), nothing).compute()
         values = values if isinstance(values, dict) else {"": values}
         assert all(math.isnan(value.item()) for value in values.values())

@@ -9,7 +9,7 @@ import torch
 
 PROGRAM = """
 import sys, torch, torch.distributed as dist
-from fastcam.metrics import GTKnownLoc, MaxBoxAcc, MaxBoxAccV2, PxAP, TopKLoc
+from fastcam.metrics import EnergyInBox, GTKnownLoc, MaxBoxAcc, MaxBoxAccV2, MeanMaskIoU, PointingGame, PxAP, TopKLoc
 
 def data():
     random = torch.Generator().manual_seed(0)
@@ -24,15 +24,24 @@ def filled(part, **options):
     maps, masks, boxes, correct = data()
     v1, v2, pixels = MaxBoxAcc(**options), MaxBoxAccV2(**options), PxAP(**options)
     known, top = GTKnownLoc(0.1, **options), TopKLoc(iou_threshold=0.1, **options)
+    more = [
+        MaxBoxAccV2(size_limits=(0.15, 0.4), **options),
+        MeanMaskIoU(**options),
+        EnergyInBox(**options),
+        PointingGame(2, average="classes", num_classes=2, **options),
+    ]
     for i in part:
         one = slice(i, i + 1)
+        for metric in more:
+            given = dict(maps=maps[one], masks=masks[one], boxes=boxes[one], labels=[i % 2], size=(40, 40))
+            metric.update(**metric._filter_kwargs(**given))
         v1.update(maps[one], boxes[one], size=(40, 40), correct=correct[one])
         v2.update(maps[one], boxes[one], size=(40, 40))
         pixels.update(maps[one], masks[one], size=(40, 40))
         found = torch.tensor([[5.0, 5, 30, 30]])
         known.update(found, boxes[one])
         top.update(found[:, None], boxes[one], predicted=torch.tensor([[i % 2]]), labels=[0])
-    return v1, v2, pixels, known, top
+    return v1, v2, pixels, known, top, *more
 
 def numbers(metrics):
     found = {}
@@ -67,6 +76,7 @@ def test_two_processes_give_the_numbers_of_one(tmp_path):
         torch.testing.assert_close(found[name], value, rtol=0, atol=0, equal_nan=True)
     assert 0 < found["0 max_box_acc"] <= 1
     assert 0 < found["3"] <= 1
+    assert all(0 < found[str(i)] < 1 for i in (6, 7, 8))
 
 
 WITHOUT = """
