@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -84,9 +85,9 @@ def localize(
     shape, options = shape_of_maps(weight, labels), (*sizes, *chosen.values, return_maps, return_masks)
     if chosen.keep == "all":
         every = objects_found(localize_all(features, weight, labels, *options), return_maps, return_masks)
-        return all_shaped(every, shape, labels)
+        return all_shaped(every, shape, labels, sizes)
     found = ops.localize(features, weight, labels, *options)
-    return shaped(wanted_parts(found, return_maps, return_masks), shape, labels)
+    return shaped(wanted_parts(found, return_maps, return_masks), shape, labels, sizes)
 
 
 def localize_maps(
@@ -148,14 +149,15 @@ def _localized(
     maps: Tensor, labels: Tensor | None, sizes: Sizes, protocol: Protocol, with_maps: bool, with_masks: bool
 ) -> Localization:
     """Locate maps (N, h, w) or (N, T, h, w), with one size for all or one for each of N."""
+    each = sizes
     if isinstance(sizes, list) and maps.ndim == 4:
         classes = maps.shape[1]
         # Without classes there are no maps, and one size will do.
-        sizes = [size for size in sizes for _ in range(classes)] if classes else [*sizes, (1, 1)][0]
+        each = [size for size in sizes for _ in range(classes)] if classes else [*sizes, (1, 1)][0]
     flat = maps if maps.ndim == 3 else maps.flatten(0, 1)
     if protocol.keep == "all":
-        return all_shaped(located_all(flat, sizes, protocol, with_maps, with_masks), maps.shape[:-2], labels)
-    return shaped(located(flat, sizes, protocol, with_maps, with_masks), maps.shape[:-2], labels)
+        return all_shaped(located_all(flat, each, protocol, with_maps, with_masks), maps.shape[:-2], labels, sizes)
+    return shaped(located(flat, each, protocol, with_maps, with_masks), maps.shape[:-2], labels, sizes)
 
 
 def boxes_from_maps(
@@ -213,12 +215,11 @@ def boxes_from_maps(
     each = wanted if isinstance(wanted, list) else [wanted] * images
     if chosen.keep == "all":
         device = single[0].device
-        return Objects.cat(
-            [located_all(one, at, chosen, False, False).to(device) for one, at in zip(single, each, strict=True)]
-        )
+        every = [located_all(one, at, chosen, False, False).to(device) for one, at in zip(single, each, strict=True)]
+        return replace(Objects.cat(every), size=tuple(each))
     parts = [located(one, at, chosen, False, False) for one, at in zip(single, each, strict=True)]
     boxes, areas, thresholds = (torch.cat([part[i].to(single[0].device) for part in parts]) for i in range(3))
-    return Localization(boxes, areas, thresholds)
+    return Localization(boxes, areas, thresholds, size=tuple(each))
 
 
 def _overridden(protocol: Protocol, percentile: float | None, threshold: Threshold | None) -> Protocol:

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastcam.result import Localization, joined_field
+from fastcam.conventions import ImageBoxes
+from fastcam.result import NO_TENSORS, Localization, joined_field, joined_sizes
 from fastcam.rows import Rows, chosen_rows
 
 __all__ = ["Objects"]
@@ -37,6 +38,7 @@ class Objects(Localization):
         thresholds: (N[, T]), of each map.
         maps: (N[, T], H, W), or a list of N; None unless asked for.
         masks: likewise, bool.
+        size: as of :class:`Localization`.
         single: one image, taken out of several by its number: thresholds, maps and masks are without their N.
 
     Raises:
@@ -95,9 +97,9 @@ class Objects(Localization):
                 return part[chosen]
             return [part[i] for i in numbers] if isinstance(part, list) else part[wanted]
 
-        there = {name: part for name, part in vars(several).items() if part is not None and name != "single"}
-        parts = {name: taken(name, part) for name, part in there.items()}
-        return dataclasses.replace(several, **parts | {"image": image}, single=isinstance(chosen, int))
+        parts = {name: taken(name, part) for name, part in several._tensors().items()}
+        size = several._size_of(chosen)
+        return dataclasses.replace(several, **parts | {"image": image}, single=isinstance(chosen, int), size=size)
 
     def __repr__(self) -> str:
         """Return how many images and boxes, and which of the fields there are: never their numbers."""
@@ -107,26 +109,23 @@ class Objects(Localization):
         there = [name for name in names if getattr(self, name) is not None]
         return f"{type(self).__name__}({', '.join([count, f'{boxes} on {self.boxes.device}', *there])})"
 
-    def to_torchmetrics(self) -> list[dict[str, Tensor]]:
-        """What torchmetrics' detection metrics take: for each image ``boxes`` (M, 4), ``scores`` and ``labels`` (M,).
-
-        A label that is not known is 0.
-
-        Example:
-            >>> import torch, fastcam
-            >>> heat = torch.zeros(1, 4, 4)
-            >>> heat[0, 1:3, 1:4], heat[0, 0, 0] = 2.0, 3.0
-            >>> found = fastcam.boxes_from_maps(heat, protocol=fastcam.PAPER.replace(keep="all", percentile=100))
-            >>> found.to_torchmetrics()[0]["boxes"].tolist()
-            [[0.0, 0.0, 4.0, 3.0]]
-        """
-        labels = torch.zeros_like(self.image) if self.labels is None else self.labels
-        sizes = self.counts.tolist()
-        columns = (part.split(sizes) for part in (self.boxes, self._known_scores(), labels))
-        return [dict(zip(("boxes", "scores", "labels"), rows, strict=True)) for rows in zip(*columns, strict=True)]
-
-    def _known_scores(self) -> Tensor:
-        return torch.ones(len(self.boxes), device=self.boxes.device) if self.scores is None else self.scores
+    def image_boxes(self) -> list[ImageBoxes]:
+        """Return the boxes of each image: what all exports are made of."""
+        several = self._several()
+        counts = several.counts.tolist()
+        columns = [
+            [None] * len(counts) if part is None else part.split(counts)
+            for part in (several.boxes, several.labels, several.scores)
+        ]
+        # Of several classes an image it is not known which map a box was found in.
+        maps = several.maps if several.thresholds.ndim == 1 else None
+        results = []
+        for i, (boxes, labels, scores, size) in enumerate(zip(*columns, several.sizes, strict=True)):
+            there: dict[str, Any] = {}
+            if maps is not None:
+                there = {"maps": [maps[i]] * counts[i], "thresholds": several.thresholds[i].expand(counts[i])}
+            results.append(ImageBoxes(boxes, labels, scores, size, **there))
+        return results
 
     def _several(self) -> Objects:
         if not self.single:
@@ -138,8 +137,10 @@ class Objects(Localization):
     @classmethod
     def _cat(cls, results: Sequence[Any]) -> Objects:
         several = [one._several() for one in results]
-        fields = {name: [vars(one)[name] for one in several] for name in vars(several[0]) if name != "single"}
+        names = [name for name in vars(several[0]) if name not in NO_TENSORS]
+        fields = {name: [vars(one)[name] for one in several] for name in names}
         parts: dict[str, Any] = {name: joined_field(name, of_all) for name, of_all in fields.items()}
         starts = torch.tensor([0, *map(len, several)], device=parts["image"].device).cumsum(0)[:-1]
         counts = torch.tensor([len(one.boxes) for one in several], device=starts.device)
-        return cls(**parts | {"image": parts["image"] + starts.repeat_interleave(counts)})
+        parts["image"] = parts["image"] + starts.repeat_interleave(counts)
+        return cls(**parts, size=joined_sizes(several))

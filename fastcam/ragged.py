@@ -59,10 +59,15 @@ def wanted_parts(found: Sequence[Tensor], with_maps: bool, with_masks: bool) -> 
     return boxes, areas, thresholds, maps if with_maps else None, masks if with_masks else None
 
 
-def shaped(found: Located, shape: Sequence[int], labels: Tensor | None) -> Localization:
-    """Give flat results their leading shape (N,) or (N, T); of lists, stack the T of an image."""
+def shaped(found: Located, shape: Sequence[int], labels: Tensor | None, sizes: Sizes) -> Localization:
+    """Give flat results their leading shape (N,) or (N, T); of lists, stack the T of an image. ``sizes``: of all N."""
     boxes, areas, thresholds, maps, masks = [_by_image(part, *shape) for part in found] if len(shape) == 2 else found
-    return Localization(boxes, areas, thresholds, labels=labels, maps=maps, masks=masks)
+    return Localization(boxes, areas, thresholds, labels=labels, maps=maps, masks=masks, size=_fixed(sizes))
+
+
+def _fixed(sizes: Sizes) -> tuple[int, int] | tuple[tuple[int, int], ...]:
+    """One size for all, or a tuple of one an image, as a result has it."""
+    return sizes if isinstance(sizes, tuple) else tuple(sizes)
 
 
 def _by_image(part: Any, n: int, t: int) -> Any:  # noqa: ANN401
@@ -98,11 +103,11 @@ def objects_found(found: Sequence[Tensor], with_maps: bool, with_masks: bool) ->
     return Objects(boxes, areas, thresholds, scores=scores, image=numbers, **asked)
 
 
-def all_shaped(found: Objects, shape: Sequence[int], labels: Tensor | None) -> Objects:
+def all_shaped(found: Objects, shape: Sequence[int], labels: Tensor | None, sizes: Sizes) -> Objects:
     """Make those of flat maps those of N images, or of N images and T classes, and give each box its class."""
     parts: dict[str, Any] = {} if labels is None else {"labels": labels.flatten()[found.image]}
     if len(shape) == 2:
         n, t = shape
         parts["image"] = found.image // max(t, 1)
         parts |= {name: _by_image(getattr(found, name), n, t) for name in ("thresholds", "maps", "masks")}
-    return replace(found, **parts)
+    return replace(found, **parts, size=_fixed(sizes))

@@ -1,23 +1,28 @@
-"""What localization finds in images: :class:`Localization`, and the forms that other libraries take."""
+"""What localization finds in images: :class:`Localization`."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard, cast
 
 import torch
 from torch import Tensor
 
-from fastcam.coco import Categories, Ids, checked_categories, checked_ids, coco_entry
+from fastcam.conventions import Exports, ImageBoxes
 from fastcam.rows import Rows, chosen_rows
 
-__all__ = ["Localization", "joined_field"]
+__all__ = ["NO_TENSORS", "Localization", "joined_field", "joined_sizes"]
+
+NO_TENSORS = ("size", "single")
+"""The fields that are no tensors, one row an image."""
+
+_Size = tuple[int, int]
 
 
 @dataclass(frozen=True, repr=False)
-class Localization:
+class Localization(Exports):
     """What was found in N images, for one class each or, where the index was (N, T), for T classes each.
 
     Everything is on the features' device. ``found[key]`` indexes every field alike by its images, and iterating gives
@@ -32,6 +37,7 @@ class Localization:
         maps: (N[, T], H, W) float32, or float64 of float64 maps, or uint8 levels where the protocol quantizes; a list
             of N where ``size`` differs by image; None unless asked for.
         masks: likewise, bool: ``maps > thresholds``.
+        size: (H, W) in pixels that the boxes refer to, or a tuple of N of them; None where it is not known.
         single: one image, taken out of several by its number: all fields are without their N.
 
     Example:
@@ -59,6 +65,7 @@ class Localization:
     maps: Tensor | list[Tensor] | None = None
     masks: Tensor | list[Tensor] | None = None
     single: bool = False
+    size: _Size | tuple[_Size, ...] | None = None
 
     @property
     def is_empty(self) -> Tensor:
@@ -91,12 +98,14 @@ class Localization:
         """
         several = self._several()
         chosen = chosen_rows(images, len(several))
+        size = several._size_of(chosen)
         if isinstance(chosen, (int, slice)):
             taken = several._each(lambda part: part[chosen])
-            return dataclasses.replace(taken, single=isinstance(chosen, int))
+            return dataclasses.replace(taken, single=isinstance(chosen, int), size=size)
         rows = chosen.to(self.boxes.device)
         numbers = chosen.tolist()
-        return several._each(lambda part: [part[i] for i in numbers] if isinstance(part, list) else part[rows])
+        taken = several._each(lambda part: [part[i] for i in numbers] if isinstance(part, list) else part[rows])
+        return dataclasses.replace(taken, size=size)
 
     def __iter__(self) -> Iterator[Localization]:
         """Yield what was found in one image after the other, as ``found[i]``."""
@@ -148,7 +157,7 @@ class Localization:
             >>> list(arrays), arrays["boxes"]
             (['boxes', 'areas', 'thresholds'], array([[0., 0., 3., 3.]], dtype=float32))
         """
-        fields = {name: part for name, part in vars(self.cpu()).items() if part is not None and name != "single"}
+        fields = self.cpu()._tensors()
         return {
             name: [one.numpy() for one in part] if isinstance(part, list) else part.numpy()
             for name, part in fields.items()
@@ -186,79 +195,49 @@ class Localization:
             raise TypeError(f"results must be of one kind, got {kind.__name__} and {type(other).__name__}")
         return kind._cat(results)
 
-    def to_coco(self, image_ids: Ids | None = None, category_ids: Categories | None = None) -> list[dict[str, Any]]:
-        """COCO results: a dictionary a box with ``image_id``, ``category_id``, ``bbox`` (x, y, w, h) and ``score``.
-
-        Where nothing was found there is no box, and so no dictionary. The numbers are Python's own, as ``json.dumps``
-        takes them; a score that is not a number is None, JSON's null.
-
-        Args:
-            image_ids: the ids of the N images; 0, 1, ... by default.
-            category_ids: the category id of each label; the labels themselves by default.
-
-        Raises:
-            TypeError: ids that are neither integers nor strings.
-            ValueError: ``image_ids`` of another length than N, no labels to take categories from, or a label that
-                ``category_ids`` has no id for.
-
-        Example:
-            >>> import torch, fastcam
-            >>> heat = torch.zeros(1, 4, 4)
-            >>> heat[0, 1:3, 1:4] = 1
-            >>> found = fastcam.boxes_from_maps(heat)
-            >>> import dataclasses
-            >>> dataclasses.replace(found, labels=torch.tensor([7])).to_coco()
-            [{'image_id': 0, 'category_id': 7, 'bbox': [1.0, 1.0, 3.0, 2.0], 'score': 1.0}]
-        """
-        if self.labels is None:
-            raise ValueError("to_coco needs labels, got a Localization without; set them with dataclasses.replace")
-        ids = list(range(len(self))) if image_ids is None else checked_ids("image_ids", image_ids)
-        if len(ids) != len(self):
-            raise ValueError(f"image_ids must have the length of the {len(self)} images, got {len(ids)}")
-        categories = None if category_ids is None else checked_categories(category_ids)
-        results = []
-        for image, found in zip(ids, self.cpu().to_torchmetrics(), strict=True):
-            columns = (found[key].tolist() for key in ("boxes", "labels", "scores"))
-            for box, label, score in zip(*columns, strict=True):
-                if categories is not None and label not in categories:
-                    raise ValueError(f"category_ids must have an id for each label, got none for label {label}")
-                results.append(coco_entry(image, label if categories is None else categories[label], box, score))
-        return results
-
-    def to_torchmetrics(self) -> list[dict[str, Tensor]]:
-        """What torchmetrics' detection metrics take: for each image ``boxes`` (M, 4), ``scores`` and ``labels`` (M,).
-
-        M is the number of the image's T classes for which something was found: a detection metric would count a box
-        0, 0, 0, 0 as a wrong detection. A score that is not known is 1, a label that is not known 0.
-
-        Example:
-            >>> import torch, fastcam
-            >>> heat = torch.zeros(2, 4, 4)
-            >>> heat[0, 1:3, 1:4] = 1
-            >>> [one["boxes"].tolist() for one in fastcam.boxes_from_maps(heat).to_torchmetrics()]
-            [[[1.0, 1.0, 4.0, 3.0]], []]
-        """
+    def image_boxes(self) -> list[ImageBoxes]:
+        """Return the boxes of each image, without those of what was not found: what all exports are made of."""
         several = self._several()
-        shape, device = several.areas.shape, several.boxes.device
-        labels = torch.zeros(shape, dtype=torch.int64, device=device) if several.labels is None else several.labels
-        scores = torch.ones(shape, device=device) if several.scores is None else several.scores
-        parts = (several.is_empty, several.boxes, scores, labels)
-        empty, *columns = (part if len(shape) == 2 else part[:, None] for part in parts)
+        one_class = several.areas.ndim == 1
+
+        def rows(part: Any, i: int, kept: list[int] | None) -> Any:  # noqa: ANN401
+            """One image's rows of a field: of its T classes those in which something was found."""
+            if part is None:
+                return None
+            its = part[i][None] if one_class else part[i]
+            return its if kept is None else its[kept]
+
         results = []
         # Read at once: a mask an image would wait for the device as often.
-        for nothing, *rows in zip(empty.tolist(), *columns, strict=True):
-            if any(nothing):
-                kept = [i for i, none in enumerate(nothing) if not none]
-                rows = [part[kept] for part in rows]
-            results.append(dict(zip(("boxes", "scores", "labels"), rows, strict=True)))
+        for i, (nothing, size) in enumerate(zip(several.is_empty.tolist(), several.sizes, strict=True)):
+            empty = [nothing] if one_class else nothing
+            kept = [t for t, none in enumerate(empty) if not none] if any(empty) else None
+            boxes, labels, scores, thresholds = (
+                rows(part, i, kept) for part in (several.boxes, several.labels, several.scores, several.thresholds)
+            )
+            maps = rows(several.maps, i, None)
+            if maps is not None:
+                maps = [maps[t] for t in (range(len(maps)) if kept is None else kept)]
+            results.append(ImageBoxes(boxes, labels, scores, size, maps=maps, thresholds=thresholds))
         return results
+
+    def host_boxes(self) -> list[ImageBoxes]:
+        """Return the boxes of each image on the host, without maps."""
+        return dataclasses.replace(self, maps=None, masks=None).cpu().image_boxes()
+
+    @property
+    def sizes(self) -> list[_Size | None]:
+        """(H, W) of each image; None where it is not known."""
+        if _by_image(self.size):
+            return list(self.size)
+        return [cast("_Size | None", self.size)] * len(self)
 
     @classmethod
     def _cat(cls, results: Sequence[Any]) -> Localization:
         parts = [vars(one._several()) for one in results]
-        return cls(
-            **{name: joined_field(name, [part[name] for part in parts]) for name in parts[0] if name != "single"}
-        )
+        names = [name for name in parts[0] if name not in NO_TENSORS]
+        joined = {name: joined_field(name, [part[name] for part in parts]) for name in names}
+        return cls(**joined, size=joined_sizes(results))
 
     def _several(self) -> Localization:
         """Give a single image its N = 1 back."""
@@ -267,9 +246,31 @@ class Localization:
         return dataclasses.replace(self._each(lambda part: part[None]), single=False)
 
     def _each(self, change: Callable[[Any], Any]) -> Localization:
-        there = {name: part for name, part in vars(self).items() if part is not None and name != "single"}
-        fields: dict[str, Any] = {name: change(part) for name, part in there.items()}
+        fields: dict[str, Any] = {name: change(part) for name, part in self._tensors().items()}
         return dataclasses.replace(self, **fields)
+
+    def _tensors(self) -> dict[str, Any]:
+        """The fields that there are, by their names: tensors, and lists of one an image."""
+        return {name: part for name, part in vars(self).items() if part is not None and name not in NO_TENSORS}
+
+    def _size_of(self, chosen: int | slice | Tensor) -> Any:  # noqa: ANN401
+        if not _by_image(self.size):
+            return self.size
+        return self.size[chosen] if isinstance(chosen, (int, slice)) else tuple(self.size[i] for i in chosen.tolist())
+
+
+def _by_image(size: _Size | tuple[_Size, ...] | None) -> TypeGuard[tuple[_Size, ...]]:
+    """Whether it says the size of each image, and not one for all."""
+    return size is not None and (not size or isinstance(size[0], tuple))
+
+
+def joined_sizes(results: Sequence[Localization]) -> _Size | tuple[_Size, ...] | None:
+    """Join the sizes of several results: one for all where they are the same; None where one is not known."""
+    each = [size for one in results for size in one.sizes]
+    known = tuple(size for size in each if size is not None)
+    if len(known) < len(each):
+        return None
+    return known[0] if len(set(known)) == 1 else known
 
 
 def joined_field(name: str, parts: Sequence[Any]) -> Any:  # noqa: ANN401
