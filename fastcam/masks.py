@@ -13,9 +13,13 @@ from torch import Tensor
 from fastcam.ops import components
 from fastcam.ops.masks import pack, unpack
 from fastcam.protocol import Area
+from fastcam.rle import encode
 from fastcam.sizes import MOST_PIXELS_OF_MASK, checked_size
 
-__all__ = ["MaskBoxes", "PackedMasks", "boxes_from_masks"]
+__all__ = ["MaskBoxes", "MaskForm", "PackedMasks", "boxes_from_masks", "masks_in"]
+
+MaskForm = Literal["bool", "packed", "rle"]
+"""How masks are held: bool tensors, :class:`PackedMasks`, or COCO's run lengths (see :func:`fastcam.rle.encode`)."""
 
 _KEEP, _AREAS, _CONNECTIVITIES = ("largest", "all"), get_args(Area), (4, 8)
 
@@ -128,6 +132,35 @@ def boxes_from_masks(
     if keep == "largest":
         return MaskBoxes(*components.largest(bits, width, area, connectivity))
     return MaskBoxes(*components.all_components(bits, width, area, connectivity))
+
+
+def masks_in(form: MaskForm, masks: Tensor | list[Tensor]) -> Any:  # noqa: ANN401
+    """Return masks in another form.
+
+    Args:
+        form: which.
+        masks: (N, H, W) or (N, T, H, W) bool; or a list of N, (H, W) or (T, H, W).
+
+    Returns:
+        ``"bool"``: ``masks``. ``"packed"``: :class:`PackedMasks` of N masks; of several classes, and of a list, a list
+        of N. ``"rle"``: a list of N dictionaries, or of N lists of T.
+
+    Raises:
+        ValueError: a form that does not exist.
+
+    Example:
+        >>> import torch
+        >>> masks_in("rle", torch.eye(2, dtype=torch.bool)[None])
+        [{'size': [2, 2], 'counts': b'0120'}]
+    """
+    if form not in get_args(MaskForm):
+        _refuse_choice(form=(form, get_args(MaskForm)))
+    if form == "bool":
+        return masks
+    if form == "packed":
+        together = isinstance(masks, Tensor) and masks.ndim == 3
+        return PackedMasks.pack(masks) if together else [PackedMasks.pack(one) for one in masks]
+    return [encode(one[None])[0] if one.ndim == 2 else encode(one) for one in masks]
 
 
 def _refuse_choice(**given: tuple[object, tuple[object, ...]]) -> NoReturn:

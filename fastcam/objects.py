@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from fastcam.conventions import ImageBoxes
-from fastcam.result import NO_TENSORS, Localization, joined_field, joined_sizes
+from fastcam.joining import joined_field, joined_sizes
+from fastcam.result import NO_TENSORS, Localization
 from fastcam.rows import Rows, chosen_rows
 
 __all__ = ["Objects"]
@@ -143,4 +144,4 @@ class Objects(Localization):
         starts = torch.tensor([0, *map(len, several)], device=parts["image"].device).cumsum(0)[:-1]
         counts = torch.tensor([len(one.boxes) for one in several], device=starts.device)
         parts["image"] = parts["image"] + starts.repeat_interleave(counts)
-        return cls(**parts, size=joined_sizes(several))
+        return cls(**parts, size=joined_sizes([size for one in several for size in one.sizes]))

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from fastcam.conventions import Exports, ImageBoxes
+from fastcam.joining import joined_field, joined_sizes
+from fastcam.masks import MaskForm, masks_in
 from fastcam.rows import Rows, chosen_rows
 
-__all__ = ["NO_TENSORS", "Localization", "joined_field", "joined_sizes"]
+__all__ = ["NO_TENSORS", "Localization"]
 
 NO_TENSORS = ("size", "single")
 """The fields that are no tensors, one row an image."""
@@ -225,6 +227,33 @@ class Localization(Exports):
         """Return the boxes of each image on the host, without maps."""
         return dataclasses.replace(self, maps=None, masks=None).cpu().image_boxes()
 
+    def masks_as(self, form: MaskForm) -> Any:  # noqa: ANN401
+        """Return the masks in another form; those of a single image are one.
+
+        Args:
+            form: ``"bool"``, as :attr:`masks`; ``"packed"``, :class:`fastcam.PackedMasks`, one bit a pixel; or
+                ``"rle"``, COCO's compressed run lengths, the bytes that pycocotools has, for each mask a dictionary.
+
+        Returns:
+            See :func:`fastcam.masks.masks_in`.
+
+        Raises:
+            ValueError: another form, or masks that were not asked for.
+
+        Example:
+            >>> import torch, fastcam
+            >>> features = torch.zeros(1, 1, 4, 4)
+            >>> features[0, 0, 1:3, 1:4] = 1
+            >>> found = fastcam.localize(features, torch.ones(1, 1), [0], size=(4, 4), return_masks=True)
+            >>> found.masks_as("rle")
+            [{'size': [4, 4], 'counts': b'522000O'}]
+        """
+        if self.masks is None:
+            raise ValueError("masks_as needs masks, got a result without: return_masks=True")
+        if isinstance(self.masks, Tensor) and self.single:
+            return masks_in(form, [self.masks])[0]
+        return masks_in(form, self.masks)
+
     @property
     def sizes(self) -> list[_Size | None]:
         """(H, W) of each image; None where it is not known."""
@@ -237,7 +266,7 @@ class Localization(Exports):
         parts = [vars(one._several()) for one in results]
         names = [name for name in parts[0] if name not in NO_TENSORS]
         joined = {name: joined_field(name, [part[name] for part in parts]) for name in names}
-        return cls(**joined, size=joined_sizes(results))
+        return cls(**joined, size=joined_sizes([size for one in results for size in one.sizes]))
 
     def _several(self) -> Localization:
         """Give a single image its N = 1 back."""
@@ -262,32 +291,3 @@ class Localization(Exports):
 def _by_image(size: _Size | tuple[_Size, ...] | None) -> TypeGuard[tuple[_Size, ...]]:
     """Whether it says the size of each image, and not one for all."""
     return size is not None and (not size or isinstance(size[0], tuple))
-
-
-def joined_sizes(results: Sequence[Localization]) -> _Size | tuple[_Size, ...] | None:
-    """Join the sizes of several results: one for all where they are the same; None where one is not known."""
-    each = [size for one in results for size in one.sizes]
-    known = tuple(size for size in each if size is not None)
-    if len(known) < len(each):
-        return None
-    return known[0] if len(set(known)) == 1 else known
-
-
-def joined_field(name: str, parts: Sequence[Any]) -> Any:  # noqa: ANN401
-    """Join one field of several results; what it is missing from, or another dtype, device or shape, is an error."""
-    if all(part is None for part in parts):
-        return None
-    if any(part is None for part in parts):
-        raise ValueError(f"results must have the same fields, got {name} in some of them only")
-    tensors = [one for part in parts for one in (part if isinstance(part, list) else [part])]
-    for what in ("device", "dtype"):
-        kinds = {str(getattr(one, what)) for one in tensors}
-        if len(kinds) > 1:
-            raise ValueError(f"results must be of one {what}, got {name} of {' and '.join(sorted(kinds))}")
-    by_size = name in ("maps", "masks")
-    if by_size and (any(isinstance(part, list) for part in parts) or len({one.shape[1:] for one in tensors}) > 1):
-        return [one for part in parts for one in part]
-    if len({one.shape[1:] for one in tensors}) > 1:
-        shapes = " and ".join(str(tuple(one.shape)) for one in tensors)
-        raise ValueError(f"results must have the same number of classes, got {name} of shapes {shapes}")
-    return torch.cat(tensors)
