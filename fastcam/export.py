@@ -19,8 +19,10 @@ __all__ = [
     "CSV_COLUMNS",
     "Detection",
     "Picture",
+    "coco_bytes",
     "coco_dataset",
     "coco_results",
+    "csv_bytes",
     "read_table",
     "replacing",
     "table_bytes",
@@ -76,6 +78,15 @@ class Detection:
         """Whether nothing was found, so that there is no box."""
         return not any(self.box)
 
+    @property
+    def columns(self) -> tuple[object, ...]:
+        """What :data:`CSV_COLUMNS` names, None for the corners of what was not found; text that is no UTF-8 escaped."""
+        file, name = (
+            text.encode("utf-8", errors="backslashreplace").decode() for text in (self.picture.file, self.class_name)
+        )
+        corners = [None] * 4 if self.is_empty else [float(value) for value in self.box]
+        return (file, self.class_id, name, float(self.score), *corners, float(self.milliseconds))
+
 
 def write_csv(path: str | os.PathLike[str], detections: Iterable[Detection]) -> None:
     """Write boxes as CSV (UTF-8, one header line): file,class_id,class,score,x0,y0,x1,y1,ms.
@@ -93,7 +104,7 @@ def write_csv(path: str | os.PathLike[str], detections: Iterable[Detection]) -> 
         ...     print(pathlib.Path(folder, "boxes.csv").read_text().splitlines()[1])
         cat.png,285,Egyptian cat,0.770000,46.00,0.00,397.50,300.00,9.50
     """
-    write_table(path, CSV_COLUMNS, map(_fields, detections))
+    write_whole({path: csv_bytes(detections)})
 
 
 def write_json(path: str | os.PathLike[str], content: Sequence[Any] | Mapping[str, Any]) -> None:
@@ -129,12 +140,22 @@ def write_results(
     Raises:
         OSError: one cannot be written; the message names it, and the former three are there still.
     """
-    contents = {
-        f"dataset{suffix}.json": _json_bytes(coco_dataset(pictures, classes)),
-        f"boxes{suffix}.json": _json_bytes(coco_results(detections)),
-        f"boxes{suffix}.csv": table_bytes(CSV_COLUMNS, map(_fields, detections)),
-    }
-    write_whole({Path(folder, name): content for name, content in contents.items()})
+    contents = coco_bytes(pictures, classes, detections) | {"boxes.csv": csv_bytes(detections)}
+    named = {Path(name): content for name, content in contents.items()}
+    write_whole({Path(folder, f"{path.stem}{suffix}{path.suffix}"): content for path, content in named.items()})
+
+
+def coco_bytes(
+    pictures: Iterable[Picture], classes: Iterable[str], detections: Iterable[Detection]
+) -> dict[str, bytes]:
+    """Return the content of dataset.json and of boxes.json, by their names."""
+    dataset, boxes = coco_dataset(pictures, classes), coco_results(detections)
+    return {"dataset.json": _json_bytes(dataset), "boxes.json": _json_bytes(boxes)}
+
+
+def csv_bytes(detections: Iterable[Detection]) -> bytes:
+    """Return the content of the file that :func:`write_csv` writes."""
+    return table_bytes(CSV_COLUMNS, map(_fields, detections))
 
 
 def write_picture(path: str | os.PathLike[str], pixels: NDArray[Any]) -> None:

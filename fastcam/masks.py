@@ -158,8 +158,9 @@ def masks_in(form: MaskForm, masks: Tensor | list[Tensor]) -> Any:  # noqa: ANN4
     if form == "bool":
         return masks
     if form == "packed":
-        together = isinstance(masks, Tensor) and masks.ndim == 3
-        return PackedMasks.pack(masks) if together else [PackedMasks.pack(one) for one in masks]
+        if isinstance(masks, Tensor) and masks.ndim == 3:
+            return PackedMasks.pack(masks)
+        return [PackedMasks.pack(one) for one in masks]
     return [encode(one[None])[0] if one.ndim == 2 else encode(one) for one in masks]
 
 

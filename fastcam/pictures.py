@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.draw import overlay
-from fastcam.export import Detection, Picture, write_picture, write_results
+from fastcam.export import Detection, Picture, write_picture
 from fastcam.files import write_whole
-from fastcam.folders import MARK, OVERLAYS, holds_results
+from fastcam.folders import MARK, OVERLAYS
+from fastcam.formats import USUAL, Run, check_folder, check_formats, first_file, is_beside, remove, write_run
 from fastcam.images import MOST_PIXELS, PictureError, read_picture
 from fastcam.network import At, Found, Network
 from fastcam.protocol import PAPER, Protocol
@@ -27,7 +27,6 @@ __all__ = ["PARTIAL", "FileSettings", "Results", "check_folder", "localize_files
 PARTIAL = ".partial"
 """In the names of the files that a run which did not end leaves beside those of an earlier one."""
 
-_TABLES = ("boxes.csv", "boxes.json", "dataset.json")
 _LONGEST_NAME = 255  # bytes, in nearly every file system
 # Photographs stay in their own format, up to its longest side; every other picture becomes a PNG.
 _LONGEST = {".jpg": 65_535, ".jpeg": 65_535, ".png": 2**31 - 1, ".webp": 16_383}
@@ -44,6 +43,7 @@ class FileSettings:
         batch_size: pictures that go through the network together; None: as many as suit its device.
         overlays: write a picture of heat map and boxes for each.
         most_pixels: a picture with more is skipped, by its header.
+        formats: of the boxes' files, of :data:`fastcam.formats.FORMATS`.
     """
 
     top_k: int = 1
@@ -52,6 +52,7 @@ class FileSettings:
     batch_size: int | None = None
     overlays: bool = True
     most_pixels: int = MOST_PIXELS
+    formats: tuple[str, ...] = USUAL
 
 
 @dataclass
@@ -89,11 +90,11 @@ def localize_files(
     on_skipped: Callable[[PictureError], object] = lambda _: None,
     on_progress: Callable[[int], object] = lambda _: None,
 ) -> Results:
-    """Localize picture files and write boxes.csv, boxes.json, dataset.json and overlays/.
+    """Localize picture files and write their boxes (boxes.csv, boxes.json and dataset.json) and overlays/.
 
     Whatever ends the run, what it has found so far is written; where the folder holds the boxes of an earlier run,
-    beside them, as boxes.partial.csv, boxes.partial.json and dataset.partial.json, which the next run that ends
-    removes. Overlays are replaced one by one. No more than one batch of pictures is in memory.
+    beside them, as boxes.partial.csv and so on, which the next run that ends removes. Overlays are replaced one by one,
+    and so are the files of formats that have one a picture. No more than one batch of pictures is in memory.
 
     Args:
         network: what to run.
@@ -109,10 +110,13 @@ def localize_files(
         divided by the number of pictures in it; reading, resizing and drawing are not in it.
 
     Raises:
+        ImportError: a format needs a package that is not installed.
+        ValueError: a format that does not exist, or that has one file for two of the pictures.
         OSError: a file cannot be written; the message names it.
     """
     results = Results() if results is None else results
-    check_folder(out, overlays=settings.overlays)
+    check_folder(out, overlays=settings.overlays, formats=settings.formats)
+    check_formats(settings.formats, list(short_names(paths).values()))
     if settings.overlays and not (out / MARK).exists():
         write_whole({out / MARK: b"The overlays beside this file are of fastcam localize, no photographs.\n"})
     names = overlay_names(short_names(paths))
@@ -129,45 +133,19 @@ def localize_files(
     except BaseException:
         # What stopped the run is what there is to say, not that its results cannot be written either.
         with contextlib.suppress(OSError):
-            _write_tables(out, network, results)
+            _write_tables(out, network, results, paths, settings.formats)
         raise
-    _write_tables(out, network, results)
+    _write_tables(out, network, results, paths, settings.formats)
     return results
 
 
-def _write_tables(out: Path, network: Network, results: Results) -> None:
-    beside = not results.complete and any((out / name).exists() for name in _TABLES)
-    suffix = PARTIAL if beside else ""
-    write_results(out, results.pictures, network.classes, results.detections, suffix=suffix)
-    results.table = out / f"boxes{suffix}.csv"
+def _write_tables(out: Path, network: Network, results: Results, paths: Sequence[Path], formats: Sequence[str]) -> None:
+    suffix = PARTIAL if not results.complete and is_beside(out, formats) else ""
+    run = Run(results.pictures, network.classes, results.detections, short_names(paths))
+    write_run(out, run, formats, suffix)
+    results.table = first_file(out, formats, suffix)
     if results.complete:
-        for name in map(Path, _TABLES):
-            (out / f"{name.stem}{PARTIAL}{name.suffix}").unlink(missing_ok=True)
-
-
-def check_folder(out: Path, *, overlays: bool = True) -> None:
-    """Refuse a folder for results where what is in it would be in the way, or be lost.
-
-    Args:
-        out: need not be there.
-        overlays: whether they are to be written.
-
-    Raises:
-        OSError: a folder stands where a file is to be written, or a file where ``overlays`` is to be, or ``overlays``
-            holds what is not of an earlier run; the message names it.
-    """
-    for path in (out / name for name in _TABLES):
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "a folder, where a file is to be written", str(path))
-    folder = out / OVERLAYS
-    if not overlays or not folder.exists():
-        return
-    if not folder.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, "a file, where the folder of overlays is to be", str(folder))
-    if not holds_results(out) and any(folder.iterdir()):
-        raise FileExistsError(
-            errno.EEXIST, "not of an earlier run, and overlays would replace what is in it", str(folder)
-        )
+        remove(out, PARTIAL)
 
 
 def _batches(

@@ -19,7 +19,7 @@ LEVELS = [
     ["kernels"],
     ["ops"],
     ["activation", "masks", "pooling", "result", "objects", "ragged", "localization", "trees"],
-    ["tables", "decoding", "inputs", "images", "export", "draw", "safe_load", "folders"],
+    ["tables", "decoding", "inputs", "images", "export", "draw", "safe_load", "folders", "formats"],
     ["extractors"],
     ["models"],
     ["methods"],

@@ -14,10 +14,11 @@ from tqdm import tqdm
 from fastcam.cli.options import DEFAULT_MODEL, chosen_network, chosen_protocol, network_options, protocol_options
 from fastcam.cli.terminal import say, table
 from fastcam.folders import OVERLAYS, LeftOut, find_pictures
+from fastcam.formats import FOLDERS, FORMATS, USUAL, check_folder, check_formats
 from fastcam.images import MOST_PIXELS, PictureError
 from fastcam.lock import LockedError, locked, remove_leftovers
 from fastcam.network import At, Network
-from fastcam.pictures import FileSettings, Results, check_folder, localize_files, short_names
+from fastcam.pictures import PARTIAL, FileSettings, Results, localize_files, short_names
 
 __all__ = ["localize"]
 
@@ -28,7 +29,16 @@ __all__ = ["localize"]
     "--out",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for boxes.csv, boxes.json, dataset.json and overlays/; made if it is not there.",
+    help="Folder for the boxes' files and overlays/; made if it is not there.",
+)
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(list(FORMATS)),
+    multiple=True,
+    default=USUAL,
+    show_default=True,
+    help="Of the boxes' files; may be given several times.",
 )
 @network_options(
     weights="--weights",
@@ -62,6 +72,7 @@ __all__ = ["localize"]
 def localize(
     paths: tuple[str, ...],
     out: Path,
+    formats: tuple[str, ...],
     top_k: int,
     protocol: str,
     percentile: float | None,
@@ -73,11 +84,19 @@ def localize(
     no_overlay: bool,
     **network_options: Any,  # noqa: ANN401
 ) -> None:
-    """Find the object in each picture: PATHS are files, folders (with what is below them) or globs.
+    r"""Find the object in each picture: PATHS are files, folders (with what is below them) or globs.
 
     Writes boxes.csv (file, class_id, class, score, x0, y0, x1, y1, ms), boxes.json (COCO results), dataset.json (what
     its image and category ids mean) and, for each picture, an overlay of heat map and boxes. Boxes are in pixels of
     the picture, x1 and y1 exclusive; ms is the network and the localization, the batch's time divided by its size.
+
+    \b
+    --format says otherwise:
+      csv      boxes.csv
+      coco     boxes.json and dataset.json
+      parquet  boxes.parquet, the columns of boxes.csv (needs pyarrow)
+      yolo     labels/, a text file a picture (class cx cy w h, fractions of it), and classes.txt
+      voc      Annotations/, an XML file a picture (pixels counted from 1, the last one inside)
 
     A picture that cannot be read is named and skipped, and so is what is not searched or read in a folder: folders that
     cannot be read, links to folders, raw formats. The exit status is then 1. Overlays of an earlier run are left out.
@@ -85,8 +104,13 @@ def localize(
     A run that is stopped writes what it has; beside the boxes of an earlier run, as boxes.partial.csv and so on.
     """
     chosen = chosen_protocol(protocol, percentile, threshold, protocol_changes)
-    _checked(out, overlays=not no_overlay)
+    formats = tuple(dict.fromkeys(formats))
+    _checked(out, overlays=not no_overlay, formats=formats)
     pictures, missed = _found(paths, out)
+    try:
+        check_formats(formats, list(short_names(pictures).values()))
+    except (ImportError, ValueError) as error:
+        raise click.BadParameter(str(error), param_hint="--format") from error
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -95,11 +119,12 @@ def localize(
     count = network.extractor.num_classes
     if top_k > count:
         raise click.BadParameter(f"{top_k} of {count} classes", param_hint="--top-k")
-    settings = FileSettings(top_k, chosen, cast("At", at), batch_size, not no_overlay, most_pixels)
+    settings = FileSettings(top_k, chosen, cast("At", at), batch_size, not no_overlay, most_pixels, formats)
     try:
         with locked(out):
-            for folder, _, _ in os.walk(out / OVERLAYS):
-                remove_leftovers(Path(folder))
+            for name in (OVERLAYS, *FOLDERS):
+                for folder, _, _ in os.walk(out / name):
+                    remove_leftovers(Path(folder))
             skipped = _run(network, pictures, out, settings, missed)
     except (LockedError, OSError) as error:
         raise click.ClickException(str(error)) from error
@@ -107,9 +132,9 @@ def localize(
         sys.exit(1)
 
 
-def _checked(out: Path, *, overlays: bool) -> None:
+def _checked(out: Path, *, overlays: bool, formats: tuple[str, ...]) -> None:
     try:
-        check_folder(out, overlays=overlays)
+        check_folder(out, overlays=overlays, formats=formats)
     except OSError as error:
         raise click.BadParameter(f"{error.filename}: {error.strerror}", param_hint="--out") from error
 
@@ -163,7 +188,7 @@ def _kept(results: Results, out: Path) -> str:
     """What is left of a run that did not end, and where."""
     if results.table is None:
         return f"the results of {_counted(results)} cannot be written"
-    if results.table.name == "boxes.csv":
+    if PARTIAL not in results.table.name:
         return f"the results of {_counted(results)} are in {out}"
     return f"the results of {_counted(results)} are in {results.table}, beside those of an earlier run"
 
