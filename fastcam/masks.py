@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn, get_args
 
@@ -13,10 +14,10 @@ from torch import Tensor
 from fastcam.ops import components
 from fastcam.ops.masks import pack, unpack
 from fastcam.protocol import Area
-from fastcam.rle import encode
+from fastcam.rle import Rle, decode, encode
 from fastcam.sizes import MOST_PIXELS_OF_MASK, checked_size
 
-__all__ = ["MaskBoxes", "MaskForm", "PackedMasks", "boxes_from_masks", "masks_in"]
+__all__ = ["MaskBoxes", "MaskForm", "PackedMasks", "boxes_from_masks", "masks_in", "plain_masks"]
 
 MaskForm = Literal["bool", "packed", "rle"]
 """How masks are held: bool tensors, :class:`PackedMasks`, or COCO's run lengths (see :func:`fastcam.rle.encode`)."""
@@ -89,7 +90,7 @@ class MaskBoxes:
 
 
 def boxes_from_masks(
-    masks: Tensor | npt.NDArray[Any] | PackedMasks,
+    masks: Tensor | npt.NDArray[Any] | PackedMasks | Sequence[Rle],
     *,
     keep: Literal["largest", "all"] = "largest",
     area: Area = "pixels",
@@ -98,7 +99,8 @@ def boxes_from_masks(
     """Boxes and areas of the connected components of masks.
 
     Args:
-        masks: (N, H, W) or (H, W), bool or uint8 (set where not zero), tensor or NumPy array; or :class:`PackedMasks`.
+        masks: (N, H, W) or (H, W), bool or uint8 (set where not zero), tensor or NumPy array; :class:`PackedMasks`; or
+            COCO's run lengths, a list of dictionaries of ``size`` and ``counts``.
         keep: ``"largest"``, one box a mask; or ``"all"``, image by image in the raster order of first pixels.
         area: ``"pixels"``, the pixel count; or ``"polygon"``, the area inside the outer contour through the pixel
             centres, holes included (``cv2.contourArea``). Of equal pixel counts the first component in raster order is
@@ -172,8 +174,30 @@ def _refuse_choice(**given: tuple[object, tuple[object, ...]]) -> NoReturn:
     raise AssertionError(given)
 
 
-def _checked_masks(masks: Tensor | npt.NDArray[Any]) -> Tensor:
+def plain_masks(masks: Any) -> Any:  # noqa: ANN401
+    """Return packed masks and COCO's run lengths, one or a list of them, as (N, H, W) bool; all else as it is.
+
+    Raises:
+        TypeError: as :func:`fastcam.rle.decode`.
+        ValueError: likewise.
+
+    Example:
+        >>> plain_masks([{"size": [2, 2], "counts": "0120"}]).int().tolist()
+        [[[1, 0], [0, 1]]]
+    """
+    if isinstance(masks, PackedMasks):
+        return masks.unpack()
+    if isinstance(masks, Mapping):
+        return decode([masks])
+    if isinstance(masks, (list, tuple)) and masks and isinstance(masks[0], Mapping):
+        return decode(masks)
+    return masks
+
+
+def _checked_masks(masks: Tensor | npt.NDArray[Any] | Sequence[Rle]) -> Tensor:
     """Masks as a contiguous (N, H, W) tensor of bool or uint8."""
+    if not isinstance(masks, Tensor):
+        masks = plain_masks(masks)
     try:
         # A copy: torch takes no array with negative strides, and warns of one that cannot be written to.
         tensor = masks if isinstance(masks, Tensor) else torch.from_numpy(np.array(masks))

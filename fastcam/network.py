@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fastcam.activation import Index
+from fastcam.conventions import Exports, ImageBoxes
 from fastcam.extractors import Extractor, LocalizeOptions
 from fastcam.images import Picture, as_pixels
 from fastcam.inputs import Inputs
@@ -29,8 +30,8 @@ At = Literal["input", "original"]
 
 
 @dataclass(frozen=True)
-class Found:
-    """What was found in one picture, the classes in their order.
+class Found(Exports):
+    """What was found in one picture, the classes in their order; its exports are those of a result of one image.
 
     Attributes:
         boxes: (T, 4) float64, x0, y0, x1, y1 in the picture's own pixels, half-open unless the protocol says otherwise;
@@ -55,6 +56,12 @@ class Found:
     def is_empty(self) -> NDArray[np.bool_]:
         """(T,) bool: for which classes nothing was found, so that there is no box."""
         return np.asarray((self.boxes == 0).all(axis=-1))
+
+    def image_boxes(self) -> list[ImageBoxes]:
+        """Return the boxes of the picture, in its own pixels, without those of what was not found."""
+        kept = np.flatnonzero(~self.is_empty)
+        boxes, labels, scores = (torch.from_numpy(part[kept]) for part in (self.boxes, self.labels, self.scores))
+        return [ImageBoxes(boxes, labels, scores, self.size, tuple(self.names[i] for i in kept))]
 
 
 @dataclass(frozen=True)

@@ -150,3 +150,33 @@ class TestMasksOfResults:
         assert none.masks_as("rle") == []
         assert len(none.masks_as("packed")) == 0
         assert dataclasses.replace(none, masks=[]).masks_as("packed") == []
+
+
+class TestMasksAsTruth:
+    """Packed masks and run lengths are taken where masks are."""
+
+    MASKS = torch.from_numpy(np.stack([MASKS["a pixel"], MASKS["everything"], np.arange(35).reshape(5, 7) % 3 == 0]))
+
+    def forms(self):
+        as_json = [one | {"counts": one["counts"].decode()} for one in encode(self.MASKS)]
+        return [fastcam.PackedMasks.pack(self.MASKS), encode(self.MASKS), as_json, encode(self.MASKS, compressed=False)]
+
+    def test_boxes(self):
+        wanted = fastcam.boxes_from_masks(self.MASKS, keep="all")
+        for form in self.forms():
+            found = fastcam.boxes_from_masks(form, keep="all")
+            assert torch.equal(found.boxes, wanted.boxes)
+            assert torch.equal(found.image, wanted.image)
+        assert fastcam.boxes_from_masks(encode(self.MASKS)[0]).boxes.tolist() == [[0, 0, 1, 1]]
+
+    def test_pixel_average_precision(self):
+        metrics = pytest.importorskip("fastcam.metrics", exc_type=ImportError)
+        maps = torch.rand(3, 5, 7, generator=torch.Generator().manual_seed(0))
+        wanted = metrics.PxAP()
+        wanted.update(maps, self.MASKS)
+        for form in self.forms():
+            metric = metrics.PxAP()
+            metric.update(maps, form)
+            assert metric.compute() == wanted.compute()
+        with pytest.raises(ValueError, match="masks must be"):
+            metric.update(maps[:2], self.forms()[1])

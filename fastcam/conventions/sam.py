@@ -28,8 +28,8 @@ def sam_prompts(images: Sequence[ImageBoxes]) -> list[list[dict[str, NDArray[Any
 def _of_image(one: ImageBoxes, size: tuple[int, int]) -> list[dict[str, NDArray[Any]]]:
     if one.maps is None or one.thresholds is None:
         raise ValueError(
-            "to_sam_prompts needs the map of each box: return_maps=True, and of one class an image where there are "
-            "several boxes a map"
+            "to_sam_prompts needs the map of each box: a Localization with return_maps=True, and of one class an image "
+            'where keep="all"'
         )
     rows = zip(one.boxes.detach().cpu(), one.maps, one.thresholds.tolist(), strict=True)
     return [_prompt(box, heat.detach().cpu().to(torch.float64), threshold, size) for box, heat, threshold in rows]

@@ -23,7 +23,7 @@ from fastcam.conventions.image_boxes import (
 __all__ = ["voc_files"]
 
 # What XML 1.0 cannot hold, lone surrogates among it, which stand for file names that are no UTF-8.
-_NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def voc_files(

@@ -3,8 +3,8 @@
 :class:`MaxBoxAcc`, :class:`MaxBoxAccV2` and :class:`PxAP` compute several numbers by name, which ``self.log_dict`` of
 Lightning takes; their curves come with ``compute(curves=True)`` and are what ``plot()`` draws. Where one number is
 wanted (``self.log``, ``MetricTracker``, ``MinMaxMetric``, ``BootStrapper``) :class:`MaxBoxAccScore`,
-:class:`MaxBoxAccV2Score` and :class:`PxAPScore` give it; :class:`MaskIoU`, :class:`MeanMaskIoU`, :class:`PointingGame` and :class:`EnergyInBox` are
-single values as they are. In a ``MetricCollection`` metrics that count alike share their
+:class:`MaxBoxAccV2Score` and :class:`PxAPScore` give it; :class:`MaskIoU`, :class:`MeanMaskIoU`, :class:`PointingGame`
+and :class:`EnergyInBox` are single values as they are. In a ``MetricCollection`` metrics that count alike share their
 counts, and others stay apart. ``BootStrapper`` draws from tensors alone: give it the boxes as one tensor (N, G, 4),
 filled up with NaN.
 

@@ -11,10 +11,13 @@ import torch
 from torch import Tensor
 
 from fastcam.arrays import ArrayLike, as_tensor
+from fastcam.masks import PackedMasks, plain_masks
 from fastcam.ops.core import DTYPES
 from fastcam.ops.score_maps import IGNORED
+from fastcam.rle import Rle
 
 __all__ = [
+    "MasksLike",
     "checked_classes",
     "checked_correct",
     "checked_count",
@@ -29,6 +32,8 @@ __all__ = [
     "outside_error",
     "values_error",
 ]
+
+MasksLike = ArrayLike | PackedMasks | Sequence[Rle]
 
 
 def checked_maps(maps: ArrayLike) -> Tensor:
@@ -57,9 +62,9 @@ def outside_error(inside: Tensor, maps: Tensor, first: int = 0) -> ValueError:
     )
 
 
-def checked_masks(masks: ArrayLike, images: int, size: tuple[int, int]) -> Tensor:
+def checked_masks(masks: MasksLike, images: int, size: tuple[int, int]) -> Tensor:
     """Masks (N, H, W) as uint8, of 0, 1 and 255 if they were; one channel, (N, 1, H, W), is taken off."""
-    given = as_tensor("masks", masks, "masks (N, H, W)").detach()
+    given = as_tensor("masks", plain_masks(masks), "masks (N, H, W)").detach()
     shape = (images, *size)
     if given.shape == (images, 1, *size):
         given = given[:, 0]

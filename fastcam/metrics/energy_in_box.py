@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fastcam.arrays import ArrayLike
+from fastcam.metrics.arguments import MasksLike
 from fastcam.metrics.regions import RegionMetric, Regions, Truth
 from fastcam.metrics.shares import mean_of_units, units
 
@@ -58,7 +59,7 @@ class EnergyInBox(RegionMetric):
         self,
         maps: ArrayLike,
         boxes: Sequence[Any] | ArrayLike | None = None,
-        masks: ArrayLike | None = None,
+        masks: MasksLike | None = None,
         *,
         size: tuple[int, int] | None = None,
     ) -> None:

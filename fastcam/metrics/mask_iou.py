@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fastcam.arrays import ArrayLike
+from fastcam.metrics.arguments import MasksLike
 from fastcam.metrics.pixel_counts import PixelCounts, ThresholdedPixels, ious_of
 from fastcam.metrics.shares import mean_of_units, units
 
@@ -99,7 +100,7 @@ class MeanMaskIoU(ThresholdedPixels):
         self.add_sum("images")
         self.add_sum("without_objects")
 
-    def update(self, maps: ArrayLike, masks: ArrayLike, *, size: tuple[int, int] | None = None) -> None:
+    def update(self, maps: ArrayLike, masks: MasksLike, *, size: tuple[int, int] | None = None) -> None:
         """Count the images of a batch; the arguments are those of :class:`PxAP`.
 
         Raises:

@@ -10,7 +10,14 @@ import torch
 from torch import Tensor
 
 from fastcam.arrays import ArrayLike
-from fastcam.metrics.arguments import checked_maps, checked_masks, checked_thresholds, outside_error, values_error
+from fastcam.metrics.arguments import (
+    MasksLike,
+    checked_maps,
+    checked_masks,
+    checked_thresholds,
+    outside_error,
+    values_error,
+)
 from fastcam.metrics.metric import SumMetric
 from fastcam.ops.score_maps import score_histogram
 from fastcam.sizes import checked_size
@@ -41,7 +48,7 @@ class ThresholdedPixels(SumMetric):
         self.record_settings(num_thresholds=int(num_thresholds))
 
     def histograms(
-        self, maps: ArrayLike, masks: ArrayLike, size: tuple[int, int] | None, *, of_each: bool
+        self, maps: ArrayLike, masks: MasksLike, size: tuple[int, int] | None, *, of_each: bool
     ) -> list[Tensor]:
         """Return the counts (2, bins) int64 of background and of objects: of all images, or of each."""
         given = checked_maps(maps)
@@ -100,7 +107,7 @@ class PixelCounts(ThresholdedPixels):
     def update(
         self,
         maps: ArrayLike,
-        masks: ArrayLike,
+        masks: MasksLike,
         *,
         size: tuple[int, int] | None = None,
     ) -> None:
@@ -110,6 +117,7 @@ class PixelCounts(ThresholdedPixels):
             maps: (N, H, W) in [0, 1], used as given; with ``size`` raw maps (N, h, w), resized and normalized as
                 :func:`sweep` does.
             masks: (N, H, W) uint8 or another integer type: 1 object, 0 background, 255 ignored; or bool: object or not.
+                :class:`fastcam.PackedMasks` and lists of COCO's run lengths are read as bool.
             size: (H, W), the masks' own, where maps are raw.
 
         Raises:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fastcam.arrays import ArrayLike
-from fastcam.metrics.arguments import checked_count, checked_labels
+from fastcam.metrics.arguments import MasksLike, checked_count, checked_labels
 from fastcam.metrics.regions import RegionMetric, Regions, Truth
 
 __all__ = ["PointingGame"]
@@ -86,7 +86,7 @@ class PointingGame(RegionMetric):
         self,
         maps: ArrayLike,
         boxes: Sequence[Any] | ArrayLike | None = None,
-        masks: ArrayLike | None = None,
+        masks: MasksLike | None = None,
         *,
         size: tuple[int, int] | None = None,
         labels: ArrayLike | None = None,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fastcam.arrays import ArrayLike
-from fastcam.metrics.arguments import checked_maps, checked_masks, values_error
+from fastcam.metrics.arguments import MasksLike, checked_maps, checked_masks, values_error
 from fastcam.metrics.ground_truth import GroundTruth
 from fastcam.metrics.metric import SumMetric
 from fastcam.ops.score_maps import IGNORED
@@ -68,7 +68,7 @@ class RegionMetric(SumMetric):
         self,
         maps: ArrayLike,
         boxes: Sequence[Any] | ArrayLike | None,
-        masks: ArrayLike | None,
+        masks: MasksLike | None,
         size: tuple[int, int] | None,
     ) -> Regions:
         """Read a batch; what the metric's ``truth`` does not name is left alone.

@@ -113,7 +113,9 @@ def test_levels_and_several_classes():
 
 def test_maps_are_needed_and_that_of_each_box():
     heat = blobs((20, 20), [(0.5, 0.5)])[None]
-    with pytest.raises(ValueError, match="to_sam_prompts needs the map of each box: return_maps=True"):
+    with pytest.raises(
+        ValueError, match="to_sam_prompts needs the map of each box: a Localization with return_maps=True"
+    ):
         dataclasses.replace(located(heat), maps=None).to_sam_prompts()
     several = fastcam.localization.localize_maps(
         heat.expand(2, 20, 20)[None],
