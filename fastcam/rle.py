@@ -17,6 +17,7 @@ Rle = dict[str, Any]
 
 _CHUNK = 5  # bits of a number in each character
 _FIRST = 48  # the character of 0
+_LONGEST = 12  # groups in a number of 64 bits
 
 
 def encode(masks: Tensor, *, compressed: bool = True) -> list[Rle]:
@@ -100,21 +101,21 @@ def _compressed(counts: NDArray[np.int64]) -> bytes:
     return characters.tobytes()
 
 
-def _expanded(counts: bytes, mask: int) -> list[int]:
-    numbers: list[int] = []
-    value = shift = 0
-    for character in counts:
-        group = character - _FIRST
-        if not 0 <= group < 0x40:
-            raise ValueError(f"masks[{mask}] must have compressed run lengths, got counts={counts!r}")
-        value |= (group & 0x1F) << shift
-        shift += _CHUNK
-        if group & 0x20:
-            continue
-        if group & 0x10:
-            value -= 1 << shift
-        numbers.append(value + (numbers[-2] if len(numbers) > 2 else 0))
-        value = shift = 0
-    if shift:
+def _expanded(counts: bytes, mask: int) -> NDArray[np.int64]:
+    groups = np.frombuffer(counts, np.uint8).astype(np.int64) - _FIRST
+    if ((groups < 0) | (groups >= 0x40)).any():
+        raise ValueError(f"masks[{mask}] must have compressed run lengths, got counts={counts!r}")
+    last = np.flatnonzero(groups & 0x20 == 0)
+    if len(groups) and groups[-1] & 0x20:
         raise ValueError(f"masks[{mask}] must have whole run lengths, got counts={counts!r}")
+    first = np.concatenate([[0], last[:-1] + 1]).astype(np.int64)[: len(last)]
+    lengths = last - first + 1
+    if (lengths > _LONGEST).any():
+        raise ValueError(f"masks[{mask}] must have run lengths of at most 64 bits, got counts={counts!r}")
+    places = np.arange(len(groups)) - np.repeat(first, lengths)
+    numbers = np.add.reduceat((groups & 0x1F) << (_CHUNK * places), first) if len(first) else first
+    numbers = numbers - ((groups[last] >> 4 & 1) << (_CHUNK * lengths))
+    # Each from the fourth on is what it adds to the second before it.
+    numbers[1::2] = numbers[1::2].cumsum()
+    numbers[2::2] = numbers[2::2].cumsum()
     return numbers

@@ -93,6 +93,8 @@ def test_by_hand():
         ({"size": [2, 3], "counts": [7, -1]}, r"masks\[0\] must have run lengths of 6 pixels in all"),
         ({"size": [2, 3], "counts": "T"}, r"masks\[0\] must have whole run lengths"),
         ({"size": [2, 3], "counts": " "}, r"masks\[0\] must have compressed run lengths"),
+        ({"size": [2, 3], "counts": ""}, r"masks\[0\] must have run lengths of 6 pixels in all"),
+        ({"size": [2, 3], "counts": "o" * 13 + "0"}, r"masks\[0\] must have run lengths of at most 64 bits"),
     ],
 )
 def test_what_is_no_mask_is_refused(rle, message):
