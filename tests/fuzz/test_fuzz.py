@@ -32,7 +32,8 @@ INTEGERS = [torch.uint8, torch.int8, torch.int16, torch.uint16, torch.int32, tor
 FIELDS = {
     name: get_args(hint)
     for name, hint in get_type_hints(Protocol).items()
-    if get_args(hint) and all(isinstance(choice, str) for choice in get_args(hint))
+    if get_args(hint)
+    and all(isinstance(choice, str) for choice in get_args(hint))
     # What is kept of several boxes is compared in test_objects.py, how boxes are judged with the metrics.
     and name not in ("iou", "keep", "scores", "order")
 }
