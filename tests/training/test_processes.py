@@ -120,7 +120,7 @@ def test_processes_stop_together_when_one_diverges(config, tmp_path):
 
 @pytest.mark.long
 def test_the_command_under_torchrun(config, engine, tmp_path):
-    settings = config(model_options={"width": 1 / 8}, epochs=3, pooling="tap")
+    settings = config(model_options={"width": 1 / 8}, epochs=3, pooling="gap")
     trained = train(settings, tmp_path / "one", engine)
     several = ["--nproc-per-node", "2", "--master-addr", "127.0.0.1", "--master-port", str(free_port()), "--no-python"]
     done = subprocess.run(
