@@ -76,13 +76,13 @@ dist: .make/test  ## sdist and wheel, the wheel imported where nothing else is, 
 	PYTHONPATH=build/plain-site:$(SITE) $(BASE_PYTHON) -P -c "import torch, fastcam; from fastcam.ops.core import core; assert core is None; \
 		print('reference', fastcam.boxes_from_masks(torch.ones(1, 3, 5, dtype=torch.bool)).boxes.tolist())"
 
-# Without the requirements that they do not import; torchvision and timm come from build/classifiers.
+# Without the requirements that they do not import; tests/libraries.py finds them, and torchvision and timm.
 .make/cam-peers: .make/venv constraints.txt
 	$(PIP) install --quiet --no-deps --upgrade --target build/cam-peers --constraint constraints.txt $(CAM_PEERS)
 	@touch $@
 
 bench: .make/test .make/cam-peers .make/classifiers  ## the benchmark grid, and its table
-	PYTHONPATH=build/cam-peers:build/classifiers $(BIN)/pytest bench --benchmark-only --benchmark-json=build/bench.json
+	$(BIN)/pytest bench --benchmark-only --benchmark-json=build/bench.json
 
 check-long: .make/test .make/classifiers .make/cam-peers  ## the tests at full size, and masks beside OpenCV of the generation before
 	$(BIN)/pytest -m 'long and not gpu' -s
