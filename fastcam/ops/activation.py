@@ -10,7 +10,7 @@ from fastcam.ops.arguments import check_features, check_index
 from fastcam.ops.core import DTYPES, core
 from fastcam.ops.gpu import kernels_run_on
 
-__all__ = ["cam", "check_sums", "features_for_core", "rows_for_core", "shape_of_maps"]
+__all__ = ["cam", "check_sums", "count_of_maps", "features_for_core", "flat_maps", "rows_for_core", "shape_of_maps"]
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
 _library.define(
@@ -22,6 +22,12 @@ _library.define(
 def shape_of_maps(weight: Tensor, index: Tensor | None) -> torch.Size:
     """How many maps there are, (N,) or (N, T): one a row of the weights, or one a class of the index."""
     return weight.shape[:1] if index is None else index.shape
+
+
+def count_of_maps(weight: Tensor, index: Tensor | None) -> int:
+    """How many maps there are."""
+    # torch.Size.numel() takes no number for any batch.
+    return weight.shape[0] if index is None else index.numel()
 
 
 def check_sums(features: Tensor, weight: Tensor, index: Tensor | None) -> None:
@@ -113,3 +119,10 @@ _library.impl("cam", _cuda, "CUDA")
 if core is not None:
     _library.impl("cam", _cpu, "CPU")
 cam = torch.ops.fastcam.cam.default
+
+
+def flat_maps(features: Tensor, weight: Tensor, index: Tensor | None, clamp_negative: bool) -> Tensor:
+    """Return the maps (M, h, w) of all images and classes, one after the other."""
+    maps = cam(features, weight, index, clamp_negative)
+    flat: Tensor = maps.reshape(-1, *maps.shape[-2:])
+    return flat

@@ -8,44 +8,34 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastcam.ops.activation import cam, check_sums, features_for_core, rows_for_core
-from fastcam.ops.arguments import check_maps, check_size
+from fastcam.ops.activation import check_sums, count_of_maps, features_for_core, flat_maps, rows_for_core
+from fastcam.ops.arguments import check_maps
 from fastcam.ops.components import largest
 from fastcam.ops.core import core
 from fastcam.ops.masks import binarize, unpack
 from fastcam.ops.objects import localize_all, locate_all, with_ends
-from fastcam.ops.options import SCHEMA, core_protocol, protocol_of
+from fastcam.ops.options import core_protocol, protocol_of
+from fastcam.ops.results import ARGUMENTS, boxes_and_areas, parts_of_maps
 from fastcam.protocol import Protocol
-from fastcam.reference.masks import working_dtype
 
 __all__ = ["localize", "locate"]
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
 _RESULTS = "(Tensor boxes, Tensor areas, Tensor thresholds, Tensor maps, Tensor masks)"
-_ARGUMENTS = f"int height, int width, {SCHEMA}, bool with_maps, bool with_masks"
 _tags = (torch.Tag.pt2_compliant_tag,)
-_library.define(f"locate(Tensor maps, {_ARGUMENTS}) -> {_RESULTS}", tags=_tags)
+_library.define(f"locate(Tensor maps, {ARGUMENTS}) -> {_RESULTS}", tags=_tags)
 _library.define(
-    f"localize(Tensor features, Tensor weight, Tensor? index, {_ARGUMENTS}) -> {_RESULTS}",
+    f"localize(Tensor features, Tensor weight, Tensor? index, {ARGUMENTS}) -> {_RESULTS}",
     tags=_tags,
 )
 
 _Found = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
-def _results(like: Tensor, n: int, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
-    """Allocate the results of n maps."""
-    check_size(height, width)
-    with_maps, with_masks = options[-2:]
-    protocol = protocol_of(*options[:-2])
-    work = working_dtype(like.dtype)
-    return (
-        like.new_empty((n, 4), dtype=torch.float32),
-        like.new_empty(n, dtype=torch.float64 if protocol.area == "polygon" else torch.int64),
-        like.new_empty(n, dtype=work),
-        like.new_empty((n if with_maps else 0, height, width), dtype=torch.uint8 if protocol.quantize else work),
-        like.new_empty((n if with_masks else 0, height, width), dtype=torch.bool),
-    )
+def _results(like: Tensor, count: int, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
+    """Allocate what is found in so many maps: a box in each."""
+    of_maps = parts_of_maps(like, count, height, width, *options)
+    return (*boxes_and_areas(like, count, protocol_of(*options[:-2])), *of_maps)
 
 
 def _addresses(found: _Found) -> tuple[int, int, int, int, int]:
@@ -115,8 +105,7 @@ def _localize_empty(
     *options: Any,  # noqa: ANN401
 ) -> _Found:
     check_sums(features, weight, index)
-    count = weight.shape[0] if index is None else index.numel()  # torch.Size.numel() takes no number for any batch
-    return _results(features, count, height, width, *options)
+    return _results(features, count_of_maps(weight, index), height, width, *options)
 
 
 def _localize_any_device(
@@ -127,8 +116,8 @@ def _localize_any_device(
     width: int,
     *options: Any,  # noqa: ANN401
 ) -> _Found:
-    maps = cam(features, weight, index, protocol_of(*options[:-2]).clamp_negative)
-    found: _Found = locate(maps.reshape(-1, *maps.shape[-2:]), height, width, *options)
+    maps = flat_maps(features, weight, index, protocol_of(*options[:-2]).clamp_negative)
+    found: _Found = locate(maps, height, width, *options)
     return found
 
 

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastcam.ops.activation import cam, check_sums, features_for_core, rows_for_core
-from fastcam.ops.arguments import check_maps, check_size
+from fastcam.ops.activation import check_sums, count_of_maps, features_for_core, flat_maps, rows_for_core
+from fastcam.ops.arguments import check_maps
 from fastcam.ops.core import core
 from fastcam.ops.masks import binarize, unpack
-from fastcam.ops.options import SCHEMA, core_protocol, protocol_of
+from fastcam.ops.options import core_protocol, protocol_of
+from fastcam.ops.results import ARGUMENTS, OfMaps, boxes_and_areas, parts_of_maps
 from fastcam.protocol import Protocol
 from fastcam.reference import objects as reference
 from fastcam.reference.masks import limits, working_dtype
@@ -25,46 +26,33 @@ __all__ = ["localize_all", "locate_all", "with_ends"]
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
 _RESULTS = "(Tensor boxes, Tensor areas, Tensor scores, Tensor numbers, Tensor thresholds, Tensor maps, Tensor masks)"
-_ARGUMENTS = f"int height, int width, {SCHEMA}, bool with_maps, bool with_masks"
 _tags = (torch.Tag.pt2_compliant_tag,)
-_library.define(f"locate_all(Tensor maps, {_ARGUMENTS}) -> {_RESULTS}", tags=_tags)
+_library.define(f"locate_all(Tensor maps, {ARGUMENTS}) -> {_RESULTS}", tags=_tags)
 _library.define(
-    f"localize_all(Tensor features, Tensor weight, Tensor? index, {_ARGUMENTS}) -> {_RESULTS}",
+    f"localize_all(Tensor features, Tensor weight, Tensor? index, {ARGUMENTS}) -> {_RESULTS}",
     tags=_tags,
 )
 
 _OfBoxes = tuple[Tensor, Tensor, Tensor, Tensor]
-_OfMaps = tuple[Tensor, Tensor, Tensor]
 _Found = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 # Boxes (M, 4) float32; areas, peaks, means (M,) float64; the numbers of the maps (M,) int64.
 _Columns = tuple[np.ndarray[Any, Any], ...]
 _PIXELS: int = 1 << 18  # of full-size maps that are worked on together, so that memory does not grow with their number
 
 
-def _boxes(like: Tensor, m: int | torch.SymInt, protocol: Protocol) -> _OfBoxes:
-    """Allocate what is found of m boxes."""
+def _results(like: Tensor, count: int, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
+    """Allocate what is found in so many maps, of as many boxes as the data will tell."""
+    protocol = protocol_of(*options[:-2])
+    boxes = torch.library.get_ctx().new_dynamic_size()
     return (
-        like.new_empty((m, 4), dtype=torch.float32),
-        like.new_empty(m, dtype=torch.float64 if protocol.area == "polygon" else torch.int64),
-        like.new_empty(m, dtype=working_dtype(like.dtype)),
-        like.new_empty(m, dtype=torch.int64),
+        *boxes_and_areas(like, boxes, protocol),
+        like.new_empty(boxes, dtype=working_dtype(like.dtype)),
+        like.new_empty(boxes, dtype=torch.int64),
+        *parts_of_maps(like, count, height, width, *options),
     )
 
 
-def _of_maps(like: Tensor, n: int, height: int, width: int, *options: Any) -> _OfMaps:  # noqa: ANN401
-    """Allocate the thresholds of n maps, and where wanted their full-size maps and masks."""
-    *values, with_maps, with_masks = options
-    check_size(height, width)
-    work = working_dtype(like.dtype)
-    full = torch.uint8 if protocol_of(*values).quantize else work
-    return (
-        like.new_empty(n, dtype=work),
-        like.new_empty((n if with_maps else 0, height, width), dtype=full),
-        like.new_empty((n if with_masks else 0, height, width), dtype=torch.bool),
-    )
-
-
-def _addresses(of_maps: _OfMaps) -> tuple[int, int, int]:
+def _addresses(of_maps: OfMaps) -> tuple[int, int, int]:
     thresholds, maps, masks = (part.data_ptr() for part in of_maps)
     return thresholds, maps, masks
 
@@ -96,9 +84,7 @@ def with_ends(boxes: Tensor, height: int, width: int, protocol: Protocol) -> Ten
 def _locate_fake(maps: Tensor, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
     check_maps(maps)
     _check_values("maps", maps)
-    m = torch.library.get_ctx().new_dynamic_size()
-    of_maps = _of_maps(maps, maps.shape[0], height, width, *options)
-    return (*_boxes(maps, m, protocol_of(*options[:-2])), *of_maps)
+    return _results(maps, maps.shape[0], height, width, *options)
 
 
 def _locate_any_device(maps: Tensor, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
@@ -125,7 +111,7 @@ def _locate_cpu(maps: Tensor, height: int, width: int, *options: Any) -> _Found:
         # The core resizes in float32.
         return _locate_by_masks(maps, height, width, *options)
     small = maps.to(torch.float32).contiguous()
-    of_maps = _of_maps(small, small.shape[0], height, width, *options)
+    of_maps = parts_of_maps(small, small.shape[0], height, width, *options)
     columns = core.locate_all(
         small.data_ptr(),
         small.shape[0],
@@ -142,7 +128,7 @@ def _locate_by_masks(maps: Tensor, height: int, width: int, *options: Any) -> _F
     """The same by way of full-size maps, some at a time."""
     *values, with_maps, with_masks = options
     protocol, work = protocol_of(*values), working_dtype(maps.dtype)
-    out = thresholds, full, masks = _of_maps(maps, maps.shape[0], height, width, *options)
+    out = thresholds, full, masks = parts_of_maps(maps, maps.shape[0], height, width, *options)
     together = max(1, _PIXELS // (height * width))
     pieces = []
     for first in range(0, len(maps), together):
@@ -193,10 +179,7 @@ def _localize_fake(
 ) -> _Found:
     check_sums(features, weight, index)
     _check_values("features", features)
-    count = weight.shape[0] if index is None else index.numel()
-    m = torch.library.get_ctx().new_dynamic_size()
-    of_maps = _of_maps(features, count, height, width, *options)
-    return (*_boxes(features, m, protocol_of(*options[:-2])), *of_maps)
+    return _results(features, count_of_maps(weight, index), height, width, *options)
 
 
 def _localize_any_device(
@@ -207,8 +190,8 @@ def _localize_any_device(
     width: int,
     *options: Any,  # noqa: ANN401
 ) -> _Found:
-    maps = cam(features, weight, index, protocol_of(*options[:-2]).clamp_negative)
-    found: _Found = locate_all(maps.reshape(-1, *maps.shape[-2:]), height, width, *options)
+    maps = flat_maps(features, weight, index, protocol_of(*options[:-2]).clamp_negative)
+    found: _Found = locate_all(maps, height, width, *options)
     return found
 
 
@@ -224,8 +207,7 @@ def _localize_cpu(
         return _localize_any_device(features, weight, index, height, width, *options)
     check_sums(features, weight, index)
     protocol = protocol_of(*options[:-2])
-    count = weight.shape[0] if index is None else index.numel()
-    of_maps = _of_maps(features, count, height, width, *options)
+    of_maps = parts_of_maps(features, count_of_maps(weight, index), height, width, *options)
     rows, chosen = rows_for_core(features, weight, index)
     columns = core.localize_all(
         *features_for_core(features, rows, chosen),
