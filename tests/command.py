@@ -1,4 +1,4 @@
-"""Running ``fastcam localize`` with the network of tests/cli/conftest.py, and reading what it wrote."""
+"""Running commands, ``fastcam localize`` with the network of tests/cli/conftest.py, and reading what it wrote."""
 
 import csv
 import json
@@ -33,12 +33,17 @@ def paint(path, colour="red", size=(96, 128), box=(32, 24, 80, 72)):
     return path
 
 
-def run(*arguments, model="toy_network:Colours", code=0):
-    result = CliRunner().invoke(main, ["localize", "--model", model, *PLAIN, "--out", "out", *map(str, arguments)])
+def invoke(*arguments, code=0):
+    """Run ``fastcam`` in this process; errors that it does not catch are raised."""
+    result = CliRunner().invoke(main, list(map(str, arguments)))
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code == code, result.output
     return result
+
+
+def run(*arguments, model="toy_network:Colours", code=0):
+    return invoke("localize", "--model", model, *PLAIN, "--out", "out", *arguments, code=code)
 
 
 def process(*arguments, model="toy_network:Colours", **kwargs):

@@ -39,18 +39,23 @@ def by_scipy(levels, threshold):
     return sorted(zip(boxes, pixels.tolist(), map(int, peaks), strict=True))
 
 
+def assert_scipys(tree, maps, threshold):
+    """The nodes of a tree at a threshold are the components that SciPy finds."""
+    rows = tree.at(threshold)
+    for i, levels in enumerate(maps.numpy()):
+        own = rows[tree.image[rows] == i]
+        found = zip(
+            map(tuple, tree.boxes[own].tolist()), tree.areas[own].tolist(), tree.peaks[own].tolist(), strict=True
+        )
+        assert sorted(found) == by_scipy(levels, threshold)
+
+
 @pytest.mark.parametrize("shape", [(23, 30), (1, 70), (65, 1), (17, 129)], ids=str)
 def test_at_every_threshold_its_nodes_are_scipys_components(shape, instruction_set):  # noqa: ARG001
     maps = maps_of_levels(shape)
     tree = fastcam.box_tree(maps)
     for threshold in range(0, 256, 1 if shape == (23, 30) else 5):
-        rows = tree.at(threshold)
-        for i, levels in enumerate(maps.numpy()):
-            own = rows[tree.image[rows] == i]
-            found = zip(
-                map(tuple, tree.boxes[own].tolist()), tree.areas[own].tolist(), tree.peaks[own].tolist(), strict=True
-            )
-            assert sorted(found) == by_scipy(levels, threshold)
+        assert_scipys(tree, maps, threshold)
 
 
 def test_each_threshold_may_be_the_maps_own():
@@ -148,10 +153,4 @@ def test_score_maps_of_the_size_of_a_photograph(kind):
     maps = torch.from_numpy((full_score_maps(kind, 4, 0) * 255).astype(np.uint8))
     tree = fastcam.box_tree(maps)
     for threshold in range(0, 255, 15):
-        rows = tree.at(threshold)
-        for i, levels in enumerate(maps.numpy()):
-            own = rows[tree.image[rows] == i]
-            found = zip(
-                map(tuple, tree.boxes[own].tolist()), tree.areas[own].tolist(), tree.peaks[own].tolist(), strict=True
-            )
-            assert sorted(found) == by_scipy(levels, threshold)
+        assert_scipys(tree, maps, threshold)

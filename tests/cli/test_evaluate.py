@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command import CliRunner, main, paint
+from command import invoke, paint
 from small_datasets import cub, mask, metadata, picture, write
 
 pytest.importorskip("torchmetrics")
@@ -23,11 +23,7 @@ LEVELS = (0.3, 0.5, 0.7)
 
 
 def run(*arguments, code=0):
-    result = CliRunner().invoke(main, ["evaluate", *map(str, arguments)])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result
+    return invoke("evaluate", *arguments, code=code)
 
 
 def headline(result):

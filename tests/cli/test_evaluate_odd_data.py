@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import CliRunner, main, paint
+from command import invoke, paint
 from small_datasets import cub, mask, metadata, picture
 
 pytest.importorskip("torchmetrics")
@@ -24,11 +24,7 @@ from fastcam.inputs import RESIZE
 
 
 def run(*arguments, code=0, command="evaluate"):
-    result = CliRunner().invoke(main, [command, *map(str, arguments)])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result
+    return invoke(command, *arguments, code=code)
 
 
 def report():

@@ -8,9 +8,8 @@ import pytest
 pytest.importorskip("lightning_fabric")
 
 import small_datasets
-from click.testing import CliRunner
+from command import invoke as run
 
-from fastcam.cli.main import main
 from fastcam.data.synthetic import write_synthetic
 from fastcam.evaluation import Row, write_rows
 from fastcam.lock import locked
@@ -24,14 +23,6 @@ def birds(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_synthetic("birds", train=16, test=4, classes=2, size=32)
     return tmp_path
-
-
-def run(*arguments, code):
-    result = CliRunner().invoke(main, list(map(str, arguments)))
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result
 
 
 @pytest.mark.parametrize("command", ["train", "ablate", "evaluate"])

@@ -7,9 +7,8 @@ import pytest
 pytest.importorskip("lightning_fabric")
 
 import small_datasets
-from click.testing import CliRunner
+from command import invoke as run
 
-from fastcam.cli.main import main
 from fastcam.data import read_cub
 from fastcam.data.synthetic import write_synthetic
 from fastcam.training import read_checkpoint
@@ -23,14 +22,6 @@ def birds(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_synthetic("birds", train=24, test=8, classes=2, size=32)
     return tmp_path
-
-
-def run(*arguments, code=0):
-    result = CliRunner().invoke(main, list(map(str, arguments)))
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result
 
 
 def test_options(birds):

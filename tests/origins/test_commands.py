@@ -7,7 +7,8 @@ from libraries import library
 
 pytest.importorskip("lightning_fabric")
 
-from command import CliRunner, main, paint
+from command import invoke as run
+from command import paint
 
 from fastcam.data.synthetic import write_synthetic
 
@@ -16,14 +17,6 @@ from fastcam.data.synthetic import write_synthetic
 def timm():
     library("timm.data")
     return library("timm")
-
-
-def run(*arguments, code=0):
-    result = CliRunner().invoke(main, list(map(str, arguments)))
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result
 
 
 @pytest.fixture
