@@ -85,7 +85,7 @@ class EnergyInBox(RegionMetric):
 
     def compute(self) -> Tensor:
         """Return the mean share."""
-        self.warn_of_nothing(self.images)
+        self.warn_of_no_objects(self.images, self.without_objects)
         return mean_of_units(self.energy, self.images)
 
 

@@ -116,6 +116,5 @@ class MeanMaskIoU(ThresholdedPixels):
 
     def compute(self) -> Tensor:
         """Return the mean IoU."""
-        if not int(self.images) and int(self.without_objects):
-            self.warn_of_nan("has seen no image with an object pixel")
+        self.warn_of_no_objects(self.images, self.without_objects)
         return mean_of_units(self.sums.max() if self._at is None else self.sums[self._at], self.images)

@@ -123,6 +123,11 @@ class SumMetric(RecordingMetric):
         """Say why a number that was asked for is none: once, and not in every process."""
         rank_zero_warn(f"{type(self).__name__} {why}: returning NaN", UserWarning)
 
+    def warn_of_no_objects(self, counted: Tensor, left_out: Tensor) -> None:
+        """Say so where images were seen, and all were left out for want of an object pixel."""
+        if not int(counted) and int(left_out):
+            self.warn_of_nan("has seen no image with an object pixel")
+
     def plot(self, val: Any = None, ax: Any = None) -> tuple[Any, Any]:  # noqa: ANN401
         """Draw a value, or several as a line over the steps, with matplotlib.
 

@@ -116,7 +116,7 @@ class PointingGame(RegionMetric):
 
     def compute(self) -> Tensor:
         """Return the share of maps that hit."""
-        self.warn_of_nothing(self.points.sum())
+        self.warn_of_no_objects(self.points.sum(), self.without_objects)
         if self.average == "images":
             return self.hits.sum().to(torch.float64) / self.points.sum()
         there = self.points > 0

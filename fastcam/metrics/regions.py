@@ -97,11 +97,6 @@ class RegionMetric(SumMetric):
         finite = wide.isfinite().all(dim=2).all(dim=1)
         return Regions(torch.where(finite[:, None, None], wide, 0), objects, seen, objects.any(dim=2).any(dim=1))
 
-    def warn_of_nothing(self, count: Tensor) -> None:
-        """Say so where images were seen and none of them had an object pixel."""
-        if not int(count) and int(self.without_objects):
-            self.warn_of_nan("has seen no image with an object pixel")
-
 
 def _inside(truth: GroundTruth, size: tuple[int, int], inclusive: bool) -> Tensor:
     """The pixels, (N, H, W) bool, whose centres lie in one of their image's boxes, each pixel a square of side 1."""
