@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from fastcam.files import write_whole
 __all__ = ["Exports"]
 
 
-class Exports:
+class Exports(ABC):
     """The forms that other libraries take, for whatever knows the boxes of its images.
 
     Boxes are read half-open, x1 and y1 the first pixels outside, as all protocols with ``box_end="exclusive"`` have
@@ -33,9 +34,9 @@ class Exports:
     box, and so no entry.
     """
 
+    @abstractmethod
     def image_boxes(self) -> list[ImageBoxes]:
         """Return the boxes of each image."""
-        raise NotImplementedError
 
     def host_boxes(self) -> list[ImageBoxes]:
         """Return the boxes of each image on the host, without maps."""
