@@ -29,7 +29,6 @@ __all__ = [
     "write_csv",
     "write_json",
     "write_picture",
-    "write_results",
     "write_table",
 ]
 
@@ -118,31 +117,6 @@ def write_json(path: str | os.PathLike[str], content: Sequence[Any] | Mapping[st
         ValueError: a number that JSON cannot say (NaN, infinity).
     """
     write_whole({path: _json_bytes(content)})
-
-
-def write_results(
-    folder: str | os.PathLike[str],
-    pictures: Iterable[Picture],
-    classes: Iterable[str],
-    detections: Sequence[Detection],
-    *,
-    suffix: str = "",
-) -> None:
-    """Write boxes.csv, dataset.json and boxes.json: all three are replaced once all three are written.
-
-    Args:
-        folder: where; it must exist.
-        pictures: what was localized.
-        classes: the names of all classes.
-        detections: the boxes.
-        suffix: of the files' names, before the last dot, such as ``.partial``.
-
-    Raises:
-        OSError: one cannot be written; the message names it, and the former three are there still.
-    """
-    contents = coco_bytes(pictures, classes, detections) | {"boxes.csv": csv_bytes(detections)}
-    named = {Path(name): content for name, content in contents.items()}
-    write_whole({Path(folder, f"{path.stem}{suffix}{path.suffix}"): content for path, content in named.items()})
 
 
 def coco_bytes(
