@@ -29,8 +29,8 @@ def read_dataset(
     """Read a split of a data set in its own folder, which is recognized by its layout.
 
     Args:
-        root: a folder of CUB-200-2011, OpenImages30K, Tiny-ImageNet or ImageNet as they are distributed, or pictures with
-            a metadata folder among them.
+        root: a folder of CUB-200-2011, OpenImages30K, Tiny-ImageNet or ImageNet as they are distributed, or pictures
+            with a metadata folder among them.
         split: its name.
         masks: see :func:`read_openimages`.
         boxes: see :func:`read_imagenet`.
@@ -58,17 +58,15 @@ def read_dataset(
     if masks is not None or is_openimages(root):
         return read_openimages(root, split, masks=masks)
     if _has_metadata(root, split):
-        return read_metadata(
-            root, split, images=root if images is None else images, truth=truth, on_bad=on_bad
-        )
+        return read_metadata(root, split, images=root if images is None else images, truth=truth, on_bad=on_bad)
     if is_tiny_imagenet(root):
         return read_tiny_imagenet(root, split, boxes=truth, on_bad=on_bad)
     if is_imagenet(root):
         return read_imagenet(root, split, boxes=boxes, on_bad=on_bad)
     raise DataError(
         f"{os.fspath(root)}: neither CUB-200-2011 (images.txt, bounding_boxes.txt, ...) nor OpenImages30K "
-        "(val/class/*_ignore.png) nor Tiny-ImageNet (wnids.txt, val/val_annotations.txt) nor ImageNet (train/, val/) nor "
-        "pictures with image_ids.txt"
+        "(val/class/*_ignore.png) nor Tiny-ImageNet (wnids.txt, val/val_annotations.txt) nor ImageNet (train/, val/) "
+        "nor pictures with image_ids.txt"
     )
 
 
