@@ -18,6 +18,7 @@ from fastcam.extractors.gradient import GRADIENT_METHODS, GradientMethod, gradie
 from fastcam.extractors.gradient_source import GradientSource, gradient_source
 from fastcam.extractors.hooks import eager, first_tensor, listening, logits_of, submodule, unwrapped
 from fastcam.extractors.layout import Layout
+from fastcam.extractors.linear_rules import no_logits
 from fastcam.extractors.linear_walk import NoLinearMapError
 from fastcam.extractors.recording import Recording, record
 
@@ -27,7 +28,7 @@ CamMethod = Literal["auto", "cam"] | GradientMethod
 
 
 class GradientMapWarning(HeadMismatchWarning):
-    """The network has no linear map, and its gradient is used in its place."""
+    """The network has no linear map, and its gradient is used in its place; or that is of no logits."""
 
 
 class Automatic:
@@ -161,6 +162,10 @@ class Automatic:
         return self._source_in(recording, image), recording if own else None
 
     def _source_in(self, recording: Recording, image: Tensor) -> Attachment | GradientSource:
+        reason = no_logits(recording.trace, recording.logits)
+        if reason and self._cam in GRADIENT_METHODS:
+            told = f"{self._cam} is defined of logits, and {reason}"
+            warnings.warn(told, GradientMapWarning, stacklevel=levels_to_caller())
         if self._named is not None:
             return gradient_source(self._model, image, f"{self._cam} was asked for", self._named, recording)
         try:

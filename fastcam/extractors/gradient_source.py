@@ -121,7 +121,7 @@ def _last_that_reaches(logits: Tensor, candidates: list[Candidate], size: tuple[
 def _of_other_branches(
     logits: Tensor, found: Candidate, candidates: list[Candidate], size: tuple[int, int]
 ) -> list[Candidate]:
-    """The last features of each branch that the logits depend on and ``found`` does not; candidates the latest first."""
+    """The last features of each branch that reaches the logits, but not ``found``; candidates the latest first."""
     before, branches = _nodes_before(found[1]), []
     for candidate in candidates[candidates.index(found) + 1 :]:
         if candidate[1].grad_fn not in before and _last_that_reaches(logits, [candidate], size) is not None:
