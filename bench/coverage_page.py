@@ -97,7 +97,7 @@ def _places(examined: list[_Record]) -> str:
     counts = Counter(one["places"] for one in examined if "places" in one)
     return (
         f"Where images change in one corner or in the opposite one, the pooled features change on the same sides in "
-        f"{counts['agree']} of {sum(counts.values())} networks that were tested for it, and on the wrong ones in "
+        f"{counts['agree']} of {sum(counts.values())} networks, and on the wrong ones in "
         f"{counts['contradict']}; in {counts['unclear']} attention or gates of random weights spread every change over "
         f"all positions.\n"
     )
