@@ -45,6 +45,20 @@ class Basins {
     }
   }
 
+  // Calls visit(basin, x) for the pixels of row y that are peaks of their columns, except those of the outside.
+  template <class Visit>
+  void for_each_column_peak(const LevelMap& map, int y, const Visit& visit) const {
+    for (int k = 0; k < words_; ++k) {
+      const auto& word = map.word(y, k);
+      std::uint64_t bits = Holes ? word.north & word.south : word.above_zero & ~(word.north | word.south);
+      for (; bits != 0; bits &= bits - 1) {
+        const int x = 64 * k + std::countr_zero(bits);
+        const std::uint32_t label = labels_[segment(x, y)];
+        if (!Holes || label != 0) visit(label, x);
+      }
+    }
+  }
+
   // The basin of a pixel. Without Holes, its level must be above 0.
   std::uint32_t basin(int x, int y) const {
     if (Holes && (x < 0 || y < 0 || x >= width_ || y >= height_)) return 0;
