@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "scores/component_tree.hpp"
+#include "trees/component_tree.hpp"
 #include "vector/pace.hpp"
 
 namespace fastcam::FASTCAM_ISA {

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "masks/runs.hpp"
-#include "scores/neighbourhood.hpp"
+#include "trees/neighbourhood.hpp"
 #include "vector/pace.hpp"
 
 namespace fastcam::FASTCAM_ISA {
