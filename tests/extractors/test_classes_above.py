@@ -1,4 +1,4 @@
-"""Boxes of all classes above a probability: which they are, that they are the boxes of those classes, what is refused."""
+"""Boxes of all classes above a probability: which they are, whose boxes they are, and what is refused."""
 
 from __future__ import annotations
 
