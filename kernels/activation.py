@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
-from fastcam.kernels.launch import cam_tile, on_device_of
+from fastcam.kernels.launch import aligned, cam_tile, on_device_of
 from torch import Tensor
 
 __all__ = ["cam"]
@@ -101,8 +101,8 @@ def cam(features: Tensor, weight: Tensor, index: Tensor | None, clamp_negative: 
     sums = out if splits == 1 else out.new_empty((splits, maps, hw))
     with on_device_of(features):
         _partial_sums[(maps * splits * blocks,)](
-            features,
-            weight,
+            aligned(features),
+            aligned(weight),
             index,
             sums,
             maps,
