@@ -15,6 +15,7 @@ from torch import Tensor
 from fastcam.ops.arguments import check_maps, check_size
 from fastcam.ops.gpu import kernels_run_on
 from fastcam.ops.options import SCHEMA, protocol_of
+from fastcam.ops.tags import TAGS
 from fastcam.reference import masks as reference
 
 __all__ = ["binarize", "pack", "unpack"]
@@ -23,7 +24,7 @@ _library = torch.library.Library("fastcam", "FRAGMENT")
 _library.define(
     f"binarize(Tensor maps, int height, int width, {SCHEMA}, bool with_maps)"
     " -> (Tensor packed, Tensor thresholds, Tensor maps)",
-    tags=(torch.Tag.pt2_compliant_tag,),
+    tags=TAGS,
 )
 
 _Masks = tuple[Tensor, Tensor, Tensor]
