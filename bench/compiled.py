@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import source_tree  # noqa: F401
 import torch
 import triton
 from triton.backends.compiler import GPUTarget

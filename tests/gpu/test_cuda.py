@@ -183,6 +183,7 @@ def test_the_part_up_to_packed_masks_is_captured_in_a_graph():
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         masks()
+        tap(features, 0.1)  # a kernel that is not loaded yet cannot be loaded while a graph is captured
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
