@@ -46,6 +46,12 @@ def _up_to(a, rise, factors, many, pivot, STEPS: tl.constexpr):
 
 
 @triton.jit
+def _one(true):
+    """1 where true, else 0; by way of float32, as the compiler would pack sums of booleans into bits first."""
+    return tl.where(true, 1.0, 0.0).to(tl.int32)
+
+
+@triton.jit
 def extremes(
     rows, first, factors, last, length, stride, begin, end,
     TAPS: tl.constexpr, STEPS: tl.constexpr, R: tl.constexpr, Y: tl.constexpr, X: tl.constexpr,
@@ -68,7 +74,7 @@ def extremes(
                 v = pixel_tile(rows, first, factors, last, length, stride, tile, r, TAPS, R, Y, X)
                 low = tl.minimum(low, tl.where(v == v, v, _INFINITY))
                 high = tl.maximum(high, tl.where(v == v, v, -_INFINITY))
-                numbers += tl.where(v == v, 1, 0)
+                numbers += _one(v == v)
     return tl.min(low) + 0.0, tl.max(high) + 0.0, tl.sum(numbers)  # no zero is negative, whatever the order
 
 
@@ -90,9 +96,9 @@ def counts(
                 c2 += _up_to(a, rise, table, many, p2, STEPS)
             else:
                 v = pixel_tile(rows, first, factors, last, length, stride, tile, r, TAPS, R, Y, X)
-                c0 += tl.where(v <= p0, 1, 0)
-                c1 += tl.where(v <= p1, 1, 0)
-                c2 += tl.where(v <= p2, 1, 0)
+                c0 += _one(v <= p0)
+                c1 += _one(v <= p1)
+                c2 += _one(v <= p2)
     return tl.sum(c0), tl.sum(c1), tl.sum(c2)
 
 
