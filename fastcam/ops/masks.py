@@ -67,7 +67,8 @@ def _any_device(maps: Tensor, height: int, width: int, *options: Any) -> _Masks:
 
 def _cuda(maps: Tensor, height: int, width: int, *options: Any) -> _Masks:  # noqa: ANN401
     protocol = protocol_of(*options[:-1])
-    wide = maps.dtype == torch.float64 or height * width >= 2**31
+    # The kernels' offsets in a map, and in its rows resized along the width and padded to words, have 32 bits.
+    wide = maps.dtype == torch.float64 or max(height, maps.shape[1]) * (width + 63) >= 2**31
     # What the kernels do not know.
     wide |= protocol.threshold == "otsu" or protocol.normalize in ("pas", "ivr")
     if maps.numel() == 0 or wide or not kernels_run_on(maps.device):
