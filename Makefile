@@ -39,6 +39,11 @@ help:  ## this list
 	$(PIP) install --quiet --no-deps --upgrade --target build/classifiers --constraint constraints.txt torchvision timm
 	@touch $@
 
+# The Triton of PyTorch 2.11; tests/kernels/test_compiled.py compiles by it too. Only its compiler is used.
+.make/triton36: .make/venv
+	$(PIP) install --quiet --no-deps --upgrade --target build/triton36 triton==3.6.0
+	@touch $@
+
 demo: .make/demo  ## localize objects in five photographs with a pretrained classifier, into demo/
 	$(BIN)/fastcam localize $(addprefix $(SKIMAGE)/,$(PHOTOS)) --out demo
 
@@ -52,7 +57,7 @@ lint: .make/test  ## ruff and clang-format
 types: .make/test  ## mypy, strict
 	$(BIN)/mypy
 
-unit: .make/test .make/classifiers  ## pytest
+unit: .make/test .make/classifiers .make/triton36  ## pytest
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal --timeout $(PATIENCE) -m 'not long and not gpu'
 
 sanitize: .make/test  ## the C++ under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -84,7 +89,7 @@ dist: .make/test  ## sdist and wheel, the wheel imported where nothing else is, 
 bench: .make/test .make/cam-peers .make/classifiers  ## the benchmark grid, and its table
 	$(BIN)/pytest bench --benchmark-only --benchmark-json=build/bench.json
 
-check-long: .make/test .make/classifiers .make/cam-peers  ## the tests at full size, and masks beside OpenCV of the generation before
+check-long: .make/test .make/classifiers .make/cam-peers .make/triton36  ## the tests at full size, and masks beside OpenCV of the generation before
 	$(BIN)/pytest -m 'long and not gpu' -s
 	$(PIP) install --quiet --no-deps --upgrade --target build/opencv4 'opencv-python-headless<5'
 	PYTHONPATH=build/opencv4 $(BIN)/pytest -m long -s tests/csrc/test_components.py

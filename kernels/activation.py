@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
-from fastcam.kernels.launch import cam_tile, on_device_of
+from fastcam.kernels.launch import aligned, cam_tile, on_device_of
 from torch import Tensor
 
 __all__ = ["cam"]
@@ -24,10 +24,11 @@ def _weights(weight, index, i, classes, channels, c, CLAMP: tl.constexpr, INDEXE
         row = i
     inside = (row >= 0) & (row < classes)
     w = tl.load(weight + tl.where(inside, row, 0) * channels + c, mask=inside & (c < channels), other=0.0)
-    w = tl.where(inside, w.to(tl.float32), float("nan"))
+    # Widened last: threads then pass on the narrow weights, and not what they are made of.
+    w = tl.where(inside, w, float("nan"))
     if CLAMP:
-        w = tl.where(w < 0, 0.0, w)
-    return tl.where(c < channels, w, 0.0)
+        w = tl.where(w.to(tl.float32) < 0, 0.0, w)
+    return tl.where(c < channels, w, 0.0).to(tl.float32)
 
 
 @triton.jit
@@ -71,9 +72,10 @@ def _partial_sums(
     else:
         # A channel of weight 0 is not read: with negative weights clamped, that saves about half of the traffic.
         features += (image * channels + first) * HW + start
-        inside = (at < HW - start)[None, :] & (w != 0)[:, None]
-        v = tl.load(features + row[:, None] * HW + at[None, :], mask=inside, other=0.0).to(tl.float32)
-        total = tl.sum(v * w[:, None], 0)
+        w = w[:, None]
+        inside = (at < HW - start)[None, :] & (w != 0)
+        v = tl.load((features + at)[None, :] + (row * HW)[:, None], mask=inside, other=0.0).to(tl.float32)
+        total = tl.sum(v * w, 0)
     tl.store(sums + (split * maps + i) * HW + start + at, total, mask=at < HW - start)
 
 
@@ -101,8 +103,8 @@ def cam(features: Tensor, weight: Tensor, index: Tensor | None, clamp_negative: 
     sums = out if splits == 1 else out.new_empty((splits, maps, hw))
     with on_device_of(features):
         _partial_sums[(maps * splits * blocks,)](
-            features,
-            weight,
+            aligned(features),
+            aligned(weight),
             index,
             sums,
             maps,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["CamTile", "TapTile", "cam_tile", "on_device_of", "power_of_two", "tap_tile"]
+__all__ = ["CamTile", "TapTile", "aligned", "cam_tile", "on_device_of", "power_of_two", "tap_tile"]
 
 
 @dataclass(frozen=True)
@@ -70,3 +70,11 @@ def cam_tile(positions: int, last: bool) -> CamTile:
 def on_device_of(tensor: Tensor) -> torch.cuda.device:
     """Make the tensor's device the current one, which Triton launches on; nothing where it is no CUDA device."""
     return torch.cuda.device(tensor.device.index if tensor.is_cuda else -1)
+
+
+def aligned(tensor: Tensor) -> Tensor:
+    """The tensor, copied to where memory begins if it begins in the middle of 16 bytes, as some slices of a batch do.
+
+    The compiler divides a tile over the threads by what it knows of addresses, and a sum's order follows from that.
+    """
+    return tensor.clone() if tensor.data_ptr() % 16 else tensor

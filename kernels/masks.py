@@ -1,12 +1,13 @@
 """From small maps to packed masks (Eq. 3, 6): resized on the fly, exact percentile, one bit a pixel.
 
 No full-size map is made unless it is asked for. Three launches: the rows of the small maps are resized along the width;
-one program a map finds its threshold; many programs a map compare the pixels with it, a thread eight of them, whose
-bits make a byte.
+one program a map finds its threshold (many, in more launches, where maps are few and large); many programs a map
+compare the pixels with it, a thread eight of them, whose bits make a byte.
 """
 
 from __future__ import annotations
 
+import functools
 import struct
 from typing import Final
 
@@ -16,6 +17,7 @@ import triton.language as tl
 from fastcam.kernels.launch import on_device_of
 from fastcam.kernels.normalization import level, scaled
 from fastcam.kernels.percentile import find_threshold, rank
+from fastcam.kernels.percentile_split import find_threshold_split, programs_of_a_map
 from fastcam.kernels.resize import CELLS, axis_on, resized, segments_on, widen
 from torch import Tensor
 
@@ -46,29 +48,29 @@ def _mask(
         span = tl.load(normals + n * 4 + 1)
         low = tl.load(normals + n * 4 + 2)
         high = tl.load(normals + n * 4 + 3)
-    # The eight pixels of a byte are two vectors of a thread.
-    bit = tl.arange(0, 2)[:, None, None, None] * 4 + tl.arange(0, 4)[None, None, None, :]
-    weight = (127 + bit << 23).to(tl.float32, bitcast=True)  # 2^bit
-    byte = tl.arange(0, X // 8)
+    # A thread has a byte, whose eight pixels are two vectors.
+    thread = tl.arange(0, Y * (X // 8))
+    vector = tl.arange(0, 4)[None, :]
+    weight = (127 + vector << 23).to(tl.float32, bitcast=True)  # 2^vector
     for tile in range(block * each, tl.minimum(block * each + each, tiles)):
-        y = tile // (stride // X) * Y + tl.arange(0, Y)
-        start = tile % (stride // X) * X
-        x = start + byte[None, None, :, None] * 8 + bit
-        v = resized(rows, stride, x, first, factors, h - 1, length, y[None, :, None, None], TAPS)
-        # Sums of different powers of two are exact.
-        bits = tl.sum(tl.sum(tl.where(v > cutoff, weight, 0.0), 3), 0).to(tl.int32)
-        tl.store(packed + y[:, None] * (stride // 8) + start // 8 + byte[None, :], bits.to(tl.uint8),
-                 mask=(y < height)[:, None])  # fmt: skip
-        if MAPS:
-            y = y[None, :, None, None]
-            at = maps + (n * height + y) * width + x
-            inside = (y < height) & (x < width)
-            if QUANTIZE:
-                tl.store(at, tl.where(v == v, level(v, offset, span, low, high), 0).to(tl.uint8), mask=inside)
-            elif NORMALIZE == "none":
-                tl.store(at, v, mask=inside)
-            else:
-                tl.store(at, scaled(v, offset, span, low, high).to(tl.float32), mask=inside)
+        y = tile // (stride // X) * Y + thread // (X // 8)
+        byte = tile % (stride // X) * (X // 8) + thread % (X // 8)
+        bits = tl.zeros((Y * (X // 8),), tl.float32)
+        for half in tl.static_range(2):
+            x = byte[:, None] * 8 + (half * 4 + vector)
+            v = resized(rows, stride, x, first, factors, h - 1, length, y[:, None], TAPS)
+            # Sums of different powers of two are exact.
+            bits += tl.sum(tl.where(v > cutoff, weight * (16.0 if half else 1.0), 0.0), 1)
+            if MAPS:
+                at = maps + (n * height + y[:, None]) * width + x
+                inside = (y < height)[:, None] & (x < width)
+                if QUANTIZE:
+                    tl.store(at, tl.where(v == v, level(v, offset, span, low, high), 0).to(tl.uint8), mask=inside)
+                elif NORMALIZE == "none":
+                    tl.store(at, v, mask=inside)
+                else:
+                    tl.store(at, scaled(v, offset, span, low, high).to(tl.float32), mask=inside)
+        tl.store(packed + y * (stride // 8) + byte, bits.to(tl.int32).to(tl.uint8), mask=y < height)
 
 
 def binarize(
@@ -97,6 +99,8 @@ def binarize(
     # Enlarging along the height gives segments of several pixels, which are searched and not counted one by one.
     lengths, factors, steps = segments_on(small.device, h, height) if taps == 2 and height > h else (*along, 0)
     lines = CELLS if steps else 4096 // narrow
+    slices = -(-(h if steps else height) // lines) * (stride // narrow)
+    parts = programs_of_a_map(n, slices)
     wide = next(x for x in (256, 128, 64) if stride % x == 0)
     high = (4096 if maps is None else 2048) // wide
     tiles = -(-height // high) * (stride // wide)
@@ -106,7 +110,8 @@ def binarize(
         widen[(n * h * (stride // wide),)](
             small, *across, rows, w, stride, TAPS=taps, X=wide, num_warps=2, enable_fp_fusion=False
         )
-        find_threshold[(n,)](
+        search = find_threshold[(n,)] if parts == 1 else functools.partial(find_threshold_split, parts)
+        search(
             rows,
             lengths,
             factors,
@@ -116,7 +121,7 @@ def binarize(
             h,
             stride,
             len(along.first),
-            -(-(h if steps else height) // lines) * (stride // narrow),
+            slices,
             height * width,
             k,
             bits_of(factor),

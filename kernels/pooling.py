@@ -2,10 +2,11 @@
 
 On a Hopper GPU, memory brings a multiprocessor about ten bfloat16 values a cycle, and it issues instructions for 128
 lanes a cycle: there is time for about a dozen instructions a value. So a thread holds many values of few channels,
-which it adds up without shuffles. A channel's positions are divided into eight parts, and a tile has the axes part,
-group, outer, lane, vector: a thread holds the first two and the last, the others are spread over lanes and warps. Parts
-beyond the end of a channel are known when the kernel is compiled, and cost nothing. That is common: many channels have
-7 * 7 positions times a power of two, and 49 / 8 is just above six.
+which it adds up without shuffles. A channel's positions are divided into eight parts, a part into groups of as many
+positions as the program's threads read together. A tile has two axes, thread and vector: with more, versions of Triton
+lay the axes over lanes in different orders. Parts and groups are loops that the compiler unrolls. What lies beyond the
+end of a channel is known then, and costs nothing. That is common: many channels have 7 * 7 positions times a power of
+two, and 49 / 8 is just above six.
 
 For the gradient, which values were kept is stored in bytes, a bit for each of the eight parts, all of which one thread
 holds. The backward pass reads these bytes and not the features, 2.2 bytes an element of bfloat16 in place of 4.
@@ -18,7 +19,7 @@ from typing import Any
 import torch
 import triton
 import triton.language as tl
-from fastcam.kernels.launch import on_device_of, tap_tile
+from fastcam.kernels.launch import aligned, on_device_of, tap_tile
 from torch import Tensor
 
 __all__ = ["backward", "forward"]
@@ -42,58 +43,58 @@ def _place(rows, channels, ROWS: tl.constexpr, LAST: tl.constexpr):
 
 
 @triton.jit
-def _tile(ROWS: tl.constexpr, GROUPS: tl.constexpr, WIDTH: tl.constexpr, VECTOR: tl.constexpr, LAST: tl.constexpr,
-          LARGE: tl.constexpr):  # fmt: skip
-    """Positions and channels of the values of a part, over (group, outer, lane, vector)."""
-    group = tl.arange(0, GROUPS)[:, None, None, None] * WIDTH
-    vector = tl.arange(0, VECTOR)[None, None, None, :]
-    if LAST:
-        at = group + tl.arange(0, WIDTH)[None, :, None, None]
-        row = tl.arange(0, ROWS // VECTOR)[None, None, :, None] * VECTOR + vector
-    else:
-        at = group + tl.arange(0, WIDTH // VECTOR)[None, None, :, None] * VECTOR + vector
-        row = tl.arange(0, ROWS)[None, :, None, None]
-    return at.to(tl.int64) if LARGE else at, row
+def _tile(ROWS: tl.constexpr, WIDTH: tl.constexpr, VECTOR: tl.constexpr, LAST: tl.constexpr, LARGE: tl.constexpr):
+    """Positions and channels of the values of a group, over (thread, vector)."""
+    LANES: tl.constexpr = (ROWS if LAST else WIDTH) // VECTOR
+    thread = tl.arange(0, (WIDTH if LAST else ROWS) * LANES)[:, None]
+    across = thread // LANES
+    along = thread % LANES * VECTOR + tl.arange(0, VECTOR)[None, :]
+    at = across if LAST else along
+    return at.to(tl.int64) if LARGE else at, along if LAST else across
 
 
 @triton.jit
-def _values(x, at, row, left, channels, HW: tl.constexpr, BYTES: tl.constexpr, LAST: tl.constexpr,
-            EVEN: tl.constexpr):  # fmt: skip
-    """The values, with 0 in place of negative ones: with a threshold in [0, 1) no negative value is kept."""
-    part = tl.arange(0, _PARTS)[:, None, None, None, None] * BYTES
-    inside = part + at[None] < HW
+def _inside(at, offset, there, HW: tl.constexpr, FULL: tl.constexpr):
+    """Which values ``offset`` positions further lie in a channel; with FULL, all those of channels that exist."""
+    if FULL:
+        return there
+    else:
+        return there & (at + offset < HW)
+
+
+@triton.jit
+def _values(p, at, offset, there, step, HW: tl.constexpr, FULL: tl.constexpr):
+    """The values ``offset`` positions further, in float32; 0 where none is."""
     # Constant offsets between parts become part of the load instructions.
+    return tl.load(p + offset * step, mask=_inside(at, offset, there, HW, FULL), other=0.0).to(tl.float32)
+
+
+@triton.jit
+def _largest(value, ROWS: tl.constexpr, WIDTH: tl.constexpr, VECTOR: tl.constexpr, LAST: tl.constexpr):
+    """The largest of each channel's values (thread, vector); a NaN is passed over."""
     if LAST:
-        p = (x + at * channels + row)[None] + part.to(at.dtype) * channels
-        inside = inside & (EVEN | (row < left)[None])
+        return tl.max(tl.reshape(value, (WIDTH, ROWS)), 0)
     else:
-        # Beyond the last channel the last one is read again, which needs no mask.
-        p = (x + tl.minimum(row, left - 1) * HW + at)[None] + part
-    v = tl.load(p, mask=inside, other=0.0).to(tl.float32)
-    return tl.maximum(v, 0.0, propagate_nan=tl.PropagateNan.ALL), inside
+        return tl.max(tl.reshape(tl.max(value, 1), (ROWS, WIDTH // VECTOR)), 1)
 
 
 @triton.jit
-def _kept(v, inside, cutoff):
-    """1 where a value is kept, else -0. Adding -0 changes nothing, so the compiler removes it where it is constant.
-
-    A NaN compares false with the cutoff and is kept: the sum becomes NaN.
-    """
-    return tl.where((v <= cutoff) | (inside == 0), -0.0, 1.0)
-
-
-@triton.jit
-def _within(value, LAST: tl.constexpr):
-    """Sums over those values of a channel that one thread holds."""
-    value = tl.sum(tl.sum(value, 0), 0)
-    return value if LAST else tl.sum(value, 2)
+def _sum(value, ROWS: tl.constexpr, WIDTH: tl.constexpr, VECTOR: tl.constexpr, LAST: tl.constexpr):
+    """The sum of each channel's values (thread, vector)."""
+    if LAST:
+        return tl.sum(tl.reshape(value, (WIDTH, ROWS)), 0)
+    else:
+        return tl.sum(tl.reshape(tl.sum(value, 1), (ROWS, WIDTH // VECTOR)), 1)
 
 
 @triton.jit
-def _bytes(keep):
-    """A bit for each part, (group, outer, lane, vector). Sums of different powers of two are exact."""
-    weight = (127 + tl.arange(0, _PARTS) << 23).to(tl.float32, bitcast=True)
-    return tl.sum(keep * weight[:, None, None, None, None], 0).to(tl.int32).to(tl.uint8)
+def _spread(value, ROWS: tl.constexpr, WIDTH: tl.constexpr, VECTOR: tl.constexpr, LAST: tl.constexpr):
+    """A number of each channel at all its values, (thread, vector or 1)."""
+    THREADS: tl.constexpr = ROWS * WIDTH // VECTOR
+    if LAST:
+        return tl.reshape(tl.broadcast_to(value[None, :], (WIDTH, ROWS)), (THREADS, VECTOR))
+    else:
+        return tl.reshape(tl.broadcast_to(value[:, None], (ROWS, WIDTH // VECTOR)), (THREADS,))[:, None]
 
 
 @triton.jit
@@ -116,51 +117,62 @@ def _forward(
     LARGE: tl.constexpr,
     SAVE: tl.constexpr,
 ):
-    ACROSS: tl.constexpr = 0 if LAST else 1  # the axis of the threads that share a channel
     TURN: tl.constexpr = GROUPS * WIDTH
+    ONCE: tl.constexpr = TURN == BYTES
     image, channel, left = _place(rows, channels, ROWS, LAST)
-    at, row = _tile(ROWS, GROUPS, WIDTH, VECTOR, LAST, LARGE)
+    at, row = _tile(ROWS, WIDTH, VECTOR, LAST, LARGE)
+    step = tl.cast(channels, at.dtype) if LAST else 1  # from one position to the next
     x += image * channels * HW + (channel if LAST else channel * HW)
-    if SAVE:
-        kept += image * channels * BYTES + (channel if LAST else channel * BYTES)
-        to = kept + (at * channels + row if LAST else row * BYTES + at)
-        there = row < left
-    if TURN == BYTES:
-        v, inside = _values(x, at, row, left, channels, HW, BYTES, LAST, EVEN)
-        maximum = tl.max(tl.max(v, 0), 0)
-        maximum = tl.max(maximum if LAST else tl.max(maximum, 2), ACROSS)
-        cutoff = tl.where(maximum == _INFINITY, _LARGEST, maximum * threshold)
-        cutoff = cutoff[None, None, None, :, :] if LAST else cutoff[None, None, :, None, None]
-        keep = _kept(v, inside, cutoff)
-        total = tl.sum(_within(v * keep, LAST), ACROSS)
-        count = tl.sum(_within(keep, LAST), ACROSS)
-        if SAVE:
-            tl.store(to, _bytes(keep), mask=there)
-    else:  # too many positions for the registers: a first pass for the maximum, a second, from the cache, for the sum
-        maximum = tl.zeros((WIDTH, ROWS // VECTOR, VECTOR) if LAST else (ROWS, WIDTH // VECTOR), tl.float32)
-        totals = tl.zeros_like(maximum)
-        counts = tl.zeros_like(maximum)
-        for start in range(0, BYTES, TURN):
-            v, inside = _values(x, at + start, row, left, channels, HW, BYTES, LAST, EVEN)
-            most = tl.max(tl.max(v, 0), 0)
-            maximum = tl.maximum(maximum, most if LAST else tl.max(most, 2))
-        maximum = tl.max(maximum, ACROSS)
-        cutoff = tl.where(maximum == _INFINITY, _LARGEST, maximum * threshold)
-        cutoff = cutoff[None, None, None, :, :] if LAST else cutoff[None, None, :, None, None]
-        for start in range(0, BYTES, TURN):
-            v, inside = _values(x, at + start, row, left, channels, HW, BYTES, LAST, EVEN)
-            keep = _kept(v, inside, cutoff)
-            totals += _within(v * keep, LAST)
-            counts += _within(keep, LAST)
-            if SAVE:
-                tl.store(to + (start * channels.to(tl.int64) if LAST else start), _bytes(keep), mask=there)
-        total = tl.sum(totals, ACROSS)
-        count = tl.sum(counts, ACROSS)
-    # The results lie along the channels alone.
     if LAST:
-        row = tl.arange(0, ROWS // VECTOR)[:, None] * VECTOR + tl.arange(0, VECTOR)[None, :]
-    else:
-        row = tl.arange(0, ROWS)
+        there = (row < left) | EVEN
+        p = x + at * step + row
+    else:  # beyond the last channel the last one is read again, which needs no mask
+        there = row == row
+        p = x + tl.minimum(row, left - 1) * HW + at
+    values = ()
+    most = tl.zeros((ROWS * WIDTH // VECTOR, VECTOR), tl.float32)
+    if ONCE:
+        for i in tl.static_range(_PARTS * GROUPS):
+            if i * WIDTH < HW:
+                value = _values(p, at, i * WIDTH, there, step, HW, (i + 1) * WIDTH <= HW)
+                values = values + (value,)  # noqa: RUF005
+                most = tl.maximum(most, value)
+    else:  # too many positions for the registers: a first pass for the maximum, a second, from the cache, for the sum
+        for start in range(0, BYTES, TURN):
+            for i in tl.static_range(_PARTS * GROUPS):
+                if i // GROUPS * BYTES + i % GROUPS * WIDTH < HW:
+                    offset = start + (i // GROUPS * BYTES + i % GROUPS * WIDTH)
+                    most = tl.maximum(most, _values(p, at, offset, there, step, HW, (i // GROUPS + 1) * BYTES <= HW))
+    maximum = _largest(most, ROWS, WIDTH, VECTOR, LAST)
+    cutoff = tl.where(maximum == _INFINITY, _LARGEST, maximum * threshold)
+    cutoff = _spread(cutoff, ROWS, WIDTH, VECTOR, LAST)
+    total = tl.zeros_like(most)
+    count = tl.zeros_like(most)
+    for start in range(0, BYTES, TURN):
+        for group in tl.static_range(GROUPS):
+            bits = tl.zeros_like(most)
+            for part in tl.static_range(_PARTS):
+                if part * BYTES + group * WIDTH < HW:
+                    if ONCE:
+                        v = values[part * GROUPS + group]
+                    else:
+                        offset = start + (part * BYTES + group * WIDTH)
+                        v = _values(p, at, offset, there, step, HW, (part + 1) * BYTES <= HW)
+                    # With a threshold in [0, 1) no negative value is kept, -inf above all.
+                    v = tl.maximum(v, 0.0, propagate_nan=tl.PropagateNan.ALL)
+                    # A NaN compares false and is kept: the sum becomes NaN. What is not there is 0, and never kept.
+                    keep = tl.where(v <= cutoff, -0.0, 1.0)
+                    total += v * keep
+                    count += keep
+                    bits += keep * (1 << part)  # sums of different powers of two are exact
+            if SAVE:
+                here = start + group * WIDTH
+                to = kept + image * channels * BYTES + (channel if LAST else channel * BYTES)
+                to += at * step + row + here * step if LAST else row * BYTES + at + here
+                tl.store(to, bits.to(tl.int32).to(tl.uint8), mask=row < left)
+    total = _sum(total, ROWS, WIDTH, VECTOR, LAST)
+    count = _sum(count, ROWS, WIDTH, VECTOR, LAST)
+    row = tl.arange(0, ROWS)
     first = image * channels + channel + row
     count = tl.where(count > 1, count, 1.0)
     tl.store(pooled + first, ((total + 0.0) / count).to(pooled.dtype.element_ty), mask=row < left)
@@ -187,34 +199,34 @@ def _backward(
     LARGE: tl.constexpr,
 ):
     TURN: tl.constexpr = GROUPS * WIDTH
+    ONCE: tl.constexpr = TURN == BYTES
     image, channel, left = _place(rows, channels, ROWS, LAST)
-    at, row = _tile(ROWS, GROUPS, WIDTH, VECTOR, LAST, LARGE)
-    dx += image * channels * HW + (channel if LAST else channel * HW)
-    kept += image * channels * BYTES + (channel if LAST else channel * BYTES)
+    at, row = _tile(ROWS, WIDTH, VECTOR, LAST, LARGE)
+    step = tl.cast(channels, at.dtype) if LAST else 1
     if LAST:
         there = (row < left) | EVEN
-        mine = row
     else:
         row = tl.minimum(row, left - 1)
-        there = row == row  # always true
-        # Every lane reads it: cheaper than passing it from lane to lane.
-        mine = row + tl.arange(0, WIDTH // VECTOR)[None, None, :, None] * 0
-    first = image * channels + channel + mine
+        there = row == row
+    first = image * channels + channel + row
     divide = tl.load(divisor + first, mask=there, other=1.0)
     share = tl.load(grad + first, mask=there, other=0.0).to(tl.float32) / divide
-    share = share.to(dx.dtype.element_ty)[None]
-    none = tl.where(divide == divide, 0.0, divide).to(dx.dtype.element_ty)[None]
-    number = tl.arange(0, _PARTS)[:, None, None, None, None]
-    part = number * BYTES
+    share = share.to(dx.dtype.element_ty)
+    none = tl.where(divide == divide, 0.0, divide).to(dx.dtype.element_ty)
+    dx += image * channels * HW + (channel if LAST else channel * HW)
+    kept += image * channels * BYTES + (channel if LAST else channel * BYTES)
+    p = dx + (at * step + row if LAST else row * HW + at)
+    packed = kept + (at * step + row if LAST else row * BYTES + at)
     for start in range(0, BYTES, TURN):
-        here = at + start
-        bits = tl.load(kept + (here * channels + row if LAST else row * BYTES + here), mask=there)
-        keep = (bits.to(tl.int32)[None] & (1 << number)) != 0
-        if LAST:
-            to = (dx + here * channels + row)[None] + part.to(at.dtype) * channels
-        else:
-            to = (dx + row * HW + here)[None] + part
-        tl.store(to, tl.where(keep, share, none), mask=(part + here[None] < HW) & there[None])
+        for group in tl.static_range(GROUPS):
+            bits = tl.load(packed + (start + group * WIDTH) * step, mask=there, other=0).to(tl.int32)
+            for part in tl.static_range(_PARTS):
+                if part * BYTES + group * WIDTH < HW:
+                    offset = start + (part * BYTES + group * WIDTH)
+                    inside = _inside(
+                        at, offset, there, HW, part * BYTES + ((group + 1) * WIDTH if ONCE else BYTES) <= HW
+                    )
+                    tl.store(p + offset * step, tl.where((bits & (1 << part)) != 0, share, none), mask=inside)
 
 
 def forward(
@@ -226,6 +238,7 @@ def forward(
     where none is, NaN for a channel with a NaN), and ``kept`` uint8, a bit a value, of the shape that
     ``fastcam.reference.pooling.shape_of_kept`` names.
     """
+    x = aligned(x)
     _launch(_forward, x, x, pooled, divisor, kept, threshold, SAVE=kept is not None)
 
 

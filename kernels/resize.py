@@ -66,26 +66,26 @@ def widen(maps, first, factors, rows, w, stride, TAPS: tl.constexpr, X: tl.const
 
 
 @triton.jit
-def _lines(tile, stride, R: tl.constexpr, Y: tl.constexpr, X: tl.constexpr):
-    """Positions of a tile's pixels: rows (R, Y, 1), of which a thread holds all R, and columns (1, 1, X)."""
+def _lines(tile, r, stride, R: tl.constexpr, Y: tl.constexpr, X: tl.constexpr):
+    """The rows (Y, 1) of the r-th of R slices of a tile, and its columns (1, X)."""
     blocks = stride // X
-    y = tl.arange(0, R)[:, None, None] * Y + tl.arange(0, Y)[None, :, None]
-    return tile // blocks * (R * Y) + y, tile % blocks * X + tl.arange(0, X)[None, None, :]
+    y = r * Y + tl.arange(0, Y)[:, None]
+    return tile // blocks * (R * Y) + y, tile % blocks * X + tl.arange(0, X)[None, :]
 
 
 @triton.jit
-def pixel_tile(rows, first, factors, last, length, stride, tile, TAPS: tl.constexpr, R: tl.constexpr, Y: tl.constexpr,
-            X: tl.constexpr):  # fmt: skip
-    """Tile ``tile`` of the full-size map, (R, Y, X); NaN beyond its edges."""
-    y, x = _lines(tile, stride, R, Y, X)
+def pixel_tile(rows, first, factors, last, length, stride, tile, r, TAPS: tl.constexpr, R: tl.constexpr,
+            Y: tl.constexpr, X: tl.constexpr):  # fmt: skip
+    """Slice r of tile ``tile`` of the full-size map, (Y, X); NaN beyond its edges."""
+    y, x = _lines(tile, r, stride, R, Y, X)
     return resized(rows, stride, x, first, factors, last, length, y, TAPS)
 
 
 @triton.jit
-def segment_tile(rows, lengths, factors, last, stride, tile, STEPS: tl.constexpr, R: tl.constexpr, Y: tl.constexpr,
+def segment_tile(rows, lengths, factors, last, stride, tile, r, STEPS: tl.constexpr, R: tl.constexpr, Y: tl.constexpr,
               X: tl.constexpr):  # fmt: skip
-    """Tile ``tile`` of the segments, (R, Y, X): the row above, the rise to that below, factors, number of pixels."""
-    cell, x = _lines(tile, stride, R, Y, X)
+    """Slice r of tile ``tile`` of the segments, (Y, X): the row above, the rise to that below, factors, pixels."""
+    cell, x = _lines(tile, r, stride, R, Y, X)
     a = tl.load(rows + tl.minimum(cell, last) * stride + x)
     b = tl.load(rows + tl.minimum(cell + 1, last) * stride + x)
     return a, b - a, factors + (cell << STEPS), tl.load(lengths + cell)

@@ -9,13 +9,14 @@ from fastcam import reference
 from fastcam.ops.arguments import check_features, check_index
 from fastcam.ops.core import DTYPES, core
 from fastcam.ops.gpu import kernels_run_on
+from fastcam.ops.tags import TAGS
 
 __all__ = ["cam", "check_sums", "count_of_maps", "features_for_core", "flat_maps", "rows_for_core", "shape_of_maps"]
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
 _library.define(
     "cam(Tensor features, Tensor weight, Tensor? index, bool clamp_negative) -> Tensor",
-    tags=(torch.Tag.pt2_compliant_tag,),
+    tags=TAGS,
 )
 
 

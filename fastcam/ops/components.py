@@ -11,6 +11,7 @@ from torch import Tensor
 from fastcam.ops.arguments import check_masks
 from fastcam.ops.core import core
 from fastcam.ops.masks import unpack
+from fastcam.ops.tags import TAGS_OF_WAITING
 from fastcam.protocol import Area
 from fastcam.reference import components as reference
 
@@ -19,7 +20,7 @@ __all__ = ["all_components", "largest"]
 _library = torch.library.Library("fastcam", "FRAGMENT")
 _library.define(
     "largest(Tensor masks, int width, str area, int connectivity) -> (Tensor, Tensor)",
-    tags=(torch.Tag.pt2_compliant_tag,),
+    tags=TAGS_OF_WAITING,
 )
 
 

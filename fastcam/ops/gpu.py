@@ -9,7 +9,7 @@ import torch
 
 __all__ = ["kernels_run_on"]
 
-_OLDEST = (7, 0)
+_OLDEST = (8, 0)  # of what Triton compiles for
 
 
 @functools.cache
@@ -23,7 +23,7 @@ def kernels_run_on(device: torch.device) -> bool:
         return _no(device, f"triton cannot be imported ({error}): pip install triton")
     if device.type == "cuda" and torch.cuda.get_device_capability(device) < _OLDEST:
         name, capability = torch.cuda.get_device_name(device), torch.cuda.get_device_capability(device)
-        return _no(device, f"{name} is sm_{capability[0]}{capability[1]}, and they need sm_70")
+        return _no(device, f"{name} is sm_{capability[0]}{capability[1]}, and they need sm_80")
     return True
 
 

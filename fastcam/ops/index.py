@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from fastcam.ops.arguments import check_integers
+from fastcam.ops.tags import TAGS
 
 __all__ = ["in_range"]
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
-_library.define("in_range(Tensor index, SymInt classes) -> Tensor", tags=(torch.Tag.pt2_compliant_tag,))
+_library.define("in_range(Tensor index, SymInt classes) -> Tensor", tags=TAGS)
 
 
 def _refuse_outside(index: Tensor, classes: int) -> None:

@@ -16,17 +16,17 @@ from fastcam.ops.masks import binarize, unpack
 from fastcam.ops.objects import localize_all, locate_all, with_ends
 from fastcam.ops.options import core_protocol, protocol_of
 from fastcam.ops.results import ARGUMENTS, boxes_and_areas, parts_of_maps
+from fastcam.ops.tags import TAGS_OF_WAITING
 from fastcam.protocol import Protocol
 
 __all__ = ["localize", "locate"]
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
 _RESULTS = "(Tensor boxes, Tensor areas, Tensor thresholds, Tensor maps, Tensor masks)"
-_tags = (torch.Tag.pt2_compliant_tag,)
-_library.define(f"locate(Tensor maps, {ARGUMENTS}) -> {_RESULTS}", tags=_tags)
+_library.define(f"locate(Tensor maps, {ARGUMENTS}) -> {_RESULTS}", tags=TAGS_OF_WAITING)
 _library.define(
     f"localize(Tensor features, Tensor weight, Tensor? index, {ARGUMENTS}) -> {_RESULTS}",
-    tags=_tags,
+    tags=TAGS_OF_WAITING,
 )
 
 _Found = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]

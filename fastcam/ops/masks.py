@@ -15,6 +15,7 @@ from torch import Tensor
 from fastcam.ops.arguments import check_maps, check_size_of
 from fastcam.ops.gpu import kernels_run_on
 from fastcam.ops.options import SCHEMA, protocol_of
+from fastcam.ops.tags import TAGS
 from fastcam.ops.trees import stable_levels
 from fastcam.reference import masks as reference
 
@@ -24,7 +25,7 @@ _library = torch.library.Library("fastcam", "FRAGMENT")
 _library.define(
     f"binarize(Tensor maps, int height, int width, {SCHEMA}, bool with_maps)"
     " -> (Tensor packed, Tensor thresholds, Tensor maps)",
-    tags=(torch.Tag.pt2_compliant_tag,),
+    tags=TAGS,
 )
 
 _Masks = tuple[Tensor, Tensor, Tensor]
@@ -68,7 +69,8 @@ def _any_device(maps: Tensor, height: int, width: int, *options: Any) -> _Masks:
 
 def _cuda(maps: Tensor, height: int, width: int, *options: Any) -> _Masks:  # noqa: ANN401
     protocol = protocol_of(*options[:-1])
-    wide = maps.dtype == torch.float64 or height * width >= 2**31
+    # The kernels' offsets in a map, and in its rows resized along the width and padded to words, have 32 bits.
+    wide = maps.dtype == torch.float64 or max(height, maps.shape[1]) * (width + 63) >= 2**31
     # What the kernels do not know.
     wide |= isinstance(protocol.threshold, str) or protocol.normalize in ("pas", "ivr")
     if maps.numel() == 0 or wide or not kernels_run_on(maps.device):

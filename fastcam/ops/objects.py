@@ -18,6 +18,7 @@ from fastcam.ops.core import core
 from fastcam.ops.masks import binarize, unpack
 from fastcam.ops.options import core_protocol, protocol_of
 from fastcam.ops.results import ARGUMENTS, OfMaps, boxes_and_areas, parts_of_maps
+from fastcam.ops.tags import TAGS_OF_WAITING
 from fastcam.protocol import Protocol
 from fastcam.reference import objects as reference
 from fastcam.reference.masks import limits, working_dtype
@@ -26,11 +27,10 @@ __all__ = ["localize_all", "locate_all", "with_ends"]
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
 _RESULTS = "(Tensor boxes, Tensor areas, Tensor scores, Tensor numbers, Tensor thresholds, Tensor maps, Tensor masks)"
-_tags = (torch.Tag.pt2_compliant_tag,)
-_library.define(f"locate_all(Tensor maps, {ARGUMENTS}) -> {_RESULTS}", tags=_tags)
+_library.define(f"locate_all(Tensor maps, {ARGUMENTS}) -> {_RESULTS}", tags=TAGS_OF_WAITING)
 _library.define(
     f"localize_all(Tensor features, Tensor weight, Tensor? index, {ARGUMENTS}) -> {_RESULTS}",
-    tags=_tags,
+    tags=TAGS_OF_WAITING,
 )
 
 _OfBoxes = tuple[Tensor, Tensor, Tensor, Tensor]

@@ -15,6 +15,7 @@ from fastcam import reference
 from fastcam.ops.core import DTYPES, core
 from fastcam.ops.gpu import kernels_run_on
 from fastcam.ops.pooling_arguments import check_gradient, check_kept, check_planes
+from fastcam.ops.tags import TAGS
 
 __all__ = [
     "backward_cpu",
@@ -29,15 +30,14 @@ __all__ = [
 ]
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
-_tags = (torch.Tag.pt2_compliant_tag,)
-_library.define("tap(Tensor x, float threshold) -> Tensor", tags=_tags)
-_library.define("tap_keeping(Tensor x, float threshold) -> (Tensor, Tensor, Tensor)", tags=_tags)
+_library.define("tap(Tensor x, float threshold) -> Tensor", tags=TAGS)
+_library.define("tap_keeping(Tensor x, float threshold) -> (Tensor, Tensor, Tensor)", tags=TAGS)
 _library.define(
     "tap_spread(Tensor grad, Tensor divisor, Tensor kept, SymInt height, SymInt width, bool channels_last) -> Tensor",
-    tags=_tags,
+    tags=TAGS,
 )
-_library.define("tap_forward(Tensor x, float threshold) -> (Tensor, Tensor, Tensor)", tags=_tags)
-_library.define("tap_backward(Tensor grad, Tensor x, Tensor cutoff, Tensor count) -> Tensor", tags=_tags)
+_library.define("tap_forward(Tensor x, float threshold) -> (Tensor, Tensor, Tensor)", tags=TAGS)
+_library.define("tap_backward(Tensor grad, Tensor x, Tensor cutoff, Tensor count) -> Tensor", tags=TAGS)
 
 
 def _forward_empty(x: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ARG001

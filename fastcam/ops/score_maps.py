@@ -7,6 +7,7 @@ from torch import Tensor
 
 from fastcam.ops.arguments import check_edges, check_histogram, check_scores
 from fastcam.ops.core import DTYPES, core
+from fastcam.ops.tags import TAGS_OF_WAITING
 from fastcam.reference import score_maps as reference
 from fastcam.reference.normalization import overflow_scale
 
@@ -15,11 +16,10 @@ __all__ = ["IGNORED", "score_histogram", "score_levels"]
 IGNORED = 255
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
-_tags = (torch.Tag.pt2_compliant_tag,)
-_library.define("score_levels(Tensor maps, int height, int width, bool raw) -> (Tensor, Tensor)", tags=_tags)
+_library.define("score_levels(Tensor maps, int height, int width, bool raw) -> (Tensor, Tensor)", tags=TAGS_OF_WAITING)
 _library.define(
     "score_histogram(Tensor maps, Tensor masks, Tensor edges, bool raw) -> (Tensor, Tensor, Tensor)",
-    tags=_tags,
+    tags=TAGS_OF_WAITING,
 )
 
 

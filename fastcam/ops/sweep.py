@@ -7,6 +7,7 @@ from torch import Tensor
 
 from fastcam.ops.arguments import check_ends, check_sweep
 from fastcam.ops.core import core
+from fastcam.ops.tags import TAGS_OF_WAITING
 from fastcam.reference import sweep as reference
 
 __all__ = ["LEVELS", "sweep_levels"]
@@ -17,7 +18,7 @@ _library = torch.library.Library("fastcam", "FRAGMENT")
 _library.define(
     "sweep_levels(Tensor levels, Tensor boxes, Tensor ends, bool with_largest, bool with_any)"
     " -> (Tensor, Tensor, Tensor)",
-    tags=(torch.Tag.pt2_compliant_tag,),
+    tags=TAGS_OF_WAITING,
 )
 
 _Swept = tuple[Tensor, Tensor, Tensor]

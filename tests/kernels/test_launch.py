@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from fastcam.kernels.launch import cam_tile, power_of_two, tap_tile
+from fastcam.kernels import activation, pooling
+from fastcam.kernels.launch import aligned, cam_tile, power_of_two, tap_tile
 
 from fastcam.reference.pooling import shape_of_kept
 
@@ -54,3 +55,37 @@ def test_the_largest_grid_stays_within_cudas():
     n, channels = 2**33 // (1024 * 196), 1024
     for last in (False, True):
         assert tap_tile(196, 2, last).programs(n, channels) < 2**31
+
+
+class Recorder:
+    """Stands in for a kernel and keeps what it is launched with."""
+
+    def __init__(self):
+        self.tensors = []
+
+    def __getitem__(self, grid):
+        return lambda *args, **_: self.tensors.append([arg for arg in args if isinstance(arg, torch.Tensor)])
+
+
+@pytest.mark.parametrize("form", [torch.contiguous_format, torch.channels_last])
+def test_a_kernel_that_adds_reads_aligned_memory_only(form, monkeypatch):
+    # An image of (3, 14, 14) float16 takes 1176 bytes: every other one begins in the middle of 16 bytes.
+    features = torch.randn(2, 3, 14, 14).to(torch.float16).contiguous(memory_format=form)[1:]
+    weight = torch.randn(8, 3).to(torch.float16)[4:5]
+    assert features.data_ptr() % 16 == weight.data_ptr() % 16 == 8
+    partial_sums, forward = Recorder(), Recorder()
+    monkeypatch.setattr(activation, "_partial_sums", partial_sums)
+    monkeypatch.setattr(pooling, "_forward", forward)
+    activation.cam(features, weight, torch.zeros(1, dtype=torch.int64), True, torch.empty(1, 14, 14))
+    pooling.forward(features, 0.1, torch.empty(1, 3, dtype=torch.float16))
+    (read, rows, *_), (pooled, *_) = *partial_sums.tensors, *forward.tensors
+    for found, wanted in ((read, features), (pooled, features), (rows, weight)):
+        assert found.data_ptr() % 16 == 0
+        assert torch.equal(found, wanted)
+        assert found.stride() == wanted.stride()
+
+
+def test_aligned_memory_is_not_copied():
+    x = torch.randn(4, 8)
+    assert aligned(x) is x
+    assert aligned(x[1:]).data_ptr() == x[1:].data_ptr()

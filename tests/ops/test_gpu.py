@@ -11,7 +11,7 @@ from cases import LAYOUTS, heat_maps
 
 import fastcam
 from fastcam import PAPER
-from fastcam.ops import gpu
+from fastcam.ops import gpu, masks
 from fastcam.ops.activation import cam
 from fastcam.ops.localization import locate
 from fastcam.ops.masks import binarize
@@ -36,7 +36,7 @@ def capability(monkeypatch):
 
     def choose(*version):
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: version)
-        monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Tesla P100")
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Tesla T4")
 
     return choose
 
@@ -49,8 +49,8 @@ def test_a_gpu_of_today_runs_the_kernels(capability):
 
 
 def test_an_old_gpu_is_named_once(capability):
-    capability(6, 0)
-    with pytest.warns(RuntimeWarning, match="plain PyTorch on cuda:0, .* Tesla P100 is sm_60, and they need sm_70"):
+    capability(7, 5)  # CUDA runs there, Triton compiles nothing for it
+    with pytest.warns(RuntimeWarning, match="plain PyTorch on cuda:0, .* Tesla T4 is sm_75, and they need sm_80"):
         assert not gpu.kernels_run_on(CUDA)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -83,6 +83,26 @@ def test_float64_and_nothing_at_all_go_to_the_reference(implementation, monkeypa
     assert maps.shape == (0, 2, 2)
     packed, *_ = implementation("binarize", "CUDA")(torch.ones(0, 3, 3), 8, 8, *PAPER.values, False)
     assert packed.shape == (0, 8, 1)
+
+
+def test_offsets_of_more_than_32_bits_are_not_for_the_kernels(implementation, monkeypatch):
+    monkeypatch.setattr(masks, "kernels_run_on", lambda _: pytest.fail("the kernels' offsets have 32 bits"))
+    monkeypatch.setattr(masks, "_any_device", lambda *_: "the reference")
+    tall = torch.zeros(1, 1, 1).expand(1, 2**25, 1)
+    assert implementation("binarize", "CUDA")(tall, 1, 64, *PAPER.values, False) == "the reference"
+
+
+@pytest.mark.skipif(not hasattr(torch.Tag, "cudagraph_unsafe"), reason="PyTorch has no such tag")
+def test_what_the_host_waits_for_is_kept_out_of_cuda_graphs():
+    found = {
+        name: torch.Tag.cudagraph_unsafe in operator.tags
+        for name in torch._C._dispatch_get_all_op_names()
+        for namespace, _, name in [name.partition("::")]
+        if namespace == "fastcam"
+        for operator in [getattr(torch.ops.fastcam, name).default]
+    }
+    captured = {"tap", "tap_keeping", "tap_spread", "tap_forward", "tap_backward", "cam", "binarize", "in_range"}
+    assert {name for name, unsafe in found.items() if not unsafe} == captured
 
 
 CHECKED = ["contiguous", "channels_last", "permuted", "every other"]
