@@ -205,7 +205,7 @@ def _widen_boxes(boxes, first, end, parent, number, total, room, R: tl.constexpr
 def largest(packed: Tensor, width: int, polygon: bool, connectivity: int, boxes: Tensor, areas: Tensor) -> None:
     """Write the box and the area of the largest component of every mask, 0 where there is none.
 
-    ``packed`` (N, H, words) int64, contiguous, N at least 1, H and W at most 32,767, as x and y of a pixel share 32 bits;
+    ``packed`` (N, H, words) int64, contiguous, N at least 1; H and W at most 32,767, as x and y share 32 bits;
     ``boxes`` (N, 4) float32; ``areas`` (N,) int64, or float64 of polygons.
     """
     _launch(_largest, packed, width, polygon, connectivity, (boxes, areas))
