@@ -32,7 +32,8 @@ _MOST_PIXELS: Final = 1 << 20
 def _kernels_take(masks: Tensor, width: int) -> bool:
     """Whether components are found on the masks' own device, without a wait; else the host finds them.
 
-    Larger masks are faster there: one program would label each alone.
+    A program labels a mask alone, and its scratch memory for the worst case grows with the mask; x and y of a pixel
+    share 32 bits.
     """
     height = masks.shape[1]
     fits = max(height, width) <= _LONGEST_SIDE and height * width <= _MOST_PIXELS
