@@ -113,4 +113,5 @@ def unpack(words: Tensor, width: int) -> Tensor:
 
 
 def _bit_values(device: torch.device) -> Tensor:
-    return torch.tensor([1 << i for i in range(8)], dtype=torch.uint8, device=device)
+    # Computed there: a table from the host would be waited for, and cannot be captured in a graph.
+    return torch.ones(8, dtype=torch.uint8, device=device) << torch.arange(8, dtype=torch.uint8, device=device)

@@ -62,7 +62,7 @@ def limits(full: Tensor, theta: float, protocol: Protocol) -> Tensor:
     reference = percentile(full, protocol.percentile)
     if full.dtype == torch.uint8:
         return (reference * theta).floor()
-    return reference * torch.tensor(theta, dtype=full.dtype, device=full.device)
+    return reference * torch.full((), theta, dtype=full.dtype, device=full.device)
 
 
 def _levels(maps: Tensor) -> Tensor:
