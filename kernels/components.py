@@ -26,7 +26,7 @@ _CAPACITY: Final = 2048
 _PROGRAMS: Final = 8 * 132
 _LATE_PROGRAMS: Final = 132
 _LATE_SCRATCH: Final = 1 << 24  # numbers, of all programs of the second launch together, unless one takes more
-_T: Final = 512
+_T: Final = 256  # with more than a word a thread, sm_80 has to spill registers
 _R: Final = 256
 _WARPS: Final = 8
 
