@@ -23,7 +23,15 @@ __all__ = ["CheckpointError", "TrainedFile", "is_checkpoint", "read_checkpoint",
 
 _FORMAT = 4
 _KEYS = (
-    *("state_dict", "method_state", "latest", "optimizer", "precision", "epoch", "history", "config", "inputs"),
+    "state_dict",
+    "method_state",
+    "latest",
+    "optimizer",
+    "precision",
+    "epoch",
+    "history",
+    "config",
+    "inputs",
     "classes",
 )
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import triton
 import triton.language as tl
-from fastcam.kernels.runs import last_start
+from fastcam.kernels.runs import last_start, run_at
 
 __all__ = ["add_pixels", "add_polygons"]
 
@@ -25,8 +25,7 @@ def add_pixels(first, end, parent, area, total, R: tl.constexpr):
     for start in range(0, total, R):
         j = start + tl.arange(0, R)
         there = j < total
-        begin = tl.load(first + j, mask=there, other=0) & 0xFFFF
-        stop = tl.load(end + j, mask=there, other=0) & 0xFFFF
+        begin, _, stop = run_at(first, end, j, there)
         root = tl.load(parent + j, mask=there, other=0)
         tl.atomic_add(area + root, stop - begin, mask=there, sem="relaxed", scope="cta")
 
@@ -40,10 +39,7 @@ def add_polygons(bits, rank, first, end, parent, ground, area, height, width, ro
     for start in range(0, total, R):
         j = start + tl.arange(0, R)
         there = j < total
-        code = tl.load(first + j, mask=there, other=0)
-        begin = code & 0xFFFF
-        y = code >> 16
-        stop = tl.load(end + j, mask=there, other=0) & 0xFFFF
+        begin, y, stop = run_at(first, end, j, there)
         root = tl.load(parent + j, mask=there, other=0)
         outside = tl.load(ground + root, mask=there, other=0)
         right = tl.load(ground + j + 1, mask=there, other=0)

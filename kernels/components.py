@@ -16,7 +16,7 @@ import triton.language as tl
 from fastcam.kernels.areas import add_pixels, add_polygons
 from fastcam.kernels.labels import label
 from fastcam.kernels.launch import on_device_of
-from fastcam.kernels.runs import find_runs
+from fastcam.kernels.runs import find_runs, run_at
 from torch import Tensor
 
 __all__ = ["every", "largest"]
@@ -32,6 +32,32 @@ _WARPS: Final = 8
 
 _NEVER: Final = tl.constexpr(0x7FFFFFFF)
 _INTEGERS: Final = ["masks", "height", "width", "row", "capacity", "stride", "room"]
+
+
+@triton.jit
+def _scratch(scratch, height, row, capacity, stride):
+    """Where this program's rank, first, end, parent, area and ground lie."""
+    rank = scratch + tl.program_id(0).to(tl.int64) * stride
+    first = rank + height * row
+    return rank, first, first + capacity, first + 2 * capacity, first + 3 * capacity, first + 4 * capacity
+
+
+@triton.jit
+def _how_many(masks, late, LATE: tl.constexpr):
+    """How many masks the launch is for: all, or those on the list."""
+    if LATE:
+        return tl.load(late)
+    else:
+        return masks
+
+
+@triton.jit
+def _number(late, turn, LATE: tl.constexpr):
+    """Which mask's turn it is."""
+    if LATE:
+        return tl.load(late + 1 + turn)
+    else:
+        return turn
 
 
 @triton.jit
@@ -92,12 +118,11 @@ def _store_box(box, first, end, parent, chosen, total, R: tl.constexpr):
         j = start + tl.arange(0, R)
         there = j < total
         mine = there & (tl.load(parent + j, mask=there, other=-1) == chosen)
-        code = tl.load(first + j, mask=mine, other=0)
-        stop = tl.load(end + j, mask=mine, other=0) & 0xFFFF
-        x0 = tl.where(mine, tl.minimum(x0, code & 0xFFFF), x0)
-        y0 = tl.where(mine, tl.minimum(y0, code >> 16), y0)
+        begin, y, stop = run_at(first, end, j, mine)
+        x0 = tl.where(mine, tl.minimum(x0, begin), x0)
+        y0 = tl.where(mine, tl.minimum(y0, y), y0)
         x1 = tl.where(mine, tl.maximum(x1, stop), x1)
-        y1 = tl.where(mine, tl.maximum(y1, (code >> 16) + 1), y1)
+        y1 = tl.where(mine, tl.maximum(y1, y + 1), y1)
     some = total > 0
     tl.store(box, tl.where(some, tl.min(x0, 0), 0))
     tl.store(box + 1, tl.where(some, tl.min(y0, 0), 0))
@@ -113,20 +138,9 @@ def _largest(
     REACH: tl.constexpr, POLYGON: tl.constexpr, LATE: tl.constexpr, T: tl.constexpr, R: tl.constexpr,
 ):  # fmt: skip
     """Box and area of the largest component of masks pid, pid + programs, ...; of those in ``late`` where LATE."""
-    pid = tl.program_id(0)
-    rank = scratch + pid.to(tl.int64) * stride
-    first = rank + height * row
-    end = first + capacity
-    parent = end + capacity
-    area = parent + capacity
-    ground = area + capacity
-    many = masks
-    if LATE:
-        many = tl.load(late)
-    for turn in range(pid, many, tl.num_programs(0)):
-        n = turn
-        if LATE:
-            n = tl.load(late + 1 + turn)
+    rank, first, end, parent, area, ground = _scratch(scratch, height, row, capacity, stride)
+    for turn in range(tl.program_id(0), _how_many(masks, late, LATE), tl.num_programs(0)):
+        n = _number(late, turn, LATE)
         total = _labelled(bits, n, rank, first, end, parent, area, ground, late, height, width, row, capacity,
                           REACH, POLYGON, T, R)  # fmt: skip
         if total >= 0:
@@ -142,20 +156,9 @@ def _every(
     REACH: tl.constexpr, POLYGON: tl.constexpr, LATE: tl.constexpr, T: tl.constexpr, R: tl.constexpr,
 ):  # fmt: skip
     """Boxes and areas of the first ``room`` components of each mask, from ``begins`` on; and how many there are."""
-    pid = tl.program_id(0)
-    rank = scratch + pid.to(tl.int64) * stride
-    first = rank + height * row
-    end = first + capacity
-    parent = end + capacity
-    area = parent + capacity
-    ground = area + capacity
-    many = masks
-    if LATE:
-        many = tl.load(late)
-    for turn in range(pid, many, tl.num_programs(0)):
-        n = turn
-        if LATE:
-            n = tl.load(late + 1 + turn)
+    rank, first, end, parent, area, ground = _scratch(scratch, height, row, capacity, stride)
+    for turn in range(tl.program_id(0), _how_many(masks, late, LATE), tl.num_programs(0)):
+        n = _number(late, turn, LATE)
         total = _labelled(bits, n, rank, first, end, parent, area, ground, late, height, width, row, capacity,
                           REACH, POLYGON, T, R)  # fmt: skip
         if total >= 0:
@@ -193,13 +196,12 @@ def _widen_boxes(boxes, first, end, parent, number, total, room, R: tl.constexpr
     for start in range(0, total, R):
         j = start + tl.arange(0, R)
         there = j < total
-        code = tl.load(first + j, mask=there, other=0)
-        stop = tl.load(end + j, mask=there, other=0) & 0xFFFF
+        begin, y, stop = run_at(first, end, j, there)
         at = tl.load(number + tl.load(parent + j, mask=there, other=0), mask=there, other=0)
         fits = there & (at < room)
-        tl.atomic_min(boxes + at * 4, code & 0xFFFF, mask=fits, sem="relaxed", scope="cta")
+        tl.atomic_min(boxes + at * 4, begin, mask=fits, sem="relaxed", scope="cta")
         tl.atomic_max(boxes + at * 4 + 2, stop, mask=fits, sem="relaxed", scope="cta")
-        tl.atomic_max(boxes + at * 4 + 3, (code >> 16) + 1, mask=fits, sem="relaxed", scope="cta")
+        tl.atomic_max(boxes + at * 4 + 3, y + 1, mask=fits, sem="relaxed", scope="cta")
 
 
 def largest(packed: Tensor, width: int, polygon: bool, connectivity: int, boxes: Tensor, areas: Tensor) -> None:

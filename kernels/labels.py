@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import triton
 import triton.language as tl
-from fastcam.kernels.runs import any_of, last_start
+from fastcam.kernels.runs import any_of, last_start, run_at
 
 __all__ = ["label"]
 
@@ -33,10 +33,7 @@ def _link(bits, rank, first, end, parent, height, width, row, total, REACH: tl.c
     for start in range(0, total, R):
         j = start + tl.arange(0, R)
         there = j < total
-        code = tl.load(first + j, mask=there, other=0)
-        begin = code & 0xFFFF
-        y = code >> 16
-        stop = tl.load(end + j, mask=there, other=0) & 0xFFFF
+        begin, y, stop = run_at(first, end, j, there)
 
         # Of the runs above, the last that starts at or before this one, or the one behind it.
         up = there & (y > 0)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-__all__ = ["any_of", "find_runs", "last_start"]
+__all__ = ["any_of", "find_runs", "last_start", "run_at"]
 
 
 @triton.jit
@@ -37,6 +37,13 @@ def any_of(true):
 @triton.jit
 def _word(bits, g, there):
     return tl.load(bits + g, mask=there, other=0).to(tl.uint32, bitcast=True)
+
+
+@triton.jit
+def run_at(first, end, j, there):
+    """Where run j is: x of its first pixel, its row, and x behind its last pixel; 0 where there is none."""
+    code = tl.load(first + j, mask=there, other=0)
+    return code & 0xFFFF, code >> 16, tl.load(end + j, mask=there, other=0) & 0xFFFF
 
 
 @triton.jit

@@ -13,6 +13,7 @@ from fastcam.ops.arguments import check_masks
 from fastcam.ops.core import core
 from fastcam.ops.gpu import kernels_run_on
 from fastcam.ops.masks import pack, unpack
+from fastcam.ops.results import area_dtype, boxes_and_areas
 from fastcam.ops.tags import TAGS_OF_WAITING
 from fastcam.protocol import Area
 from fastcam.reference import components as reference
@@ -46,14 +47,9 @@ def _words(masks: Tensor) -> Tensor:
     return (masks if masks.dtype == torch.int64 else pack(masks)).contiguous()
 
 
-def _area_dtype(area: Area) -> torch.dtype:
-    return torch.float64 if area == "polygon" else torch.int64
-
-
 def _empty(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[Tensor, Tensor]:
     check_masks(masks, width, area, connectivity)
-    boxes = masks.new_empty((masks.shape[0], 4), dtype=torch.float32)
-    return boxes, masks.new_empty(masks.shape[0], dtype=_area_dtype(area))
+    return boxes_and_areas(masks, masks.shape[0], area)
 
 
 def _cpu(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[Tensor, Tensor]:
@@ -61,14 +57,14 @@ def _cpu(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[Tens
     masks = masks.contiguous()
     images = masks.shape[0]
     boxes = torch.empty_strided((images, 4), (4, 1), dtype=torch.float32)
-    areas = torch.empty_strided((images,), (1,), dtype=_area_dtype(area))
+    areas = torch.empty_strided((images,), (1,), dtype=area_dtype(area))
     core.largest(*_batch(masks, width, area, connectivity), boxes.data_ptr(), areas.data_ptr(), torch.get_num_threads())
     return boxes, areas
 
 
 def _reference(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[Tensor, Tensor]:
     boxes = torch.zeros((len(masks), 4), dtype=torch.float32)
-    areas = torch.zeros(len(masks), dtype=_area_dtype(area))
+    areas = torch.zeros(len(masks), dtype=area_dtype(area))
     for i, mask in enumerate(_unpacked(masks, width)):
         found = reference.largest(mask, area, connectivity)
         if found is not None:
@@ -146,7 +142,7 @@ def all_components(masks: Tensor, width: int, area: Area, connectivity: int) -> 
         boxes = np.array([(c.x0, c.y0, c.x1, c.y1) for _, c in found], np.float32).reshape(-1, 4)
         areas = np.array([c.polygon if area == "polygon" else c.pixels for _, c in found], np.float64)
         image = np.array([i for i, _ in found], np.int64)
-    tensors = torch.from_numpy(boxes), torch.from_numpy(areas).to(_area_dtype(area)), torch.from_numpy(image)
+    tensors = torch.from_numpy(boxes), torch.from_numpy(areas).to(area_dtype(area)), torch.from_numpy(image)
     return tensors[0].to(masks.device), tensors[1].to(masks.device), tensors[2].to(masks.device)
 
 
@@ -167,12 +163,11 @@ def _all_by_kernels(masks: Tensor, width: int, area: Area, connectivity: int) ->
         boxes, areas = boxes.new_empty((total, 4)), areas.new_empty(total)
         kernel.every(*options, total, ends - counts, boxes, areas, counts.clone())
     numbers = torch.arange(len(masks), device=masks.device)
-    return boxes.float(), _areas(areas, area), numbers.repeat_interleave(counts, output_size=total)
-
-
-def _areas(found: Tensor, area: Area) -> Tensor:
-    """What the kernels count, pixels or twice the polygon, as an area."""
-    return found.to(torch.float64) / 2 if area == "polygon" else found.to(torch.int64)
+    # Of polygons the kernels count twice the area.
+    areas = areas.to(area_dtype(area))
+    if area == "polygon":
+        areas /= 2
+    return boxes.float(), areas, numbers.repeat_interleave(counts, output_size=total)
 
 
 def _batch(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[int, bool, int, int, int, str, int]:

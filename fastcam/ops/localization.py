@@ -35,7 +35,7 @@ _Found = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 def _results(like: Tensor, count: int, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
     """Allocate what is found in so many maps: a box in each."""
     of_maps = parts_of_maps(like, count, height, width, *options)
-    return (*boxes_and_areas(like, count, protocol_of(*options[:-2])), *of_maps)
+    return (*boxes_and_areas(like, count, protocol_of(*options[:-2]).area), *of_maps)
 
 
 def _addresses(found: _Found) -> tuple[int, int, int, int, int]:

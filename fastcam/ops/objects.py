@@ -42,10 +42,9 @@ _PIXELS: int = 1 << 18  # of full-size maps that are worked on together, so that
 
 def _results(like: Tensor, count: int, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
     """Allocate what is found in so many maps, of as many boxes as the data will tell."""
-    protocol = protocol_of(*options[:-2])
     boxes = torch.library.get_ctx().new_dynamic_size()
     return (
-        *boxes_and_areas(like, boxes, protocol),
+        *boxes_and_areas(like, boxes, protocol_of(*options[:-2]).area),
         like.new_empty(boxes, dtype=working_dtype(like.dtype)),
         like.new_empty(boxes, dtype=torch.int64),
         *parts_of_maps(like, count, height, width, *options),

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from fastcam.ops.arguments import check_size_of
 from fastcam.ops.options import SCHEMA, protocol_of
-from fastcam.protocol import Protocol
+from fastcam.protocol import Area
 from fastcam.reference.masks import working_dtype
 
-__all__ = ["ARGUMENTS", "OfMaps", "boxes_and_areas", "parts_of_maps"]
+__all__ = ["ARGUMENTS", "OfMaps", "area_dtype", "boxes_and_areas", "parts_of_maps"]
 
 ARGUMENTS = f"int height, int width, {SCHEMA}, bool with_maps, bool with_masks"
 """What the operators take behind maps or features, in the language of their schemas."""
@@ -21,10 +21,14 @@ OfMaps = tuple[Tensor, Tensor, Tensor]
 """Thresholds, full-size maps, masks."""
 
 
-def boxes_and_areas(like: Tensor, count: int | torch.SymInt, protocol: Protocol) -> tuple[Tensor, Tensor]:
+def area_dtype(area: Area) -> torch.dtype:
+    """Pixels are whole numbers, areas of polygons are halves of them."""
+    return torch.float64 if area == "polygon" else torch.int64
+
+
+def boxes_and_areas(like: Tensor, count: int | torch.SymInt, area: Area) -> tuple[Tensor, Tensor]:
     """Allocate so many boxes and the areas of their components."""
-    areas = torch.float64 if protocol.area == "polygon" else torch.int64
-    return like.new_empty((count, 4), dtype=torch.float32), like.new_empty(count, dtype=areas)
+    return like.new_empty((count, 4), dtype=torch.float32), like.new_empty(count, dtype=area_dtype(area))
 
 
 def parts_of_maps(like: Tensor, count: int, height: int, width: int, *options: Any) -> OfMaps:  # noqa: ANN401

@@ -48,9 +48,10 @@ class Pictures(Dataset[tuple[Tensor, int]]):
     def __init__(self, records: Sequence[Record], inputs: Inputs, *, keep: bool = False) -> None:
         self._records = records
         self._inputs = inputs
-        shape = (len(records), 3, *inputs.size)
-        self._kept = torch.empty(shape, dtype=torch.uint8).share_memory_() if keep else None
-        self._decoded = torch.zeros(len(records), dtype=torch.bool).share_memory_()
+        self._kept: tuple[Tensor, Tensor] | None = None  # the pictures, and which of them are there
+        if keep:
+            pixels = torch.empty((len(records), 3, *inputs.size), dtype=torch.uint8)
+            self._kept = pixels.share_memory_(), torch.zeros(len(records), dtype=torch.bool).share_memory_()
 
     def __len__(self) -> int:
         return len(self._records)
@@ -59,11 +60,12 @@ class Pictures(Dataset[tuple[Tensor, int]]):
         record = self._records[number]
         if self._kept is None:
             return self._inputs.tensor(record.read()), record.label
+        pixels, decoded = self._kept
         # Two processes that decode the same picture at once write the same bytes.
-        if not self._decoded[number]:
-            self._kept[number] = self._inputs.tensor(record.read())
-            self._decoded[number] = True
-        return self._kept[number], record.label
+        if not decoded[number]:
+            pixels[number] = self._inputs.tensor(record.read())
+            decoded[number] = True
+        return pixels[number], record.label
 
 
 def picture_loader(
