@@ -25,10 +25,11 @@ def _weights(weight, index, i, classes, channels, c, CLAMP: tl.constexpr, INDEXE
     inside = (row >= 0) & (row < classes)
     w = tl.load(weight + tl.where(inside, row, 0) * channels + c, mask=inside & (c < channels), other=0.0)
     # Widened last: threads then pass on the narrow weights, and not what they are made of.
-    w = tl.where(inside, w, float("nan"))
+    none = tl.zeros_like(w)
+    w = tl.where(inside, w, tl.cast(float("nan"), tl.float32).to(w.dtype))
     if CLAMP:
-        w = tl.where(w.to(tl.float32) < 0, 0.0, w)
-    return tl.where(c < channels, w, 0.0).to(tl.float32)
+        w = tl.where(w.to(tl.float32) < 0, none, w)
+    return tl.where(c < channels, w, none).to(tl.float32)
 
 
 @triton.jit
