@@ -262,9 +262,34 @@ def mask_cases(n: int = 256) -> dict[str, Callable[[], object]]:
     return {**found, "masks, AUTHORS 4096x4096 alone, one map": case(NAMED["authors"], (4096, 4096), False, 1)}
 
 
+def component_cases(n: int = 256) -> dict[str, Callable[[], object]]:
+    """From packed masks to boxes: the largest component, or up to 16 of each mask."""
+    from fastcam.kernels import components
+
+    def case(polygon: bool, room: int, size: tuple[int, int]) -> Callable[[], object]:
+        def run() -> None:
+            packed = torch.empty((n, size[0], -(-size[1] // 64)), dtype=torch.int64, device="meta")
+            of_masks, options = packed.new_empty(n), (packed, size[1], polygon, 8)
+            if room:
+                rows = packed.new_empty((n * room, 5), dtype=torch.int32)
+                components.every(*options, room, of_masks, rows[:, :4], rows[:, 4], of_masks)
+            else:
+                areas = of_masks.double() if polygon else of_masks
+                components.largest(*options, packed.new_empty((n, 4), dtype=torch.float32), areas)
+
+        return run
+
+    return {
+        f"components, {kept} by {'polygon' if polygon else 'pixels'}, {size[0]}x{size[1]}": case(polygon, room, size)
+        for kept, room in (("largest", 0), ("all", 16))
+        for polygon in (False, True)
+        for size in ((224, 224), (1024, 1024))
+    }
+
+
 if __name__ == "__main__":
     if os.environ.get("TRITON_INTERPRET") == "1":
         sys.exit("the interpreter compiles nothing: unset TRITON_INTERPRET")
-    chosen = {**tap_cases(), **cam_cases(), **mask_cases()}
+    chosen = {**tap_cases(), **cam_cases(), **mask_cases(), **component_cases()}
     wanted = {name: case for name, case in chosen.items() if re.search("".join(sys.argv[2:]), name)}
     print(json.dumps([asdict(one) for one in launches(wanted, int(sys.argv[1]))]))

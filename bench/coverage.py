@@ -21,7 +21,7 @@ from typing import Any
 import click
 import torch
 from coverage_page import page
-from proof import corners, drawn_features, linear_claim, no_linear_map, places
+from proof import corners, drawn_features, linear_claim, local_convolutions, moves, no_linear_map, places
 from redraw import redraw
 from torch import Tensor, nn
 from zoo import LIBRARIES, Network, networks, versions
@@ -36,6 +36,7 @@ _FORK = multiprocessing.get_context("fork")
 _SMALL = (96, 128)
 _COPIES = 3  # of the parameters: those that sizes are tried on, and room for the rest
 _ROUNDING = 3e-5  # of the size of the terms, in float32
+_DRAWS = 4  # of images, to see where the features change
 _UNCLEAR = 0.02  # of the difference between images: above it nothing is proved
 
 
@@ -74,13 +75,13 @@ def examine(network: Network) -> dict[str, Any]:
 def _of_linear(model: nn.Module, localizer: fastcam.Localizer, found: Attachment, test: Tensor) -> dict[str, Any]:
     logits, features, weight = localizer.features(test)
     rounding, difference = linear_claim(found, logits, features, weight)
-    where = places(features)
     if difference > _UNCLEAR:
         # Random weights may leave logits that hardly depend on the image: draw the features instead.
         with drawn_features(model, found.features):
             logits, features, weight = localizer.features(test)
         rounding, difference = linear_claim(found, logits, features, weight)
-    right = rounding <= _ROUNDING and difference <= _UNCLEAR
+    where = _places(model, localizer, (test.shape[2], test.shape[3]))
+    right = rounding <= _ROUNDING and difference <= _UNCLEAR and where != "contradict"
     positions = features.shape[2] * features.shape[3]
     outcome = "exact" if not set(found.folded) - {"linear layers"} else "folded"
     return {
@@ -93,6 +94,14 @@ def _of_linear(model: nn.Module, localizer: fastcam.Localizer, found: Attachment
         "places": where,
         "residue": found.difference,
     }
+
+
+def _places(model: nn.Module, localizer: fastcam.Localizer, size: tuple[int, int]) -> str:
+    """Whether what the features' positions say is true; the network is another afterwards."""
+    local_convolutions(model)
+    if not _finite(model, corners(size), 0):
+        return "unclear"
+    return places([moves(localizer.features(corners(size, seed))[1]) for seed in range(_DRAWS)])
 
 
 @torch.no_grad()

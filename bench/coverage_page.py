@@ -89,7 +89,17 @@ def _shares(examined: list[_Record]) -> str:
     return (
         f"A linear map for {_percent(linear, examined)}, with the rows of gradients {_percent(rows, examined)}; a map "
         f"for {_percent(said, examined)}. Of {truly} networks that have a linear map, {linear} were found. The largest "
-        f"difference between such a map's promise and the logits is {largest:.1e} of them.\n"
+        f"difference between such a map's promise and the logits is {largest:.1e} of them.\n\n{_places(examined)}"
+    )
+
+
+def _places(examined: list[_Record]) -> str:
+    counts = Counter(one["places"] for one in examined if "places" in one)
+    return (
+        f"Where images change in one corner or in the opposite one, the pooled features change on the same sides in "
+        f"{counts['agree']} of {sum(counts.values())} networks, and on the wrong ones in "
+        f"{counts['contradict']}; in {counts['unclear']} attention or gates of random weights spread every change over "
+        f"all positions.\n"
     )
 
 

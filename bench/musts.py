@@ -6,9 +6,21 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-__all__ = ["MUSTS", "Must", "musts_table"]
+from figures import (
+    Record,
+    at_least,
+    at_most,
+    beside_distinct,
+    beside_forward,
+    faster,
+    parts,
+    short_labels,
+    times,
+    two_threads,
+    what_the_read_allows,
+)
 
-_Record = Mapping[str, Any]
+__all__ = ["MUSTS", "Must", "musts_table"]
 
 # A median of ratios wanders by this much from run to run: so close to equal is equal.
 _EQUAL: Final = 1.05
@@ -23,56 +35,13 @@ class Must:
 
     what: str
     row: Mapping[str, Any]
-    figure: Callable[[list[_Record]], float]
+    figure: Callable[[list[Record]], float]
     must: float
-    aim: float | Callable[[list[_Record]], float] | None
+    aim: float | Callable[[list[Record]], float] | None
     better: Callable[[float, float], bool]
     unit: str = "x"
     aim_text: str = ""
-    beside: Callable[[list[_Record]], str] = field(default=lambda _: "")
-
-
-def _at_least(value: float, wanted: float) -> bool:
-    return value >= wanted
-
-
-def _at_most(value: float, wanted: float) -> bool:
-    return value <= wanted
-
-
-def _faster(ours: str, *theirs: str) -> Callable[[list[_Record]], float]:
-    """How many times faster than the fastest of `theirs`."""
-
-    def figure(rows: list[_Record]) -> float:
-        known = rows[0]["times_faster"][ours]
-        return float(min(known[name] for name in theirs if name in known))
-
-    return figure
-
-
-def _times(ours: str, other: str) -> Callable[[list[_Record]], float]:
-    """Our time over the other's."""
-    return lambda rows: 1 / float(rows[0]["times_faster"][ours][other])
-
-
-def _two_threads(part: str) -> Callable[[list[_Record]], float]:
-    return _faster(f"{part}, 2 threads", f"{part}, 1 thread")
-
-
-def _what_the_read_allows(rows: list[_Record]) -> float:
-    """The map as much faster as reading alone is, and what comes after it twice as fast."""
-    time = {one["name"]: one["us_per_image"] for one in rows[0]["contenders"]}
-    map_alone, compute = time["map, 1 thread"], time["compute, 1 thread"]
-    return float((map_alone + compute) / (map_alone / _two_threads("read")(rows) + compute / 2))
-
-
-def _parts(rows: list[_Record]) -> str:
-    return ", ".join(f"{part} {_two_threads(part)(rows):.2f}x" for part in ("read", "map", "compute"))
-
-
-def _short_labels(rows: list[_Record]) -> str:
-    against = rows[0]["times_faster"]["fastcam, packed"].get("connectedComponentsWithStats, 16-bit labels")
-    return f"{against:.3g}x with 16-bit labels" if against else ""
+    beside: Callable[[list[Record]], str] = field(default=lambda _: "")
 
 
 _BOXES: Final = {"what": "largest box", "size": "224x224", "images": 64}
@@ -90,97 +59,111 @@ _OPENCV: Final = "OpenCV, a mask for each threshold"
 _END_TO_END: Final = {"group": "evaluation", "what": "50,000 maps of one .npz, V1 and V2"}
 
 
-def _beside_distinct(rows: list[_Record]) -> str:
-    return f"{rows[0]['times_faster']['fastcam']['OpenCV, a mask for each level']:.3g}x where OpenCV skips equal masks"
-
-
-def _beside_forward(rows: list[_Record]) -> str:
-    """Nothing that runs the network can be faster than its forward pass."""
-    known = rows[0]["times_faster"]["fastcam"]
-    bound = known["pytorch-grad-cam + findContours"] / known["the forward pass alone"]
-    return f"the forward pass alone would be {bound:.3g}x"
-
-
-_GAP: Final = _times("fastcam", "adaptive_avg_pool2d")
+_GAP: Final = times("fastcam", "adaptive_avg_pool2d")
 _STATISTICS: Final = "connectedComponentsWithStats"
 
 MUSTS: Final = [
     Must(
         "packed bits to largest box, smooth 224x224, N=64, against findContours + max contourArea + boundingRect",
         _SMOOTH,
-        _faster("fastcam, packed", "findContours TREE", "findContours EXTERNAL"),
+        faster("fastcam, packed", "findContours TREE", "findContours EXTERNAL"),
         12,
         20,
-        _at_least,
+        at_least,
     ),
     Must(
         "the same against connectedComponentsWithStats",
         _SMOOTH,
-        _faster("fastcam, packed", _STATISTICS),
+        faster("fastcam, packed", _STATISTICS),
         120,
         200,
-        _at_least,
-        beside=_short_labels,
+        at_least,
+        beside=short_labels,
     ),
     Must(
         "noise p=0.5, against connectedComponentsWithStats",
         _BOXES | {"data": "noise 0.5"},
-        _faster("fastcam, packed", _STATISTICS),
+        faster("fastcam, packed", _STATISTICS),
         6,
         8,
-        _at_least,
-        beside=_short_labels,
+        at_least,
+        beside=short_labels,
     ),
     Must(
         "polygon area instead of pixel count, smooth, its time",
         _SMOOTH,
-        _times("fastcam, packed, polygon", "fastcam, packed"),
+        times("fastcam, packed, polygon", "fastcam, packed"),
         2,
         1.3,
-        _at_most,
+        at_most,
     ),
     Must(
         "`localize` whole, 14x14x1024 to a box at 224x224, N=64, against einsum + resize + percentile + findContours",
         _LOCALIZE,
-        _faster("fastcam", "einsum + OpenCV, findContours"),
+        faster("fastcam", "einsum + OpenCV, findContours"),
         6,
         10,
-        _at_least,
+        at_least,
     ),
     Must(
         "`localize` whole, its time over that of torch's bmm for the map alone",
         _LOCALIZE,
-        _times("fastcam", "torch bmm, map alone"),
+        times("fastcam", "torch bmm, map alone"),
         0.8,
         0.5,
-        _at_most,
+        at_most,
     ),
-    Must("TAP forward, its time over `adaptive_avg_pool2d`'s", _TAP | {"what": "TAP forward"}, _GAP, 1.5, 1, _at_most),
+    Must(
+        "`localize` of all boxes with their scores, its time over that of the largest alone",
+        _LOCALIZE,
+        times("fastcam, all boxes", "fastcam"),
+        1.3,
+        1.1,
+        at_most,
+    ),
+    Must(
+        "all boxes of maps with their scores, smooth 224x224, against anomalib's loop over components",
+        {"what": "all boxes of maps, with scores", "data": "smooth"},
+        faster("fastcam", "anomalib's loop, thresholds given"),
+        20,
+        100,
+        at_least,
+    ),
+    Must(
+        "component tree, smooth 224x224, one thread",
+        {"what": "component tree", "data": "smooth"},
+        lambda rows: float(next(one["us_per_image"] for one in rows[0]["contenders"] if one["name"] == "fastcam")),
+        200,
+        100,
+        at_most,
+        unit=" us",
+    ),
+    Must("TAP forward, its time over `adaptive_avg_pool2d`'s", _TAP | {"what": "TAP forward"}, _GAP, 1.5, 1, at_most),
     Must(
         "TAP forward + backward, its time over `adaptive_avg_pool2d`'s",
         _TAP | {"what": "TAP forward + backward"},
         _GAP,
         1.5,
         1,
-        _at_most,
+        at_most,
     ),
     Must(
         "two threads against one, largest box, smooth, N=256",
         {"what": "largest box, packed", "data": "smooth", "images": 256},
-        _two_threads("whole"),
+        two_threads("whole"),
         1.6,
         1.9,
-        _at_least,
+        at_least,
     ),
     Must(
         "two threads against one, `localize` whole, N=256",
         {"what": "localize, PAPER", "data": "smooth", "images": 256, "group": "two threads"},
-        _two_threads("whole"),
+        two_threads("whole"),
         1.25,
-        _what_the_read_allows,
-        _at_least,
+        what_the_read_allows,
+        at_least,
         aim_text="what the read allows: ",
-        beside=_parts,
+        beside=parts,
     ),
     Must(
         "peak extra memory of `localize` at 1024x1024, N=256, in full-size maps a thread (the worst of all cases)",
@@ -188,52 +171,52 @@ MUSTS: Final = [
         lambda rows: max(one["maps_per_thread"] for one in rows),
         2,
         None,
-        _at_most,
+        at_most,
         unit=" maps",
     ),
     Must(
         "Grad-CAM of 16 images to boxes, ResNet50 at 224x224, against pytorch-grad-cam + findContours",
         {"group": "gradients", "data": "resnet50"},
-        _faster("fastcam", "pytorch-grad-cam + findContours"),
+        faster("fastcam", "pytorch-grad-cam + findContours"),
         2,
         5,
-        _at_least,
-        beside=_beside_forward,
+        at_least,
+        beside=beside_forward,
     ),
     Must(
         "MaxBoxAcc (V1), 1000 thresholds, smooth maps, against the protocol with OpenCV",
         _SWEEP | {"what": "MaxBoxAcc", "data": "smooth 14x14"},
-        _faster("fastcam", _OPENCV),
+        faster("fastcam", _OPENCV),
         40,
         100,
-        _at_least,
-        beside=_beside_distinct,
+        at_least,
+        beside=beside_distinct,
     ),
     Must(
         "MaxBoxAccV2, smooth maps, against the same",
         _SWEEP | {"what": "MaxBoxAccV2", "data": "smooth 14x14"},
-        _faster("fastcam", _OPENCV),
+        faster("fastcam", _OPENCV),
         30,
         100,
-        _at_least,
-        beside=_beside_distinct,
+        at_least,
+        beside=beside_distinct,
     ),
     Must(
         "MaxBoxAccV2, noisy maps, against the same",
         _SWEEP | {"what": "MaxBoxAccV2", "data": "noisy 28x28"},
-        _faster("fastcam", _OPENCV),
+        faster("fastcam", _OPENCV),
         30,
         100,
-        _at_least,
-        beside=_beside_distinct,
+        at_least,
+        beside=beside_distinct,
     ),
     Must(
         "PxAP, against numpy.histogram",
         _SWEEP | {"what": "PxAP", "data": "smooth 14x14"},
-        _faster("fastcam", "numpy.histogram"),
+        faster("fastcam", "numpy.histogram"),
         15,
         40,
-        _at_least,
+        at_least,
     ),
     Must(
         "50,000 maps of 14x14 from one .npz, V1 and V2, two threads",
@@ -241,7 +224,7 @@ MUSTS: Final = [
         lambda rows: float(rows[0]["seconds"]),
         60,
         20,
-        _at_most,
+        at_most,
         unit=" s",
     ),
     Must(
@@ -250,13 +233,13 @@ MUSTS: Final = [
         lambda rows: float(rows[0]["grown_mib"]),
         8,
         None,
-        _at_most,
+        at_most,
         unit=" MiB",
     ),
 ]
 
 
-def musts_table(records: Iterable[_Record]) -> str:
+def musts_table(records: Iterable[Record]) -> str:
     """Markdown: what is asked, what was measured, and whether it is met."""
     every = list(records)
     lines = ["| what | must | aim | measured | |", "|---|---|---|---|---|"]
@@ -266,8 +249,8 @@ def musts_table(records: Iterable[_Record]) -> str:
     return "\n".join(lines)
 
 
-def _line(asked: Must, rows: list[_Record]) -> str:
-    sign = ">=" if asked.better is _at_least else "<="
+def _line(asked: Must, rows: list[Record]) -> str:
+    sign = ">=" if asked.better is at_least else "<="
     must = f"{sign} {asked.must:g}{asked.unit}"
     try:
         value = asked.figure(rows)

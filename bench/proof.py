@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,10 +15,11 @@ from fastcam.extractors.attachment import Attachment
 from fastcam.extractors.gradient_source import GradientSource
 from fastcam.extractors.layout import Layout
 
-__all__ = ["corners", "drawn_features", "linear_claim", "no_linear_map", "places"]
+__all__ = ["corners", "drawn_features", "linear_claim", "local_convolutions", "moves", "no_linear_map", "places"]
 
 # A factor an image cannot be told from the maps, so it is fitted.
 _FACTORS = {"layer norm", "rms norm", "a number an image"}
+_LEAST_MOVE = 0.05  # of the features' rows or columns
 
 
 def corners(size: tuple[int, int], seed: int = 1) -> Tensor:
@@ -71,17 +73,50 @@ def drawn_features(model: nn.Module, features: str) -> Iterator[None]:
         yield
 
 
-def places(features: Tensor) -> str:
-    """Whether features of :func:`corners` change where the images do: "agree", "unclear" or "contradict"."""
+@torch.no_grad()
+def local_convolutions(model: nn.Module) -> None:
+    """Leave of every kernel the middle, so that features change where the images do.
+
+    Those of random weights do not: behind many layers a position sees all of the picture, gates and attention answer to
+    all of it at once, and wherever it changes, the features change by the same pattern. Kernels as wide as their stride
+    are local as they are.
+    """
+    for part in model.modules():
+        if isinstance(part, nn.Conv2d) and part.kernel_size != part.stride and max(part.kernel_size) > 1:
+            middle = torch.zeros(part.kernel_size)
+            middle[part.kernel_size[0] // 2, part.kernel_size[1] // 2] = math.sqrt(part.weight[0, 0].numel())
+            part.weight.mul_(middle)
+
+
+def moves(features: Tensor) -> Tensor:
+    """How far the centre of the change of features of :func:`corners` moves from the first to the last.
+
+    Returns:
+        (2,) in rows and columns, as a share of all there are.
+    """
     wide = features.double()
     energy = (wide[1:] - wide[:1]).square().sum(1)
-    answers = []
+    found = torch.zeros(2, dtype=torch.float64)
     for axis in (1, 2):
         along = energy.sum(3 - axis)
         centre = along @ torch.arange(energy.shape[axis], dtype=torch.float64) / along.sum(1)
-        if energy.shape[axis] > 1:
-            answers.append(bool(centre[1] > centre[0]))
-    return "agree" if all(answers) else "unclear" if any(answers) else "contradict"
+        found[axis - 1] = (centre[1] - centre[0]) / energy.shape[axis]
+    return found
+
+
+def places(several: Iterable[Tensor]) -> str:
+    """Whether features change where images do, by the :func:`moves` of several draws of them.
+
+    Returns:
+        "contradict" if along one axis they move the wrong way, "agree" if along one they move the right way and along
+        the other not the wrong one; "unclear" if the change is everywhere the same.
+    """
+    found = torch.stack(list(several))
+    mean, error = found.mean(0), found.std(0) / math.sqrt(len(found))
+    seen = mean.abs() > torch.maximum(torch.tensor(_LEAST_MOVE), 3 * error)
+    if bool((seen & (mean < 0)).any()):
+        return "contradict"
+    return "agree" if bool(seen.any()) else "unclear"
 
 
 @torch.no_grad()

@@ -5,7 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from maps import MASKS, masks, packed_in_turn, uint8_in_turn
+import torch
+import torch.nn.functional as F
+from all_box_peers import by_anomalib, nodes_by_opencv
+from maps import MASKS, cell_maps, masks, packed_in_turn, uint8_in_turn
 from mask_peers import ALL, EXTERNAL, LARGEST, LARGEST_4, SHORT_STATISTICS, TREE
 from row import Contender, Row
 
@@ -104,6 +107,46 @@ def test_all(data, images, side, measured):
     assert_same_regions(ALL, some_masks(data, images, side))
     entrants = contenders(ALL, data, images, side, keep="all")
     measured(Row("boxes", "all boxes", data, f"{side}x{side}", images, entrants))
+
+
+def full_maps(data, images):
+    """Maps of 14x14 at 224x224."""
+    small = cell_maps(data, images, 14)[:, None]
+    return F.interpolate(small, (224, 224), mode="bilinear", align_corners=False)[:, 0].contiguous()
+
+
+@pytest.mark.parametrize("data", ["smooth", "noisy"])
+def test_all_of_maps(data, measured):
+    maps, every = full_maps(data, 64), fastcam.PAPER.replace(keep="all")
+    limits = fastcam.boxes_from_maps(maps).thresholds[:, None, None]
+    found = fastcam.boxes_from_maps(maps, protocol=every)
+    for i, (boxes, scores) in enumerate(zip(*by_anomalib(maps > limits, maps), strict=True)):
+        own = found[i]
+        ours = torch.cat([own.boxes - torch.tensor([0, 0, 1, 1]), own.scores[:, None]], 1)
+        assert sorted(ours.tolist()) == sorted(torch.cat([boxes, scores[:, None]], 1).tolist())
+    entrants = [
+        Contender("fastcam", "fastcam", lambda: fastcam.boxes_from_maps(maps, protocol=every)),
+        Contender("anomalib's loop, thresholds given", "peer", lambda: by_anomalib(maps > limits, maps)),
+    ]
+    measured(Row("boxes", "all boxes of maps, with scores", data, "224x224", 64, entrants))
+
+
+@pytest.mark.parametrize("data", ["smooth", "noisy"])
+def test_component_tree(data, measured):
+    maps = full_maps(data, 16)
+    low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
+    levels = ((maps - low) / (high - low) * 255).to(torch.uint8)
+    tree = fastcam.box_tree(levels)
+    for i in range(2):
+        # The nodes that are there just below each level are the components of its mask.
+        below = levels[i].unique()[1:].int() - 1
+        assert sum(int((tree.image[tree.at(int(t))] == i).sum()) for t in below) == nodes_by_opencv(levels[i])
+    entrants = [
+        Contender("fastcam", "fastcam", lambda: fastcam.box_tree(levels)),
+        Contender("fastcam, float maps", "fastcam", lambda: fastcam.box_tree(maps)),
+        Contender("OpenCV, a mask for each level", "peer", lambda: [nodes_by_opencv(one) for one in levels]),
+    ]
+    measured(Row("boxes", "component tree", data, "224x224", 16, entrants, dtype="uint8"))
 
 
 def test_smooth_masks_are_like_those_of_the_study():

@@ -86,6 +86,11 @@ def test_localize(protocol, data, images, shape, dtype, measured):
     assert_same_boxes(mine, theirs, batches[0], 0.95 if dtype == FLOAT else 0.8)
     turn = cycle(batches)
     rows = weight[index].clamp(min=0)
+    if protocol == "PAPER":
+        every = fastcam.PAPER.replace(keep="all")
+        mine["fastcam, all boxes"] = lambda batch: fastcam.localize(
+            batch, weight, index, size=(size, size), protocol=every
+        )
     entrants = [Contender(name, "fastcam", lambda run=run: run(next(turn))) for name, run in mine.items()]
     entrants += [Contender(name, "peer", lambda run=run: run(next(turn))) for name, run in theirs.items()]
     entrants += [

@@ -100,7 +100,8 @@ def checked_index(index: Index, images: int, device: torch.device, *, classes: i
         raise ValueError(
             f"index must be (N,) or (N, T) for the {images} images of features, got shape {tuple(rows.shape)}"
         )
-    return in_range(rows, classes).to(device, non_blocking=True)
+    # A copy from a GPU that is not waited for would be read before it has arrived.
+    return in_range(rows, classes).to(device, non_blocking=device.type == "cuda")
 
 
 def _whole_numbers(index: Index) -> Tensor:

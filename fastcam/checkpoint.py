@@ -21,8 +21,11 @@ from fastcam.safe_load import DamagedError, checked_tensors, load_safely, short
 
 __all__ = ["CheckpointError", "TrainedFile", "is_checkpoint", "read_checkpoint", "read_trained", "write_checkpoint"]
 
-_FORMAT = 3
-_KEYS = ("state_dict", "method_state", "optimizer", "precision", "epoch", "history", "config", "inputs", "classes")
+_FORMAT = 4
+_KEYS = (
+    *("state_dict", "method_state", "latest", "optimizer", "precision", "epoch", "history", "config", "inputs"),
+    "classes",
+)
 
 
 class CheckpointError(ValueError):
@@ -55,7 +58,8 @@ def write_checkpoint(path: str | os.PathLike[str], content: Mapping[str, Any]) -
 
     Args:
         path: the file; its folder must exist.
-        content: state_dict (the model's), method_state, optimizer, precision (the loss scaler's state), epoch,
+        content: state_dict (the model's), method_state, latest (where these are averages: what the training goes on
+            from), optimizer, precision (the loss scaler's state), epoch,
             history, config, inputs (:meth:`fastcam.inputs.Inputs.to_mapping`) and classes. Other libraries find the
             model's weights under ``state_dict``.
 
@@ -146,7 +150,7 @@ def _checksums() -> Iterator[None]:
 
 def _check_types(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
     """Refuse a record whose parts are not what their readers take them for."""
-    for name in ("config", "inputs", "optimizer", "precision"):
+    for name in ("config", "inputs", "optimizer", "precision", "latest"):
         if not isinstance(content[name], Mapping) or not all(isinstance(key, str) for key in content[name]):
             raise ValueError(f"{name} must be a table, got {short(content[name])}")
     classes, epoch, history = content["classes"], content["epoch"], content["history"]
@@ -181,4 +185,7 @@ def _upgraded(content: dict[str, Any]) -> dict[str, Any]:
         if network is not None:
             inputs = {**network.inputs.to_mapping(), "resize": [crop, crop], "filter": "bilinear"}
             content = {**content, "fastcam": 3, "inputs": inputs}
+    if content["fastcam"] == 3:
+        # It knew no average: what was kept was what the training went on from.
+        content = {**content, "fastcam": 4, "latest": {}}
     return content

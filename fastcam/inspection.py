@@ -102,7 +102,7 @@ class Inspection:
         elif isinstance(self.source, NamedSource):
             source |= {"classifier": self.source.classifier, "mismatch": self.source.mismatch or None}
         else:
-            source["reason"] = self.source.reason
+            source |= {"reason": self.source.reason, "beside": list(self.source.beside)}
         return {
             "model": self.model,
             "classes": self.classes,

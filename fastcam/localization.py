@@ -85,9 +85,9 @@ def localize(
     shape, options = shape_of_maps(weight, labels), (*sizes, *chosen.values, return_maps, return_masks)
     if chosen.keep == "all":
         every = objects_found(localize_all(features, weight, labels, *options), return_maps, return_masks)
-        return all_shaped(every, shape, labels, sizes)
+        return all_shaped(every, shape, labels, sizes, chosen)
     found = ops.localize(features, weight, labels, *options)
-    return shaped(wanted_parts(found, return_maps, return_masks), shape, labels, sizes)
+    return shaped(wanted_parts(found, return_maps, return_masks), shape, labels, sizes, chosen)
 
 
 def localize_maps(
@@ -156,8 +156,9 @@ def _localized(
         each = [size for size in sizes for _ in range(classes)] if classes else [*sizes, (1, 1)][0]
     flat = maps if maps.ndim == 3 else maps.flatten(0, 1)
     if protocol.keep == "all":
-        return all_shaped(located_all(flat, each, protocol, with_maps, with_masks), maps.shape[:-2], labels, sizes)
-    return shaped(located(flat, each, protocol, with_maps, with_masks), maps.shape[:-2], labels, sizes)
+        every = located_all(flat, each, protocol, with_maps, with_masks)
+        return all_shaped(every, maps.shape[:-2], labels, sizes, protocol)
+    return shaped(located(flat, each, protocol, with_maps, with_masks), maps.shape[:-2], labels, sizes, protocol)
 
 
 def boxes_from_maps(

@@ -141,7 +141,8 @@ class Network:
             top_k: instead of ``index``: each picture's ``top_k`` classes, best first.
             at: find boxes at the network's input size and scale them, or at each picture's own size.
             batch_size: pictures that go through the network together; by default :attr:`batch_size`.
-            **options: see :class:`fastcam.extractors.LocalizeOptions`; ``at`` stands for ``size``.
+            **options: see :class:`fastcam.extractors.LocalizeOptions`; ``at`` stands for ``size``. With ``min_score``
+                a picture has any number of boxes, none where no class reaches it.
 
         Returns:
             :class:`Found` for a picture, a list of them for a list.

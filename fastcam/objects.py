@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,12 +13,13 @@ from torch import Tensor
 
 from fastcam.conventions import ImageBoxes
 from fastcam.joining import joined_field, joined_sizes
+from fastcam.own_masks import own_masks
 from fastcam.result import NO_TENSORS, Localization
 from fastcam.rows import Rows, chosen_rows
 
 __all__ = ["Objects"]
 
-_OF_BOXES = ("boxes", "areas", "scores", "labels", "probabilities", "image")
+_OF_BOXES = ("boxes", "areas", "scores", "labels", "probabilities", "image", "place")
 _OF_MAPS = ("thresholds", "maps", "masks")
 
 
@@ -35,10 +37,11 @@ class Objects(Localization):
         scores: (M,) float32, or float64 of float64 maps: the map's peak inside the component, or its mean.
         labels: (M,) int64, the class of each box; None where none were given.
         image: (M,) int64, the number of the image that each box lies in, from 0; it never falls.
+        place: (M,) int64, which of the T maps of its image each box lies in; None where there is one.
         probabilities: (M,) float32, the probability of each box's class; None where no logits were at hand.
         thresholds: (N[, T]), of each map.
         maps: (N[, T], H, W), or a list of N; None unless asked for.
-        masks: likewise, bool.
+        masks: likewise, bool; ``masks_as(form, of_boxes=True)`` has the component of each box.
         size: as of :class:`Localization`.
         single: one image, taken out of several by its number: thresholds, maps and masks are without their N.
 
@@ -60,7 +63,29 @@ class Objects(Localization):
     """
 
     image: Tensor = field(kw_only=True)
+    place: Tensor | None = field(default=None, kw_only=True)
     probabilities: Tensor | None = field(default=None, kw_only=True)
+
+    @classmethod
+    def of_localization(cls, found: Localization, kept: Tensor) -> Objects:
+        """Return those boxes of the largest components, (N) or (N, T), that are kept and not empty, best class first.
+
+        Args:
+            found: with labels and scores; these are the probabilities too.
+            kept: (N) or (N, T) bool.
+        """
+        where = (kept & ~found.is_empty).nonzero()
+        rows = tuple(where.T)
+        parts = {name: getattr(found, name) for name in _OF_BOXES[:4]}
+        chosen: dict[str, Any] = {name: None if part is None else part[rows] for name, part in parts.items()}
+        chosen |= {name: getattr(found, name) for name in (*_OF_MAPS, *NO_TENSORS)}
+        place = where[:, 1] if where.shape[1] == 2 else None
+        return cls(**chosen, image=where[:, 0], place=place, probabilities=chosen["scores"])
+
+    def boxes_where(self, kept: Tensor) -> Objects:
+        """Return only some of the boxes, of a mask (M,); the images stay."""
+        there = {name: getattr(self, name) for name in _OF_BOXES}
+        return dataclasses.replace(self, **{name: part[kept] for name, part in there.items() if part is not None})
 
     @property
     def counts(self) -> Tensor:
@@ -118,15 +143,26 @@ class Objects(Localization):
             [None] * len(counts) if part is None else part.split(counts)
             for part in (several.boxes, several.labels, several.scores)
         ]
-        # Of several classes an image it is not known which map a box was found in.
-        maps = several.maps if several.thresholds.ndim == 1 else None
+        places = [None] * len(counts) if several.place is None else several.place.split(counts)
         results = []
         for i, (boxes, labels, scores, size) in enumerate(zip(*columns, several.sizes, strict=True)):
             there: dict[str, Any] = {}
-            if maps is not None:
-                there = {"maps": [maps[i]] * counts[i], "thresholds": several.thresholds[i].expand(counts[i])}
+            if several.thresholds.ndim == 1 or places[i] is not None:
+                there = several._of_maps(i, boxes, places[i])
             results.append(ImageBoxes(boxes, labels, scores, size, **there))
         return results
+
+    def _of_maps(self, i: int, boxes: Tensor, place: Tensor | None) -> dict[str, Any]:
+        """What is known of the maps that the boxes of image i lie in, for each box."""
+        places = [0] * len(boxes) if place is None else place.tolist()
+        thresholds = self.thresholds[i].reshape(-1)[places]
+        maps = None if self.maps is None else self.maps[i].reshape(-1, *self.maps[i].shape[-2:])
+        masks = None if self.masks is None else self.masks[i].reshape(-1, *self.masks[i].shape[-2:])
+        return {
+            "maps": None if maps is None else [maps[one] for one in places],
+            "thresholds": None if maps is None else thresholds,
+            "masks": None if masks is None else partial(_masks_of_boxes, masks, boxes, places, self.connectivity),
+        }
 
     def _several(self) -> Objects:
         if not self.single:
@@ -144,4 +180,14 @@ class Objects(Localization):
         starts = torch.tensor([0, *map(len, several)], device=parts["image"].device).cumsum(0)[:-1]
         counts = torch.tensor([len(one.boxes) for one in several], device=starts.device)
         parts["image"] = parts["image"] + starts.repeat_interleave(counts)
-        return cls(**parts, size=joined_sizes([size for one in several for size in one.sizes]))
+        sizes = joined_sizes([size for one in several for size in one.sizes])
+        return cls(**parts, size=sizes, connectivity=several[0].connectivity)
+
+
+def _masks_of_boxes(masks: Tensor, boxes: Tensor, places: list[int], connectivity: int) -> Tensor:
+    """The component of each box (M, H, W), of the masks (T, H, W) that they lie in; each mask is labelled once."""
+    found = masks.new_zeros((len(boxes), *masks.shape[1:]))
+    for one in sorted(set(places)):
+        rows = [row for row, place in enumerate(places) if place == one]
+        found[rows] = own_masks(masks[one], boxes[rows], connectivity)
+    return found

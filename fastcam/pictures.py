@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fastcam.draw import overlay
 from fastcam.export import Detection, Picture, write_picture
+from fastcam.extractors import Probability
 from fastcam.files import write_whole
 from fastcam.folders import MARK, OVERLAYS
 from fastcam.formats import USUAL, Run, check_folder, check_formats, first_file, is_beside, remove, write_run
@@ -37,22 +38,26 @@ class FileSettings:
     """How files are localized.
 
     Attributes:
-        top_k: classes per picture, best first.
+        top_k: classes per picture, best first; None, with ``min_score``: as many as reach it.
         protocol: how a map becomes a box.
         at: find boxes at the network's input size and scale them, or at the picture's own size.
         batch_size: pictures that go through the network together; None: as many as suit its device.
         overlays: write a picture of heat map and boxes for each.
         most_pixels: a picture with more is skipped, by its header.
         formats: of the boxes' files, of :data:`fastcam.formats.FORMATS`.
+        min_score: leave out classes of a lower probability; None: none.
+        probability: of the classes, see :class:`fastcam.extractors.LocalizeOptions`.
     """
 
-    top_k: int = 1
+    top_k: int | None = 1
     protocol: Protocol = PAPER
     at: At = "input"
     batch_size: int | None = None
     overlays: bool = True
     most_pixels: int = MOST_PIXELS
     formats: tuple[str, ...] = USUAL
+    min_score: float | None = None
+    probability: Probability = "softmax"
 
 
 @dataclass
@@ -186,6 +191,8 @@ def _located(
         at=settings.at,
         protocol=settings.protocol,
         return_maps=settings.overlays,
+        min_score=settings.min_score,
+        probability=settings.probability,
     )
     milliseconds = (time.perf_counter() - started) * 1000 / len(batch)
     for one, its in zip(batch, found, strict=True):

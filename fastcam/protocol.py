@@ -12,7 +12,7 @@ __all__ = ["AUTHORS", "NAMED", "PAPER", "VANILLA", "WSOLEVAL", "Protocol"]
 
 Interpolation = Literal["bilinear", "bicubic"]
 Normalization = Literal["none", "minmax", "max", "percentile", "pas", "ivr"]
-Threshold = float | Literal["otsu"]
+Threshold = float | Literal["otsu", "stable"]
 Area = Literal["pixels", "polygon"]
 BoxEnd = Literal["exclusive", "clipped"]
 Empty = Literal["zeros", "image"]
@@ -34,8 +34,8 @@ _CHOICES: Final[dict[str, tuple[Any, ...]]] = {
     "order": get_args(Order),
 }
 
-OTSU: Final = -1.0
-"""What ``threshold="otsu"`` is among :attr:`Protocol.values`: operators take one type for each argument."""
+RULES: Final[dict[str, float]] = {"otsu": -1.0, "stable": -2.0}
+"""What rules for the threshold are among :attr:`Protocol.values`: operators take one type for each argument."""
 
 _NUMBERS: Final = {
     "percentile": 100, "threshold": 1, "min_area": math.inf, "high_threshold": 1, "base_percentile": 100
@@ -71,7 +71,12 @@ class Protocol(_Values):
         threshold: theta of Eq. 3 and 6, in [0, 1]; or ``"otsu"``: the level of 256 that parts the map's pixels into the
             two classes with the largest variance between them (Otsu 1979), exactly as ``cv2.threshold`` chooses it. The
             levels are the map's own where it is quantized, else ``trunc(255 (x - min) / (max - min))``, and the
-            threshold is then the largest value of the lower class. ``percentile`` has nothing to act on.
+            threshold is then the largest value of the lower class. Or ``"stable"``: the level at which the largest
+            component is most stable, as in MSER (Matas et al., BMVC 2002): it has the smallest
+            ``(|Q(t - 5)| - |Q(t)|) / |Q(t)|``, with ``|Q(t)|`` the pixels of the largest 8-connected component of the
+            levels above t and ``|Q(t - 5)|`` those of the one that contains it, the whole map where t < 5; the lowest
+            of equal ones; components of less than 1/1000 or more than 3/4 of the map only where there are no others.
+            Of these two ``percentile`` has nothing to act on.
         area: what "largest" means: ``"pixels"``, or ``"polygon"``, the area of the outer contour through the pixel
             centres with what it encloses (``cv2.contourArea``).
         connectivity: 8 or 4.
@@ -88,7 +93,8 @@ class Protocol(_Values):
         high_threshold: hysteresis: of the components that ``threshold`` keeps those count that hold a pixel above
             ``high_threshold * per_i`` (Canny 1986); in [``threshold``, 1]. None: all count.
         base_percentile: of ``normalize="ivr"``: the percentile that is subtracted.
-        values: the values of all these fields, in their order, as operators take them: ``"otsu"`` as :data:`OTSU`.
+        values: the values of all these fields, in their order, as operators take them: rules for the threshold as
+            in :data:`RULES`.
 
     Raises:
         ValueError: a field outside its range, named with what came and what was expected.
@@ -151,7 +157,9 @@ class Protocol(_Values):
 def _as_values(protocol: Protocol) -> tuple[Any, ...]:
     """Return the values of its fields, as operators take them."""
     given = {field.name: getattr(protocol, field.name) for field in fields(protocol)}
-    return tuple((given | {"threshold": OTSU} if protocol.threshold == "otsu" else given).values())
+    if isinstance(protocol.threshold, str):
+        given["threshold"] = RULES[protocol.threshold]
+    return tuple(given.values())
 
 
 def check_fields(protocol: Protocol) -> None:
@@ -171,8 +179,9 @@ def _check_numbers(protocol: Protocol) -> None:
     for name, upper in _NUMBERS.items():
         value = getattr(protocol, name)
         if name == "threshold" and isinstance(value, str):
-            if value != "otsu":
-                raise ValueError(f"threshold must be a number in [0, 1] or 'otsu', got {value!r}")
+            if value not in RULES:
+                rules = " or ".join(map(repr, RULES))
+                raise ValueError(f"threshold must be a number in [0, 1], {rules}, got {value!r}")
         elif name != "high_threshold" or value is not None:
             object.__setattr__(protocol, name, _checked_number(name, value, upper))
     for name in ("percentile", "base_percentile"):

@@ -59,10 +59,13 @@ def wanted_parts(found: Sequence[Tensor], with_maps: bool, with_masks: bool) -> 
     return boxes, areas, thresholds, maps if with_maps else None, masks if with_masks else None
 
 
-def shaped(found: Located, shape: Sequence[int], labels: Tensor | None, sizes: Sizes) -> Localization:
+def shaped(
+    found: Located, shape: Sequence[int], labels: Tensor | None, sizes: Sizes, protocol: Protocol
+) -> Localization:
     """Give flat results their leading shape (N,) or (N, T); of lists, stack the T of an image. ``sizes``: of all N."""
     boxes, areas, thresholds, maps, masks = [_by_image(part, *shape) for part in found] if len(shape) == 2 else found
-    return Localization(boxes, areas, thresholds, labels=labels, maps=maps, masks=masks, size=_fixed(sizes))
+    kind: dict[str, Any] = {"size": _fixed(sizes), "connectivity": protocol.connectivity}
+    return Localization(boxes, areas, thresholds, labels=labels, maps=maps, masks=masks, **kind)
 
 
 def _fixed(sizes: Sizes) -> tuple[int, int] | tuple[tuple[int, int], ...]:
@@ -103,11 +106,13 @@ def objects_found(found: Sequence[Tensor], with_maps: bool, with_masks: bool) ->
     return Objects(boxes, areas, thresholds, scores=scores, image=numbers, **asked)
 
 
-def all_shaped(found: Objects, shape: Sequence[int], labels: Tensor | None, sizes: Sizes) -> Objects:
+def all_shaped(
+    found: Objects, shape: Sequence[int], labels: Tensor | None, sizes: Sizes, protocol: Protocol
+) -> Objects:
     """Make those of flat maps those of N images, or of N images and T classes, and give each box its class."""
     parts: dict[str, Any] = {} if labels is None else {"labels": labels.flatten()[found.image]}
     if len(shape) == 2:
         n, t = shape
-        parts["image"] = found.image // max(t, 1)
+        parts |= {"image": found.image // max(t, 1), "place": found.image % max(t, 1)}
         parts |= {name: _by_image(getattr(found, name), n, t) for name in ("thresholds", "maps", "masks")}
-    return replace(found, **parts, size=_fixed(sizes))
+    return replace(found, **parts, size=_fixed(sizes), connectivity=protocol.connectivity)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeGuard, cast
 
 import torch
@@ -13,11 +14,12 @@ from torch import Tensor
 from fastcam.conventions import Exports, ImageBoxes
 from fastcam.joining import joined_field, joined_sizes
 from fastcam.masks import MaskForm, masks_in
+from fastcam.own_masks import own_masks
 from fastcam.rows import Rows, chosen_rows
 
 __all__ = ["NO_TENSORS", "Localization"]
 
-NO_TENSORS = ("size", "single")
+NO_TENSORS = ("size", "single", "connectivity")
 """The fields that are no tensors, one row an image."""
 
 _Size = tuple[int, int]
@@ -41,6 +43,7 @@ class Localization(Exports):
         masks: likewise, bool: ``maps > thresholds``.
         size: (H, W) in pixels that the boxes refer to, or a tuple of N of them; None where it is not known.
         single: one image, taken out of several by its number: all fields are without their N.
+        connectivity: of the components, 8 or 4.
 
     Example:
         >>> import torch, fastcam
@@ -68,6 +71,7 @@ class Localization(Exports):
     masks: Tensor | list[Tensor] | None = None
     single: bool = False
     size: _Size | tuple[_Size, ...] | None = None
+    connectivity: int = 8
 
     @property
     def is_empty(self) -> Tensor:
@@ -204,35 +208,34 @@ class Localization(Exports):
 
         def rows(part: Any, i: int, kept: list[int] | None) -> Any:  # noqa: ANN401
             """One image's rows of a field: of its T classes those in which something was found."""
-            if part is None:
-                return None
-            its = part[i][None] if one_class else part[i]
-            return its if kept is None else its[kept]
+            its = None if part is None else part[i][None] if one_class else part[i]
+            return its if kept is None or its is None else its[kept]
 
         results = []
         # Read at once: a mask an image would wait for the device as often.
         for i, (nothing, size) in enumerate(zip(several.is_empty.tolist(), several.sizes, strict=True)):
             empty = [nothing] if one_class else nothing
             kept = [t for t, none in enumerate(empty) if not none] if any(empty) else None
-            boxes, labels, scores, thresholds = (
-                rows(part, i, kept) for part in (several.boxes, several.labels, several.scores, several.thresholds)
+            boxes, labels, scores, thresholds, maps, masks = (
+                rows(getattr(several, name), i, kept)
+                for name in ("boxes", "labels", "scores", "thresholds", "maps", "masks")
             )
-            maps = rows(several.maps, i, None)
-            if maps is not None:
-                maps = [maps[t] for t in (range(len(maps)) if kept is None else kept)]
-            results.append(ImageBoxes(boxes, labels, scores, size, maps=maps, thresholds=thresholds))
+            each = None if maps is None else list(maps)
+            own = None if masks is None else partial(own_masks, masks, boxes, self.connectivity)
+            results.append(ImageBoxes(boxes, labels, scores, size, maps=each, thresholds=thresholds, masks=own))
         return results
 
     def host_boxes(self) -> list[ImageBoxes]:
         """Return the boxes of each image on the host, without maps."""
-        return dataclasses.replace(self, maps=None, masks=None).cpu().image_boxes()
+        return dataclasses.replace(self, maps=None).cpu().image_boxes()
 
-    def masks_as(self, form: MaskForm) -> Any:  # noqa: ANN401
+    def masks_as(self, form: MaskForm, *, of_boxes: bool = False) -> Any:  # noqa: ANN401
         """Return the masks in another form; those of a single image are one.
 
         Args:
             form: ``"bool"``, as :attr:`masks`; ``"packed"``, :class:`fastcam.PackedMasks`, one bit a pixel; or
                 ``"rle"``, COCO's compressed run lengths, the bytes that pycocotools has, for each mask a dictionary.
+            of_boxes: for each image those of its boxes, of what was found: the component of each box alone.
 
         Returns:
             See :func:`fastcam.masks.masks_in`.
@@ -250,6 +253,9 @@ class Localization(Exports):
         """
         if self.masks is None:
             raise ValueError("masks_as needs masks, got a result without: return_masks=True")
+        if of_boxes:
+            each = [masks_in(form, one.masks()) for one in self.image_boxes() if one.masks is not None]
+            return each[0] if self.single else each
         if isinstance(self.masks, Tensor) and self.single:
             return masks_in(form, [self.masks])[0]
         return masks_in(form, self.masks)
@@ -266,7 +272,8 @@ class Localization(Exports):
         parts = [vars(one._several()) for one in results]
         names = [name for name in parts[0] if name not in NO_TENSORS]
         joined = {name: joined_field(name, [part[name] for part in parts]) for name in names}
-        return cls(**joined, size=joined_sizes([size for one in results for size in one.sizes]))
+        joined["size"] = joined_sizes([size for one in results for size in one.sizes])
+        return cls(**joined, connectivity=results[0].connectivity)
 
     def _several(self) -> Localization:
         """Give a single image its N = 1 back."""

@@ -11,13 +11,10 @@ import torch
 from torch import Tensor
 
 from fastcam.localization import checked_maps
-from fastcam.ops.localization import locate
+from fastcam.ops.score_maps import score_levels
 from fastcam.ops.trees import box_trees
-from fastcam.protocol import PAPER
 
 __all__ = ["BoxTree", "box_tree"]
-
-_TO_LEVELS = PAPER.replace(normalize="minmax", quantize=True).values
 
 
 @dataclass(frozen=True)
@@ -114,7 +111,7 @@ def box_tree(maps: Tensor | npt.NDArray[Any]) -> BoxTree:
     several = checked_maps(maps)
     host = several.cpu()
     if host.dtype != torch.uint8:
-        host = locate(host, host.shape[1], host.shape[2], *_TO_LEVELS, True, False)[3]
+        host, _ = score_levels(host, host.shape[1], host.shape[2], True)
     boxes, areas, peaks, births, parents, image = box_trees(host)
     deaths = np.where(parents >= 0, births[parents], 0)
     columns = (boxes, areas, peaks, births, deaths, parents, image)

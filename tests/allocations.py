@@ -133,6 +133,7 @@ def operations() -> dict[str, tuple[Operation, tuple[int, int]]]:
         plain[f"all {scores_of}, {connectivity}, {dtype}"] = partial(every_located, protocol, dtype)
     otsu = fastcam.PAPER.replace(threshold="otsu", high_threshold=0.9, normalize="pas")
     plain["otsu and hysteresis"] = partial(located, otsu)
+    plain["stable"] = partial(located, fastcam.PAPER.replace(threshold="stable"))
     found = {name: (operation, SIDES) for name, operation in plain.items()}
     for kind, keep, area, connectivity in product((3, 11), ("largest", "all"), ("pixels", "polygon"), (4, 8)):
         found[f"strips {kind}, {keep}, {area}, {connectivity}"] = (

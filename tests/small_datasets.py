@@ -70,3 +70,18 @@ def annotation(path, size, objects):
         f"<annotation><size><width>{size[1]}</width><height>{size[0]}</height></size>{items}</annotation>\n"
     )
     return path
+
+
+def tiny_imagenet(root):
+    """Write Tiny-ImageNet's layout: two classes, two training pictures of each, two validation pictures."""
+    boxes = {"n02002724": ["3\t4\t20\t30", "0\t0\t63\t63"], "n01443537": ["0\t10\t63\t58", "14\t2\t54\t49"]}
+    for wnid, lines in boxes.items():
+        for number in range(2):
+            picture(root / "train" / wnid / "images" / f"{wnid}_{number}.JPEG", (64, 64))
+        rows = [f"{wnid}_{number}.JPEG\t{line}" for number, line in enumerate(lines)]
+        write(root / "train" / wnid, **{f"{wnid}_boxes__txt": rows})
+    for number in range(2):
+        picture(root / "val" / "images" / f"val_{number}.JPEG", (64, 64))
+    val = ["val_0.JPEG\tn01443537\t0\t32\t44\t63", "val_1.JPEG\tn02002724\t52\t55\t57\t59"]
+    write(root / "val", val_annotations__txt=val)
+    return write(root, wnids__txt=list(boxes), words__txt=["n01443537\tgoldfish", "n02002724\tblack stork"])

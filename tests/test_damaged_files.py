@@ -30,6 +30,7 @@ def content():
     return {
         "state_dict": dict(create("vgg16", num_classes=2, width=1 / 16).state_dict()),
         "method_state": {},
+        "latest": {},
         "optimizer": {"state": {0: {"momentum_buffer": torch.ones(3)}}, "param_groups": [{"lr": 0.1}]},
         "precision": {},
         "epoch": 1,
@@ -119,6 +120,7 @@ def test_checksums_are_written_whatever_the_program_has_chosen(content, tmp_path
         ({"inputs": [224, 224]}, "inputs must be a table"),
         ({"optimizer": 1}, "optimizer must be a table"),
         ({"precision": None}, "precision must be a table"),
+        ({"latest": [1]}, "latest must be a table"),
         ({"epoch": "1"}, "epoch must be a whole number"),
         ({"epoch": True}, "epoch must be a whole number"),
         ({"epoch": -1}, "epoch must be a whole number"),
@@ -130,6 +132,6 @@ def test_checksums_are_written_whatever_the_program_has_chosen(content, tmp_path
     ],
 )
 def test_fields_of_a_wrong_type(changes, message, content, tmp_path):
-    torch.save({"fastcam": 3, **content, **changes}, tmp_path / "last.pt")
+    torch.save({"fastcam": 4, **content, **changes}, tmp_path / "last.pt")
     with pytest.raises(CheckpointError, match=rf"last.pt: {message}"):
         read_checkpoint(tmp_path / "last.pt")

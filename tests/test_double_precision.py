@@ -14,8 +14,10 @@ import fastcam
 from fastcam import AUTHORS, PAPER, VANILLA, WSOLEVAL
 from fastcam.extractors import LinearExtraction, MapExtraction
 from fastcam.localization import localize_maps
+from fastcam.metrics import EnergyInBox, PointingGame, PxAP, sweep
 from fastcam.ops import masks as masks_ops
 from fastcam.ops.localization import localize, locate
+from fastcam.ops.score_maps import _histogram_any_device, score_histogram
 
 NAMED = {"PAPER": PAPER, "VANILLA": VANILLA, "AUTHORS": AUTHORS, "WSOLEVAL": WSOLEVAL}
 ALL = {"return_maps": True, "return_masks": True}
@@ -199,6 +201,29 @@ def test_values_near_the_top_come_back_as_they_were():
     np.testing.assert_allclose(found, wanted, rtol=1e-13, atol=1e294)
 
 
+def test_metrics_of_values_near_the_top_are_those_of_smaller_ones():
+    small = torch.randn(3, 9, 9, generator=torch.Generator().manual_seed(0)).double()
+    small *= 1.99 / small.abs().amax((1, 2), keepdim=True)
+    large = small * 2.0**1023
+    assert (large.amax((1, 2)) - large.amin((1, 2))).isinf().any()
+    truth, size = [[[3, 4, 20, 25]]] * 3, (30, 31)
+    found, wanted = sweep(large, truth, size=size), sweep(small, truth, size=size)
+    for name in ("maxima", "iou", "boxes", "iou_of_any"):
+        assert torch.equal(getattr(found, name), getattr(wanted, name))
+    assert (found.maxima == 255).all()
+    masks = torch.zeros(3, *size, dtype=torch.uint8)
+    masks[:, 4:20, 3:25] = 1
+    for make, given in ((PxAP, (masks,)), (PointingGame, (truth,)), (EnergyInBox, (truth,))):
+        one, other = make(), make()
+        one.update(large, *given, size=size)
+        other.update(small, *given, size=size)
+        assert one.compute() == other.compute()
+    edges = torch.tensor([*np.arange(0, 1, 0.1), 1, 2, 3], dtype=torch.float64)
+    counts = score_histogram(large, masks, edges, True)[0]
+    assert torch.equal(counts, score_histogram(small, masks, edges, True)[0])
+    assert torch.equal(counts, _histogram_any_device(large, masks, edges, True)[0])
+
+
 def test_several_classes_and_sizes():
     features, weight = random_maps(12, 6, seed=3).reshape(3, 4, 6, 6), random_maps(1, 4, seed=4)[0]
     features, weight = features / features.abs().amax((2, 3), keepdim=True), weight.abs()
@@ -273,9 +298,9 @@ def test_it_compiles_and_exports_whole():
 def test_memory_does_not_grow_with_the_number_of_maps(monkeypatch):
     pixels = []
 
-    def counted(maps, size, protocol, kept=masks_ops.reference.kept):
+    def counted(maps, size, protocol, *rule, kept=masks_ops.reference.kept):
         pixels.append(len(maps) * size[0] * size[1])
-        return kept(maps, size, protocol)
+        return kept(maps, size, protocol, *rule)
 
     monkeypatch.setattr(masks_ops.reference, "kept", counted)
     maps = random_maps(70, 4, seed=5)

@@ -52,6 +52,16 @@ class TestNetwork:
         np.testing.assert_array_equal(found.maps, expected.maps.numpy())
         assert (found.size, found.names) == ((48, 80), ("dog",))
 
+    def test_all_classes_above_a_probability(self, network, pixels):
+        every = network(pixels, top_k=len(network.classes), probability="sigmoid")
+        least = float(np.median(every.scores))
+        (found,) = network([pixels], min_score=least, probability="sigmoid")
+        kept = ~every.is_empty & (every.scores >= least)
+        np.testing.assert_array_equal(found.boxes, every.boxes[kept])
+        np.testing.assert_array_equal(found.scores, every.scores[kept])
+        assert found.names == tuple(name for name, keep in zip(every.names, kept, strict=True) if keep)
+        assert len(network(pixels, min_score=1).boxes) == 0
+
     def test_at_the_pictures_own_size(self, network, pixels):
         other = pixels[:30, :20]
         found = network([pixels, other], at="original", return_maps=True)

@@ -252,7 +252,7 @@ def test_every_box_is_exported_with_its_score():
         for key in ("boxes", "scores", "labels"):
             assert torch.equal(one[key], getattr(found, key)[found.image == i])
     assert found[1].to_coco(image_ids=[7])[0]["image_id"] == 7
-    assert list(found.numpy()) == ["boxes", "areas", "thresholds", "labels", "scores", "maps", "image"]
+    assert list(found.numpy()) == ["boxes", "areas", "thresholds", "labels", "scores", "maps", "image", "place"]
     assert repr(found) == f"Objects(4 images, {len(found.boxes)} boxes on cpu, labels, scores, maps)"
 
 

@@ -212,7 +212,7 @@ def test_ivrs_normalizations_of_many_maps(interpolation, how):
 @pytest.mark.parametrize(
     ("fields", "error", "message"),
     [
-        ({"threshold": "otso"}, ValueError, r"threshold must be a number in \[0, 1\] or 'otsu', got 'otso'"),
+        ({"threshold": "otso"}, ValueError, r"threshold must be a number in \[0, 1\], 'otsu' or 'stable', got 'otso'"),
         ({"high_threshold": 0.2}, ValueError, "high_threshold must be at least threshold, 0.35, got 0.2"),
         ({"high_threshold": 1.2}, ValueError, r"high_threshold must lie in \[0, 1\], got 1.2"),
         ({"high_threshold": "high"}, TypeError, "high_threshold must be a number, got 'high'"),

@@ -8,9 +8,10 @@
 #include "maps/pooling_gradient.hpp"
 #include "masks/finder.hpp"
 #include "masks/objects.hpp"
-#include "scores/box_tree.hpp"
 #include "scores/score_histogram.hpp"
 #include "scores/sweep.hpp"
+#include "trees/box_tree.hpp"
+#include "trees/stable.hpp"
 
 #define FASTCAM_QUOTE(x) #x
 #define FASTCAM_NAME(x) FASTCAM_QUOTE(x)
@@ -258,6 +259,12 @@ void box_trees(const LevelMaps& maps, std::int64_t begin, std::int64_t end, cons
   for (std::int64_t i = begin; i < end; ++i) tree.run(maps, i, to);
 }
 
+void stable_levels(const LevelMaps& maps, std::int64_t begin, std::int64_t end, std::int64_t* thresholds) {
+  const Workspace<StableThreshold> workspace;
+  for (std::int64_t i = begin; i < end; ++i)
+    thresholds[i] = (*workspace).find(maps.data + i * maps.height * maps.width, maps.height, maps.width);
+}
+
 }  // namespace
 
 extern const Core core;
@@ -275,6 +282,7 @@ const Core core{FASTCAM_NAME(FASTCAM_ISA),
                 score_levels,
                 score_histogram,
                 sweep,
-                box_trees};
+                box_trees,
+                stable_levels};
 
 }  // namespace fastcam::FASTCAM_ISA

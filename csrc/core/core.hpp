@@ -189,6 +189,8 @@ struct Core {
   void (*sweep)(const LevelMaps&, const TruthBoxes&, std::int64_t begin, std::int64_t end, const Swept&);
   // The component trees of maps [begin, end).
   void (*box_trees)(const LevelMaps&, std::int64_t begin, std::int64_t end, const Nodes&);
+  // The most stable thresholds of maps [begin, end).
+  void (*stable_levels)(const LevelMaps&, std::int64_t begin, std::int64_t end, std::int64_t* thresholds);
 };
 
 // The instruction sets that this processor has, the oldest first. The last one is in use unless another is chosen.

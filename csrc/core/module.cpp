@@ -134,6 +134,13 @@ void sweep(Address levels, std::int64_t count, int height, int width, Address bo
   schedule::sweep(maps, truth, count, threads, out);
 }
 
+void stable_levels(Address levels, std::int64_t count, int height, int width, Address thresholds, int threads) {
+  require("levels", levels, count > 0);
+  const Working working;
+  schedule::stable_levels({at<const std::uint8_t>(levels), height, width}, count, threads,
+                          at<std::int64_t>(thresholds));
+}
+
 std::vector<std::string> cores() {
   std::vector<std::string> names;
   for (int i = 0; i < core_count(); ++i) names.emplace_back(core(i).name);
@@ -163,6 +170,7 @@ PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
   m.def("score_levels", &score_levels);
   m.def("score_histogram", &score_histogram);
   m.def("sweep", &sweep);
+  m.def("stable_levels", &stable_levels);
   m.def("cores", &cores, "Names of the instruction sets that this processor has, the oldest first.");
   m.def("core", [] { return core().name; }, "Name of the instruction set in use.");
   m.def("choose_core", [](const std::string& name) {

@@ -34,8 +34,8 @@ inline constexpr Word<Empty> empty_words[] = {{Empty::zeros, "zeros"}, {Empty::i
 inline constexpr Word<Scores> scores_words[] = {{Scores::peak, "peak"}, {Scores::mean, "mean"}};
 inline constexpr int connectivities[] = {4, 8};
 
-// In place of a threshold: that it is Otsu's.
-inline constexpr double otsu_threshold = -1;
+// In place of a threshold: the rule that finds it, from the map's levels.
+inline constexpr double otsu_threshold = -1, stable_threshold = -2;
 
 struct Protocol {
   bool clamp_negative;
@@ -43,7 +43,7 @@ struct Protocol {
   Normalize normalize;
   bool quantize;
   double percentile;
-  double threshold;  // or otsu_threshold
+  double threshold;  // or otsu_threshold, stable_threshold
   Area area;
   int connectivity;
   BoxEnd box_end;
@@ -51,8 +51,6 @@ struct Protocol {
   Scores scores;
   std::optional<double> high_threshold;
   double base_percentile;  // of Normalize::ivr
-
-  bool by_otsu() const { return threshold == otsu_threshold; }
 
   // Calls visitor(name, field), or visitor(name, field, its possible values).
   template <class Visitor>

@@ -186,4 +186,9 @@ std::vector<std::vector<Node>> box_trees(const LevelMaps& maps, std::int64_t cou
   return trees;
 }
 
+void stable_levels(const LevelMaps& maps, std::int64_t count, int threads, std::int64_t* thresholds) {
+  parallel_for(count, 4.0 * maps.height * maps.width + 1000, threads,
+               [&](std::int64_t begin, std::int64_t end) { core().stable_levels(maps, begin, end, thresholds); });
+}
+
 }  // namespace fastcam::schedule

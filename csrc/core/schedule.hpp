@@ -37,5 +37,6 @@ void sweep(const LevelMaps& maps, const TruthBoxes& truth, std::int64_t count, i
 
 // The component tree of each map, parents after their children.
 std::vector<std::vector<Node>> box_trees(const LevelMaps& maps, std::int64_t count, int threads);
+void stable_levels(const LevelMaps& maps, std::int64_t count, int threads, std::int64_t* thresholds);
 
 }  // namespace fastcam::schedule

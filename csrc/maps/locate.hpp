@@ -12,6 +12,7 @@
 #include "maps/otsu.hpp"
 #include "maps/percentile.hpp"
 #include "masks/objects.hpp"
+#include "trees/stable.hpp"
 
 namespace fastcam::FASTCAM_ISA {
 
@@ -82,7 +83,8 @@ class Locator {
   }
 
   float threshold_of(const Normalization& normalization, double fraction) {
-    if (fraction == otsu_threshold) return otsu_threshold_of(normalization);
+    if (fraction == otsu_threshold || fraction == stable_threshold)
+      return threshold_by_levels(normalization, fraction == otsu_threshold);
     const Rank rank(map_.pixels(), protocol_.percentile);
     if (protocol_.quantize) {
       const double a = normalization.level(around_.kth), b = normalization.level(around_.next);
@@ -97,8 +99,9 @@ class Locator {
     return protocol_.high_threshold ? threshold_of(normalization, *protocol_.high_threshold) : -infinity;
   }
 
-  // Of levels, Otsu's; else the largest value of its lower class, once the map's range is cut into levels.
-  float otsu_threshold_of(const Normalization& normalization) {
+  // Otsu's threshold of levels, or the stable one; of other maps the largest value at or below it, once the map's range
+  // is cut into levels.
+  float threshold_by_levels(const Normalization& normalization, bool by_otsu) {
     const Range range = map_.range();
     const Normalization to_levels =
         Normalization::minmax({final_value(normalization, range.low), final_value(normalization, range.high)}, true);
@@ -108,15 +111,17 @@ class Locator {
     std::int64_t counts[otsu_levels] = {};
     float highest[otsu_levels];  // of the values of each level
     std::fill(std::begin(highest), std::end(highest), -infinity);
+    std::uint8_t* to = by_otsu ? nullptr : levels_.reserve(static_cast<std::size_t>(map_.pixels()));
     for (int y = 0; y < maps_.height; ++y) {
       const float* const row = map_.row(y);
       for (int x = 0; x < maps_.width; ++x) {
         const std::uint8_t at = level(row[x]);
+        if (to != nullptr) *to++ = at;
         ++counts[at];
         highest[at] = std::max(highest[at], row[x]);
       }
     }
-    const int best = otsu(counts, map_.pixels());
+    const int best = by_otsu ? otsu(counts, map_.pixels()) : stable_.find(levels_.data(), maps_.height, maps_.width);
     if (protocol_.quantize) return static_cast<float>(best);
     return final_value(normalization, *std::max_element(highest, highest + best + 1));
   }
@@ -207,6 +212,8 @@ class Locator {
   Neighbours around_{};
   Buffer<std::uint64_t> bits_;
   Buffer<float> row_;
+  Buffer<std::uint8_t> levels_;
+  StableThreshold stable_;
   ComponentFinder<Connectivity> finder_;
   ObjectFinder<Connectivity, float> objects_;
 };

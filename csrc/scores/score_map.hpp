@@ -4,6 +4,7 @@
 // write_levels   its uint8 levels
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -30,6 +31,8 @@ class ScoreMap {
       double* const wide = given_.reserve(static_cast<std::size_t>(small));
       std::copy(floats_, floats_ + small, wide);
       doubles_ = wide;
+    } else {
+      scale_down(small);
     }
     if (maps.h != maps.height || maps.w != maps.width) resize(maps);
     find_range();
@@ -67,6 +70,15 @@ class ScoreMap {
       std::fill(copied + (span_ == 0 ? 0 : n), copied + block, 0.0);
     }
     return use(p, n, scores);
+  }
+
+  // Makes values smaller by a power of two where sums or differences of theirs may overflow: no normalization sees it.
+  void scale_down(std::int64_t count) {
+    constexpr double large = 0x1p1020, factor = 0x1p-4;
+    if (std::none_of(doubles_, doubles_ + count, [](double x) { return std::abs(x) > large; })) return;
+    double* const scaled = given_.reserve(static_cast<std::size_t>(count));
+    std::transform(doubles_, doubles_ + count, scaled, [](double x) { return x * factor; });
+    doubles_ = scaled;
   }
 
   void resize(const ScoreMaps& maps) {

@@ -11,8 +11,8 @@
 #include "core/core.hpp"
 #include "masks/largest.hpp"
 #include "masks/outline.hpp"
-#include "scores/growth.hpp"
 #include "scores/iou.hpp"
+#include "trees/growth.hpp"
 
 namespace fastcam::FASTCAM_ISA {
 

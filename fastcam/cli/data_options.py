@@ -12,6 +12,7 @@ import click
 
 from fastcam.cli.options import FOLDER, all_options
 from fastcam.data import DataError, Split, read_dataset, read_metadata
+from fastcam.data.layout import judged_part
 from fastcam.images import PictureError
 
 __all__ = ["DataOptions", "data_options", "has_any_box"]
@@ -29,9 +30,14 @@ class DataOptions:
     data: Path | None
     boxes: Path | None
     dataset: str
-    split: str
+    chosen_split: str | None
     threshold_from: str | None
     mean_box_from: str | None
+
+    @property
+    def split(self) -> str:
+        """Which part is evaluated: what was asked for, else the one with the boxes."""
+        return self.chosen_split or ("test" if self.data is None else judged_part(self.data))
 
     def read(self, name: str, on_bad: Callable[[PictureError], None]) -> Split:
         """Read a part of the data set."""
@@ -75,7 +81,12 @@ def data_options(command: _Command) -> _Command:
         click.option(
             "--dataset", "--dataset_name", "dataset", default="", help="Its name below --metadata: CUB, ILSVRC, ..."
         ),
-        click.option("--split", default="test", show_default=True, help="Which part of it."),
+        click.option(
+            "--split",
+            "chosen_split",
+            metavar="SPLIT",
+            help="Which part of it. [default: test; val for ImageNet and Tiny-ImageNet]",
+        ),
         click.option(
             "--threshold-from", metavar="SPLIT", help="Choose thresholds on this part too, not only on the same one."
         ),

@@ -6,19 +6,21 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import click
 from tqdm import tqdm
 
 from fastcam.cli.options import DEFAULT_MODEL, chosen_network, chosen_protocol, network_options, protocol_options
 from fastcam.cli.terminal import say, table
+from fastcam.extractors import Probability
 from fastcam.folders import OVERLAYS, LeftOut, find_pictures
 from fastcam.formats import FOLDERS, FORMATS, USUAL, check_folder, check_formats
 from fastcam.images import MOST_PIXELS, PictureError
 from fastcam.lock import LockedError, locked, remove_leftovers
 from fastcam.network import At, Network
 from fastcam.pictures import PARTIAL, FileSettings, Results, localize_files, short_names
+from fastcam.protocol import Threshold
 
 __all__ = ["localize"]
 
@@ -46,7 +48,17 @@ __all__ = ["localize"]
     default_model=DEFAULT_MODEL,
 )
 @click.option(
-    "--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Classes per picture, best first."
+    "--top-k",
+    type=click.IntRange(min=1),
+    help="Classes per picture, best first. [default: 1, with --min-score as many as reach it]",
+)
+@click.option("--min-score", type=click.FloatRange(0, 1), help="Leave out classes of a lower probability, in [0, 1].")
+@click.option(
+    "--probability",
+    type=click.Choice(get_args(Probability)),
+    default="softmax",
+    show_default=True,
+    help="Of the classes: sigmoid for a network of several labels a picture.",
 )
 @protocol_options("From map to box.")
 @click.option(
@@ -73,10 +85,12 @@ def localize(
     paths: tuple[str, ...],
     out: Path,
     formats: tuple[str, ...],
-    top_k: int,
+    top_k: int | None,
+    min_score: float | None,
+    probability: Probability,
     protocol: str,
     percentile: float | None,
-    threshold: float | None,
+    threshold: Threshold | None,
     protocol_changes: tuple[str, ...],
     at: str,
     batch_size: int | None,
@@ -117,9 +131,14 @@ def localize(
         raise click.BadParameter(str(error), param_hint="--out") from error
     network = chosen_network(**network_options)
     count = network.extractor.num_classes
-    if top_k > count:
+    if top_k is not None and top_k > count:
         raise click.BadParameter(f"{top_k} of {count} classes", param_hint="--top-k")
-    settings = FileSettings(top_k, chosen, cast("At", at), batch_size, not no_overlay, most_pixels, formats)
+    if top_k is None and min_score is None:
+        top_k = 1
+    of_classes: dict[str, Any] = {"min_score": min_score, "probability": probability}
+    settings = FileSettings(
+        top_k, chosen, cast("At", at), batch_size, not no_overlay, most_pixels, formats, **of_classes
+    )
     try:
         with locked(out):
             for name in (OVERLAYS, *FOLDERS):

@@ -13,7 +13,7 @@ from fastcam.checkpoint import is_checkpoint
 from fastcam.extractors import CAM_METHODS
 from fastcam.models import NETWORKS
 from fastcam.network import Network
-from fastcam.protocol import NAMED, Protocol
+from fastcam.protocol import NAMED, Protocol, Threshold
 from fastcam.sources import LoadError, load
 
 __all__ = [
@@ -55,6 +55,16 @@ def _kind(hint: Any) -> type:  # noqa: ANN401
 _HINTS = get_type_hints(Protocol)
 _FIELDS = {one.name: _kind(_HINTS[one.name]) for one in fields(Protocol)}
 _WORDS = {"threshold": get_args(get_args(_HINTS["threshold"])[1])}  # that stand in place of a number
+
+
+class _Threshold(click.types.FloatParamType):
+    """A number, or a rule that finds one."""
+
+    name = "|".join(("number", *_WORDS["threshold"]))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        return value if value in _WORDS["threshold"] else super().convert(value, param, ctx)
+
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -141,7 +151,12 @@ def protocol_options(text: str) -> Callable[[_Command], _Command]:
     options = (
         click.option("--protocol", type=click.Choice(list(NAMED)), default="paper", show_default=True, help=text),
         click.option("--percentile", type=float, help="Overrides the protocol's, in [0, 100]."),
-        click.option("--threshold", type=float, help="Overrides the protocol's, in [0, 1]."),
+        click.option(
+            "--threshold",
+            type=_Threshold(),
+            help="Overrides the protocol's, in [0, 1], or finds it: by Otsu's method, or where the largest "
+            "component is most stable.",
+        ),
         click.option(
             "--set",
             "protocol_changes",
@@ -195,7 +210,7 @@ def chosen_network(
 
 
 def chosen_protocol(
-    name: str, percentile: float | None, threshold: float | None, changes: Sequence[str] = ()
+    name: str, percentile: float | None, threshold: Threshold | None, changes: Sequence[str] = ()
 ) -> Protocol:
     """Return a named protocol with what overrides it.
 

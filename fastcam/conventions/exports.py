@@ -21,6 +21,7 @@ from fastcam.conventions.tv_tensors import tv_tensors
 from fastcam.conventions.voc import voc_files
 from fastcam.conventions.yolo import yolo_files
 from fastcam.files import write_whole
+from fastcam.rle import encode
 
 __all__ = ["Exports"]
 
@@ -46,7 +47,8 @@ class Exports(ABC):
         """COCO results: a dictionary a box with ``image_id``, ``category_id``, ``bbox`` (x, y, w, h) and ``score``.
 
         The numbers are Python's own, as ``json.dumps`` takes them; a score that is not a number is None, JSON's null,
-        and one that is not known 1.
+        and one that is not known 1. Where masks were asked for, ``segmentation`` is the component of each box as run
+        lengths (``counts`` as text).
 
         Args:
             image_ids: the ids of the N images; 0, 1, ... by default.
@@ -75,10 +77,14 @@ class Exports(ABC):
         results = []
         for image, one, its in zip(ids, images, labels, strict=True):
             scores = [1.0] * len(its) if one.scores is None else one.scores.tolist()
-            for box, label, score in zip(one.boxes.tolist(), its, scores, strict=True):
+            masks = [None] * len(its) if one.masks is None else encode(one.masks())
+            for box, label, score, mask in zip(one.boxes.tolist(), its, scores, masks, strict=True):
                 if categories is not None and label not in categories:
                     raise ValueError(f"category_ids must have an id for each label, got none for label {label}")
-                results.append(coco_entry(image, label if categories is None else categories[label], box, score))
+                entry = coco_entry(image, label if categories is None else categories[label], box, score)
+                if mask is not None:
+                    entry["segmentation"] = mask | {"counts": mask["counts"].decode()}
+                results.append(entry)
         return results
 
     def to_torchmetrics(self) -> list[dict[str, Tensor]]:
@@ -104,6 +110,8 @@ class Exports(ABC):
 
     def to_supervision(self, names: Names | None = None) -> list[Any]:
         """``supervision.Detections``, one an image; ``confidence`` and ``class_id`` where they are known.
+
+        Where masks were asked for, ``mask`` is the component of each box.
 
         Args:
             names: the classes' names, which ``detections["class_name"]`` then has.
@@ -208,7 +216,7 @@ class Exports(ABC):
     def to_sam_prompts(self) -> list[list[dict[str, NDArray[Any]]]]:
         """Prompts for the Segment Anything Model: for each image, for each box, what ``SamPredictor.predict`` takes.
 
-        ``predictor.predict(**prompt)`` has of each box
+        ``predictor.predict(**prompt)`` has of each box (with ``return_masks=True`` too, of its component alone)
 
         - ``box`` (4,): its first and its last pixels, x, y, x, y, as ``batched_mask_to_box`` counts them;
         - ``point_coords`` (1, 2) and ``point_labels``: the highest pixel (x, y) of the map in the box, as foreground;
@@ -218,7 +226,8 @@ class Exports(ABC):
           reduced by means of 4x4.
 
         Raises:
-            ValueError: the maps were not asked for (``return_maps=True``), or ``keep="all"`` with several classes.
+            ValueError: the maps were not asked for (``return_maps=True``), or it is not known which of several maps
+                a box lies in.
 
         Example:
             >>> import torch, fastcam

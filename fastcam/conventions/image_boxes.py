@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import reprlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -43,6 +43,7 @@ class ImageBoxes:
         names: what the class of each box is called, where that is known.
         maps: the map (H, W) that each box was found in; None where they were not asked for.
         thresholds: (M,), those of the maps.
+        masks: gives the component of each box, (M, H, W) bool; None where masks were not asked for.
     """
 
     boxes: Tensor
@@ -52,6 +53,7 @@ class ImageBoxes:
     names: tuple[str, ...] | None = None
     maps: list[Tensor] | None = None
     thresholds: Tensor | None = None
+    masks: Callable[[], Tensor] | None = None
 
 
 def known_size(images: Sequence[ImageBoxes], export: str) -> Iterator[tuple[ImageBoxes, tuple[int, int]]]:

@@ -31,24 +31,31 @@ def _of_image(one: ImageBoxes, size: tuple[int, int]) -> list[dict[str, NDArray[
             "to_sam_prompts needs the map of each box: a Localization with return_maps=True, and of one class an image "
             'where keep="all"'
         )
-    rows = zip(one.boxes.detach().cpu(), one.maps, one.thresholds.tolist(), strict=True)
-    return [_prompt(box, heat.detach().cpu().to(torch.float64), threshold, size) for box, heat, threshold in rows]
+    masks: list[Tensor | None] = [None] * len(one.boxes) if one.masks is None else list(one.masks().cpu())
+    rows = zip(one.boxes.detach().cpu(), one.maps, one.thresholds.tolist(), masks, strict=True)
+    return [
+        _prompt(box, heat.detach().cpu().to(torch.float64), threshold, mask, size)
+        for box, heat, threshold, mask in rows
+    ]
 
 
-def _prompt(box: Tensor, heat: Tensor, threshold: float, size: tuple[int, int]) -> dict[str, NDArray[Any]]:
+def _prompt(
+    box: Tensor, heat: Tensor, threshold: float, mask: Tensor | None, size: tuple[int, int]
+) -> dict[str, NDArray[Any]]:
     first, last = box[:2].round().long(), box[2:].round().long()
     x0, y0 = first.tolist()
     x1, y1 = torch.maximum(last, first + 1).tolist()
-    inside = heat[y0:y1, x0:x1]
-    y, x = divmod(int(inside.argmax()), inside.shape[1])
-    outside = torch.ones(heat.shape, dtype=torch.bool, device="cpu")
-    outside[y0:y1, x0:x1] = False
-    logits = _logits(heat, threshold, float(inside.max()))
-    logits = torch.where(outside, -logits.abs(), logits)
+    inside = torch.zeros(heat.shape, dtype=torch.bool, device="cpu")
+    inside[y0:y1, x0:x1] = True
+    if mask is not None and mask.any():
+        inside = mask
+    y, x = divmod(int(heat.masked_fill(~inside, -torch.inf).argmax()), heat.shape[1])
+    logits = _logits(heat, threshold, float(heat[y, x]))
+    logits = torch.where(inside, logits, -logits.abs())
     return {
         # The model adds half a pixel to all coordinates: they are pixels, and the last one is inside.
         "box": np.array([x0, y0, x1 - 1, y1 - 1], np.float32),
-        "point_coords": np.array([[x0 + x, y0 + y]], np.float32),
+        "point_coords": np.array([[x, y]], np.float32),
         "point_labels": np.array([1], np.int32),
         "mask_input": _in_frame(logits, size).numpy(),
     }

@@ -29,6 +29,7 @@ def supervision_detections(images: Sequence[ImageBoxes], names: Names | None) ->
             Detections(
                 xyxy=one.boxes.detach().cpu().numpy().astype(np.float32).reshape(-1, 4),
                 confidence=None if one.scores is None else one.scores.detach().cpu().numpy().astype(np.float32),
+                mask=None if one.masks is None or not len(one.boxes) else one.masks().cpu().numpy(),
                 class_id=None if one.labels is None else np.array(known_labels(one, "to_supervision"), int),
                 data={"class_name": np.array(class_names(one, names, "to_supervision"), str)} if told else {},
             )

@@ -8,6 +8,7 @@ from fastcam.data.masks import read_mask
 from fastcam.data.metadata import read_metadata
 from fastcam.data.openimages import read_openimages
 from fastcam.data.record import Record, Split
+from fastcam.data.tiny_imagenet import read_tiny_imagenet
 
 __all__ = [
     "DataError",
@@ -19,4 +20,5 @@ __all__ = [
     "read_mask",
     "read_metadata",
     "read_openimages",
+    "read_tiny_imagenet",
 ]

@@ -11,8 +11,9 @@ from fastcam.data.lines import DataError
 from fastcam.data.metadata import metadata_folder, read_metadata
 from fastcam.data.openimages import is_openimages, read_openimages
 from fastcam.data.record import OnBad, Split, raising
+from fastcam.data.tiny_imagenet import is_tiny_imagenet, read_tiny_imagenet
 
-__all__ = ["read_dataset"]
+__all__ = ["judged_part", "read_dataset"]
 
 
 def read_dataset(
@@ -21,16 +22,20 @@ def read_dataset(
     *,
     masks: str | os.PathLike[str] | None = None,
     boxes: str | os.PathLike[str] | None = None,
+    images: str | os.PathLike[str] | None = None,
+    truth: bool = True,
     on_bad: OnBad = raising,
 ) -> Split:
     """Read a split of a data set in its own folder, which is recognized by its layout.
 
     Args:
-        root: a folder of CUB-200-2011, OpenImages30K or ImageNet as they are distributed, or pictures with a metadata
-            folder among them.
+        root: a folder of CUB-200-2011, OpenImages30K, Tiny-ImageNet or ImageNet as they are distributed, or pictures
+            with a metadata folder among them.
         split: its name.
         masks: see :func:`read_openimages`.
         boxes: see :func:`read_imagenet`.
+        images: see :func:`read_metadata`; by default ``root``.
+        truth: with boxes, or masks. Without, CUB-200-2011's and the metadata's files of them need not be there.
         on_bad: called for each picture that cannot be read, which is then left out.
 
     Returns:
@@ -49,17 +54,38 @@ def read_dataset(
     if not Path(root).is_dir():
         raise DataError(f"{os.fspath(root)}: no such folder")
     if is_cub(root):
-        return read_cub(root, split, on_bad=on_bad)
+        return read_cub(root, split, boxes=truth, on_bad=on_bad)
     if masks is not None or is_openimages(root):
         return read_openimages(root, split, masks=masks)
     if _has_metadata(root, split):
-        return read_metadata(root, split, images=root, on_bad=on_bad)
+        return read_metadata(root, split, images=root if images is None else images, truth=truth, on_bad=on_bad)
+    if is_tiny_imagenet(root):
+        return read_tiny_imagenet(root, split, boxes=truth, on_bad=on_bad)
     if is_imagenet(root):
         return read_imagenet(root, split, boxes=boxes, on_bad=on_bad)
     raise DataError(
         f"{os.fspath(root)}: neither CUB-200-2011 (images.txt, bounding_boxes.txt, ...) nor OpenImages30K "
-        "(val/class/*_ignore.png) nor ImageNet (train/, val/) nor pictures with image_ids.txt"
+        "(val/class/*_ignore.png) nor Tiny-ImageNet (wnids.txt, val/val_annotations.txt) nor ImageNet (train/, val/) "
+        "nor pictures with image_ids.txt"
     )
+
+
+def judged_part(root: str | os.PathLike[str]) -> str:
+    """Name the part of a data set that networks are judged on: ``"val"`` where the test part has no truth to it.
+
+    Args:
+        root: as for :func:`read_dataset`.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     pathlib.Path(folder, "train").mkdir()
+        ...     pathlib.Path(folder, "val").mkdir()
+        ...     judged_part(folder)
+        'val'
+    """
+    without_truth = not is_cub(root) and not _has_metadata(root, "test") and not Path(root, "test").is_dir()
+    return "val" if is_tiny_imagenet(root) or (without_truth and is_imagenet(root)) else "test"
 
 
 def _has_metadata(root: str | os.PathLike[str], split: str) -> bool:

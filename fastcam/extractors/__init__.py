@@ -3,7 +3,7 @@
 from fastcam.extractors.attachment import Attachment
 from fastcam.extractors.automatic import CamMethod, GradientMapWarning
 from fastcam.extractors.check import HeadMismatchWarning
-from fastcam.extractors.extraction import Extraction, LinearExtraction, LocalizeOptions, MapExtraction
+from fastcam.extractors.extraction import Extraction, LinearExtraction, LocalizeOptions, MapExtraction, Probability
 from fastcam.extractors.extractor import Extractor
 from fastcam.extractors.gradient import GradientExtraction, RowExtraction
 from fastcam.extractors.gradient_source import GradientSource
@@ -23,5 +23,6 @@ __all__ = [
     "LocalizeOptions",
     "Localizer",
     "MapExtraction",
+    "Probability",
     "RowExtraction",
 ]

@@ -30,6 +30,8 @@ class Attachment:
         folded: what the weight holds beside the classifier's: ``"batch norm"``, ``"layer norm"``, ``"scale"``, ...
         difference: by how much pooled features times weight missed the logits, as a share of the largest.
         state: what :func:`state_of` said of the network when it was read.
+        stem: of tokens, the convolution that cuts the picture, whose output has their grid's aspect; empty where there
+            is none, and the image has it.
     """
 
     features: str
@@ -40,6 +42,7 @@ class Attachment:
     folded: tuple[str, ...]
     difference: float
     state: tuple[object, ...]
+    stem: str = ""
 
     @property
     def classes(self) -> int:
@@ -84,7 +87,8 @@ def attach(model: nn.Module, images: Tensor, recording: Recording | None = None)
     weight = found.weight.to(found.features.dtype)
     classifier = _owner(recording.root, found) if not found.folded else None
     state = state_of(recording.root)
-    return Attachment(features, layout, found.pooling, classifier, weight, found.folded, found.difference, state)
+    stem = recording.stem if layout.dims == 3 else ""
+    return Attachment(features, layout, found.pooling, classifier, weight, found.folded, found.difference, state, stem)
 
 
 def state_of(model: nn.Module) -> tuple[object, ...]:

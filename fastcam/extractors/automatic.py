@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from contextlib import AbstractContextManager
-from typing import Literal
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from fastcam.extractors.gradient import GRADIENT_METHODS, GradientMethod, gradie
 from fastcam.extractors.gradient_source import GradientSource, gradient_source
 from fastcam.extractors.hooks import eager, first_tensor, listening, logits_of, submodule, unwrapped
 from fastcam.extractors.layout import Layout
+from fastcam.extractors.linear_rules import no_logits
 from fastcam.extractors.linear_walk import NoLinearMapError
 from fastcam.extractors.recording import Recording, record
 
@@ -27,7 +28,7 @@ CamMethod = Literal["auto", "cam"] | GradientMethod
 
 
 class GradientMapWarning(HeadMismatchWarning):
-    """The network has no linear map, and its gradient is used in its place."""
+    """The network has no linear map, and its gradient is used in its place; or that is of no logits."""
 
 
 class Automatic:
@@ -107,19 +108,26 @@ class Automatic:
             return LinearExtraction(logits, chosen_classes(logits, index, top_k), size, features, source.weight)
         self._check_mode()
         module, reads_input = self._module(source.features)
-        with _autograd_works(), torch.no_grad(), watched(module, reads_input) as held, eager():
+        with (
+            _autograd_works(),
+            torch.no_grad(),
+            self._stem(source) as cut,
+            watched(module, reads_input) as held,
+            eager(),
+        ):
             self._check_parameters()
             if recording is None:
                 logits = logits_of(self._model(images.clone() if images.is_inference() else images), len(images))
+                grid = _aspect(cut, size)
             else:
-                logits, held[:] = recording.logits, [recording.tensor(source.features)]
+                logits, grid, held[:] = recording.logits, recording.grid, [recording.tensor(source.features)]
                 torch.set_grad_enabled(True)
             if not held:
                 raise self._not_called(source)
-            labels = chosen_classes(logits.detach(), index, top_k)
+            labels, at_once = chosen_classes(logits.detach(), index, top_k), self._classes_at_once
             try:
                 return gradient_extraction(
-                    logits, labels, size, held[0], source.layout, self._method(), classes_at_once=self._classes_at_once
+                    logits, labels, size, held[0], source.layout, self._method(), grid=grid, classes_at_once=at_once
                 )
             except ValueError as error:
                 raise ValueError(f"no gradient map of features={source.features!r}: {error}") from None
@@ -154,6 +162,10 @@ class Automatic:
         return self._source_in(recording, image), recording if own else None
 
     def _source_in(self, recording: Recording, image: Tensor) -> Attachment | GradientSource:
+        reason = no_logits(recording.trace, recording.logits)
+        if reason and self._cam in GRADIENT_METHODS:
+            told = f"{self._cam} is defined of logits, and {reason}"
+            warnings.warn(told, GradientMapWarning, stacklevel=levels_to_caller())
         if self._named is not None:
             return gradient_source(self._model, image, f"{self._cam} was asked for", self._named, recording)
         try:
@@ -165,14 +177,16 @@ class Automatic:
             source = gradient_source(self._model, image, str(error), recording=recording)
             if self._cam == "auto":
                 warnings.warn(
-                    f"no linear map, because {error}: Grad-CAM at {source.features!r} is taken, which approximates "
+                    f"no linear map, because {error}: Grad-CAM at {source.features!r} is taken, which approximates"
+                    f"{' and sees one branch' if source.beside else ''} "
                     "(cam='grad-cam' does so without this warning)",
                     GradientMapWarning,
                     stacklevel=levels_to_caller(),
                 )
             return source
         if self._cam in GRADIENT_METHODS:
-            return GradientSource(found.features, found.layout, f"{self._cam} was asked for", found.classes)
+            reason = f"{self._cam} was asked for"
+            return GradientSource(found.features, found.layout, reason, found.classes, found.stem)
         return found
 
     def _of_other_axes(self, images: Tensor, name: str) -> GradientSource:
@@ -190,21 +204,32 @@ class Automatic:
         """Run the model once, unless it was: the logits (N, K) and the features (N, C, h, w)."""
         size = tuple(images.shape[2:])
         if recording is not None:
-            return recording.logits.detach(), source.layout.planes(recording.tensor(source.features).detach(), size)
+            features = recording.tensor(source.features).detach()
+            return recording.logits.detach(), source.layout.planes(features, recording.grid)
         module, reads_input = self._module(source.features)
-        with torch.no_grad(), listening(module, reads_input) as heard, eager():
+        with torch.no_grad(), self._stem(source) as cut, listening(module, reads_input) as heard, eager():
             logits = logits_of(self._model(images), len(images))
-        features = first_tensor(heard[0]) if heard else None
-        if features is None:
+        found = first_tensor(heard[0]) if heard else None
+        if found is None:
             raise self._not_called(source)
-        return logits, source.layout.planes(features, size)
+        return logits, source.layout.planes(found, _aspect(cut, size))
 
     @staticmethod
     def _not_called(source: Attachment | GradientSource) -> RuntimeError:
         return RuntimeError(f"the module {source.features!r}, found at the first batch, was not called at this one")
 
+    def _stem(self, source: Attachment | GradientSource) -> AbstractContextManager[list[Any]]:
+        """Listen to what says the aspect of tokens' grid: networks may resize their images, each by another factor."""
+        return listening(self._module(source.stem)[0], False) if source.stem else nullcontext([])
+
     def _module(self, name: str) -> tuple[nn.Module, bool]:
         return self._root.get_submodule(name.removesuffix(":input")), name.endswith(":input")
+
+
+def _aspect(stem: list[Any], size: tuple[int, ...]) -> tuple[int, ...]:
+    """The size of what a stem gave, where there is one."""
+    given = first_tensor(stem[0]) if stem else None
+    return size if given is None else tuple(given.shape[2:])
 
 
 def _autograd_works() -> AbstractContextManager[object]:

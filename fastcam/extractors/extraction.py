@@ -6,7 +6,8 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from numbers import Real
+from typing import TYPE_CHECKING, Literal, TypedDict, cast, get_args
 
 import torch
 from torch import Tensor
@@ -14,17 +15,41 @@ from torch import Tensor
 from fastcam.activation import Index, cam, checked_index
 from fastcam.extractors.positions import check_positions
 from fastcam.localization import Localization, Objects, localize, localize_maps
-from fastcam.protocol import PAPER, Protocol
+from fastcam.protocol import PAPER, Protocol, Threshold
 from fastcam.sizes import Size
 
 if TYPE_CHECKING:
     # Part of typing from Python 3.11 on; PyTorch needs the package anyway.
     from typing_extensions import Unpack
 
-__all__ = ["Extraction", "LinearExtraction", "LocalizeOptions", "MapExtraction", "check_choice", "chosen_classes"]
+__all__ = [
+    "Extraction",
+    "LinearExtraction",
+    "LocalizeOptions",
+    "MapExtraction",
+    "Probability",
+    "check_choice",
+    "check_min_score",
+    "chosen_classes",
+    "classes_above",
+]
+
+Probability = Literal["softmax", "sigmoid"]
+"""What makes probabilities of logits: the softmax of classes that exclude each other, or the sigmoid of each class."""
 
 
-class LocalizeOptions(TypedDict, total=False):
+class _MapOptions(TypedDict, total=False):
+    """What :func:`fastcam.localize` takes too."""
+
+    size: Size | Sequence[Size]
+    protocol: Protocol
+    percentile: float | None
+    threshold: Threshold | None
+    return_maps: bool
+    return_masks: bool
+
+
+class LocalizeOptions(_MapOptions, total=False):
     """The options of localization, with the meaning and the defaults of :func:`fastcam.localize`.
 
     Attributes:
@@ -34,14 +59,14 @@ class LocalizeOptions(TypedDict, total=False):
         threshold: in place of the protocol's.
         return_maps: keep the maps.
         return_masks: keep the thresholded maps.
+        min_score: leave out what is of a class with a lower probability, in [0, 1]; the result is then
+            :class:`fastcam.Objects`, any number of classes an image. Where no class was asked for, by ``index`` or
+            ``top_k``, all classes of at least this probability are localized, best first.
+        probability: ``"softmax"`` of the logits, or ``"sigmoid"`` of each, as of networks with several labels an image.
     """
 
-    size: Size | Sequence[Size]
-    protocol: Protocol
-    percentile: float | None
-    threshold: float | None
-    return_maps: bool
-    return_masks: bool
+    min_score: float | None
+    probability: Probability
 
 
 @dataclass(frozen=True)
@@ -70,7 +95,7 @@ class Extraction(ABC):
             clamp_negative: use max(w, 0) for the weights, where the maps have weights (Eq. 5).
         """
 
-    def _located(self, options: LocalizeOptions) -> Localization:
+    def _located(self, options: _MapOptions) -> Localization:
         """Find the boxes in the maps; scores are added by the caller, and ``size`` is among the options."""
         maps = self.maps(clamp_negative=options.get("protocol", PAPER).clamp_negative)
         sides = tuple(maps.shape[-len(self.size) :])
@@ -86,9 +111,11 @@ class Extraction(ABC):
             **options: see :class:`LocalizeOptions`.
 
         Returns:
-            The :class:`fastcam.Localization`, whose ``scores`` are the float32 softmax of the logits at the classes. On
-            CUDA a class out of range is not checked (that would wait for the device) and gives an empty box and a NaN
-            score. With ``keep="all"`` the :class:`fastcam.Objects`, whose ``probabilities`` are that softmax.
+            The :class:`fastcam.Localization`, whose ``scores`` are the float32 probabilities of the classes. On CUDA a
+            class out of range is not checked (that would wait for the device) and gives an empty box and a NaN score.
+            With ``keep="all"`` the :class:`fastcam.Objects`, whose ``probabilities`` are those. With ``min_score``
+            :class:`fastcam.Objects` too, with the one box of each class where ``keep="largest"``, whose score is then
+            the class's; how many there are is waited for.
 
         Raises:
             TypeError: an argument of the wrong type.
@@ -96,11 +123,21 @@ class Extraction(ABC):
         """
         if options.get("size") is None:
             options["size"] = self.size  # of another length it is refused with the maps
-        found = self._located(options)
+        least, how = options.pop("min_score", None), options.pop("probability", "softmax")
+        check_min_score(least, how)
+        found = self._located(cast("_MapOptions", options))
         if isinstance(found, Objects):  # whose scores are those of boxes
             assert found.labels is not None
-            return dataclasses.replace(found, probabilities=_scores(self.logits[found.image], found.labels))
-        return dataclasses.replace(found, scores=_scores(self.logits, self.labels))
+            scores = _scores(self.logits[found.image], found.labels, how)
+            every = dataclasses.replace(found, probabilities=scores)
+            return every if least is None else every.boxes_where(scores >= least)
+        scores = _scores(self.logits, self.labels, how)
+        found = dataclasses.replace(found, scores=scores)
+        return found if least is None else Objects.of_localization(found, scores >= least)
+
+    def of_classes(self, labels: Tensor) -> Extraction | None:  # noqa: ARG002
+        """Return the same run with the maps of other classes, (N,) or (N, T); None where that takes another run."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -129,7 +166,11 @@ class LinearExtraction(Extraction):
         """Return the class activation maps, float32, or float64 for float64 features."""
         return cam(self.features, self.weight, self.labels, clamp_negative=clamp_negative)
 
-    def _located(self, options: LocalizeOptions) -> Localization:
+    def of_classes(self, labels: Tensor) -> LinearExtraction:
+        """Return the same run with the maps of other classes."""
+        return dataclasses.replace(self, labels=labels)
+
+    def _located(self, options: _MapOptions) -> Localization:
         # At once, without keeping a map.
         return localize(self.features, self.weight, self.labels, **options)
 
@@ -192,9 +233,41 @@ def check_choice(index: Index | None, top_k: int | None) -> None:
         raise ValueError("index and top_k exclude each other: give one of them")
 
 
-def _scores(logits: Tensor, classes: Tensor) -> Tensor:
+def check_min_score(min_score: float | None, probability: Probability) -> None:
+    """Refuse a probability that is none, before a network is run for nothing."""
+    if probability not in get_args(Probability):
+        raise ValueError(
+            f"probability must be one of {', '.join(map(repr, get_args(Probability)))}, got {probability!r}"
+        )
+    if min_score is None:
+        return
+    if isinstance(min_score, bool) or not isinstance(min_score, Real):
+        raise TypeError(f"min_score must be a number in [0, 1] or None, got {min_score!r}")
+    if not 0 <= min_score <= 1:
+        raise ValueError(f"min_score must lie in [0, 1], got {min_score!r}")
+
+
+def classes_above(logits: Tensor, min_score: float, probability: Probability) -> Tensor:
+    """Return each image's classes of at least a probability, best first, (N, T) int64; T is the most of any image.
+
+    Images with fewer have others behind, of a lower probability; T is at least 1. On CUDA the device is waited for.
+
+    Example:
+        >>> classes_above(torch.tensor([[3.0, -2.0, 1.0], [-9.0, 2.0, -5.0]]), 0.5, "sigmoid").tolist()
+        [[0, 2], [1, 2]]
+    """
+    most = int((_probabilities(logits, probability) >= min_score).sum(1).amax()) if len(logits) else 0
+    return logits.topk(max(most, 1), dim=1).indices
+
+
+def _probabilities(logits: Tensor, how: Probability) -> Tensor:
+    wide = logits.float()
+    return wide.softmax(1) if how == "softmax" else wide.sigmoid()
+
+
+def _scores(logits: Tensor, classes: Tensor, how: Probability) -> Tensor:
     table = classes if classes.dim() == 2 else classes[:, None]
     # On CUDA the range was not checked, and a gather outside it would abort the process's context.
     inside = (table >= 0) & (table < logits.shape[1])
-    scores = logits.float().softmax(1).gather(1, table.clamp(0, logits.shape[1] - 1))
+    scores = _probabilities(logits, how).gather(1, table.clamp(0, logits.shape[1] - 1))
     return scores.where(inside, torch.nan).reshape(classes.shape)

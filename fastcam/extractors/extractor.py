@@ -9,7 +9,12 @@ import torch
 from torch import Tensor
 
 from fastcam.activation import Index
-from fastcam.extractors.extraction import Extraction, LocalizeOptions
+from fastcam.extractors.extraction import (
+    Extraction,
+    LocalizeOptions,
+    check_min_score,
+    classes_above,
+)
 from fastcam.localization import Localization
 
 if TYPE_CHECKING:
@@ -79,10 +84,19 @@ class Extractor(ABC):
             >>> logits, found = model.localize(torch.rand(2, 3, 64, 64), top_k=2)
             >>> logits.shape, found.boxes.shape
             (torch.Size([2, 5]), torch.Size([2, 2, 4]))
+            >>> _, found = model.localize(torch.rand(2, 3, 64, 64), min_score=0.1, probability="sigmoid")
+            >>> bool((found.probabilities >= 0.1).all()), found.labels.shape == found.image.shape
+            (True, True)
         """
         checked_images(images)
+        least, how = options.get("min_score"), options.get("probability", "softmax")
+        check_min_score(least, how)
         with torch.no_grad():
             extraction = self.extract(images, index, top_k=top_k)
+            if least is not None and index is None and top_k is None:
+                labels = classes_above(extraction.logits, least, how)
+                # Of gradient maps another run: a class must be known before it.
+                extraction = extraction.of_classes(labels) or self.extract(images, labels)
             return extraction.logits, extraction.localize(**options)
 
 

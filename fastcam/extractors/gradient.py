@@ -99,6 +99,7 @@ def gradient_extraction(
     layout: Layout,
     method: GradientMethod,
     *,
+    grid: tuple[int, ...] | None = None,
     classes_at_once: int = 1,
 ) -> Extraction:
     """Return what a method makes of the logits of N images, which autograd follows back to the features.
@@ -110,10 +111,12 @@ def gradient_extraction(
         features: as the network holds them, from where the graph begins.
         layout: of the features.
         method: which of :data:`GRADIENT_METHODS`.
+        grid: whose aspect the grid of tokens has; None: that of the images.
         classes_at_once: see :func:`class_gradients`.
     """
-    each = (layout.planes(gradient, size) for gradient in class_gradients(logits, labels, features, classes_at_once))
-    return _reduced(logits.detach(), labels, size, layout.planes(features.detach(), size), each, method)
+    grid = grid or size
+    each = (layout.planes(gradient, grid) for gradient in class_gradients(logits, labels, features, classes_at_once))
+    return _reduced(logits.detach(), labels, size, layout.planes(features.detach(), grid), each, method)
 
 
 def _reduced(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,15 +34,21 @@ class GradientSource:
         layout: of that tensor.
         reason: why there is no linear map.
         classes: K, the number of classes.
+        stem: of tokens, the convolution that cuts the picture, whose output has their grid's aspect; empty where there
+            is none, and the image has it.
+        beside: features of other branches, which the logits depend on as well, and these do not.
     """
 
     features: str
     layout: Layout
     reason: str
     classes: int
+    stem: str = ""
+    beside: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"features={self.features!r} {self.layout}, gradient maps, because {self.reason}"
+        others = f" of one branch (beside it: {', '.join(map(repr, self.beside))})" if self.beside else ""
+        return f"features={self.features!r} {self.layout}, gradient maps{others}, because {self.reason}"
 
 
 def gradient_source(
@@ -49,7 +57,8 @@ def gradient_source(
     """Find the last module whose output has positions that reach the logits.
 
     Behind the last attention only the class token reaches them, and behind a pooling there are no positions: so what is
-    looked for is the last output of which more than half of the positions have a gradient that is not 0.
+    looked for is the last output of which more than half of the positions have a gradient that is not 0. Queries, keys,
+    values and other parts that modules of one kind make of the same tensor come after all others.
 
     Args:
         model: a classifier in eval mode.
@@ -62,21 +71,36 @@ def gradient_source(
         ValueError: no module's output is of that kind.
     """
     recording = recording or record(model, images)
-    logits, size = recording.logits, recording.size
     candidates = list(heard_maps(recording))
-    if named is not None:
-        layouts = [layout for one, _, layout in candidates if one.name == named]
-        if not layouts:
+    if named is None:
+        found, beside = _last(recording, candidates)
+        if found is None:
+            raise ValueError(
+                f"no linear map, because {reason}; and no module's output has positions that reach the logits"
+            )
+    else:
+        found, beside = next((one for one in reversed(candidates) if one[0].name == named), None), []
+        if found is None:
             raise ValueError(f"features={named!r} gives no maps or tokens of several positions of the picture")
-        return GradientSource(named, layouts[-1], reason, logits.shape[1])
+    call, _, layout = found
+    stem = recording.stem if layout.dims == 3 else ""
+    others = tuple(one.name for one, *_ in beside)
+    return GradientSource(call.name, layout, reason, recording.logits.shape[1], stem, others)
+
+
+def _last(recording: Recording, candidates: list[Candidate]) -> tuple[Candidate | None, list[Candidate]]:
+    """The last features that reach the logits, and those of other branches."""
+    parts = _parts(recording)
     # What a linear layer gives is an intermediate value of an attention or a block, and comes last.
-    layers = [isinstance(recording.root.get_submodule(one.name), nn.Linear) for one, *_ in candidates]
+    late = [
+        one.name in parts or isinstance(recording.root.get_submodule(one.name), nn.Linear) for one, *_ in candidates
+    ]
     for wanted in (False, True):
-        chosen = [one for one, is_layer in zip(candidates, layers, strict=True) if is_layer is wanted]
-        found = _last_that_reaches(logits, chosen[::-1], size)
+        chosen = [one for one, is_late in zip(candidates, late, strict=True) if is_late is wanted][::-1]
+        found = _last_that_reaches(recording.logits, chosen, recording.grid)
         if found is not None:
-            return GradientSource(found[0].name, found[2], reason, logits.shape[1])
-    raise ValueError(f"no linear map, because {reason}; and no module's output has positions that reach the logits")
+            return found, _of_other_branches(recording.logits, found, chosen, recording.grid)
+    return None, []
 
 
 def _last_that_reaches(logits: Tensor, candidates: list[Candidate], size: tuple[int, int]) -> Candidate | None:
@@ -94,6 +118,42 @@ def _last_that_reaches(logits: Tensor, candidates: list[Candidate], size: tuple[
     return None
 
 
+def _of_other_branches(
+    logits: Tensor, found: Candidate, candidates: list[Candidate], size: tuple[int, int]
+) -> list[Candidate]:
+    """The last features of each branch that reaches the logits, but not ``found``; candidates the latest first."""
+    before, branches = _nodes_before(found[1]), []
+    for candidate in candidates[candidates.index(found) + 1 :]:
+        if candidate[1].grad_fn not in before and _last_that_reaches(logits, [candidate], size) is not None:
+            branches.append(candidate)
+            before |= _nodes_before(candidate[1])
+    return branches
+
+
+def _nodes_before(tensor: Tensor) -> set[Any]:
+    """All nodes of autograd's graph that a tensor was made by; nothing is computed."""
+    found, left = set(), [tensor.grad_fn]
+    while left:
+        node = left.pop()
+        if node is not None and node not in found:
+            found.add(node)
+            left += [following for following, _ in node.next_functions]
+    return found
+
+
+def _parts(recording: Recording) -> set[str]:
+    """The modules, with all inside, of which several of one kind and one parent are given the same tensor."""
+    groups: dict[tuple[str, type, int], set[str]] = {}
+    for one in recording.heard:
+        taken = first_tensor(one.input)
+        if taken is not None:
+            kind = type(recording.root.get_submodule(one.name))
+            groups.setdefault((one.name.rpartition(".")[0], kind, id(taken)), set()).add(one.name)
+    several = {name for names in groups.values() if len(names) > 1 for name in names}
+    outer = {one.name: accumulate(one.name.split("."), "{}.{}".format) for one in recording.heard}
+    return {name for name, modules in outer.items() if not several.isdisjoint(modules)}
+
+
 def reaches(gradient: Tensor | None, layout: Layout, size: tuple[int, int]) -> bool:
     """Whether more than half of the positions have a gradient that is not 0."""
     return gradient is not None and bool(layout.planes(gradient, size).ne(0).any(1).float().mean() > 0.5)
@@ -101,7 +161,7 @@ def reaches(gradient: Tensor | None, layout: Layout, size: tuple[int, int]) -> b
 
 def heard_maps(recording: Recording) -> Iterator[Candidate]:
     """All outputs that are maps or tokens of several positions, in the order in which modules ended."""
-    model, size = recording.root, recording.size
+    model, size = recording.root, recording.grid
     named = [(one, first_tensor(one.output)) for one in recording.heard]
     outputs = [(one, tensor) for one, tensor in named if tensor is not None and len(tensor) == 1]
     # Tokens do not say how many of them have a place in the picture: as many as the maps that they were cut from.
@@ -119,11 +179,16 @@ def heard_maps(recording: Recording) -> Iterator[Candidate]:
             rows_and_columns = _grid(tensor, layout, size, _EXACT if guessed else _ROUNDED)
             tokens = math.prod(rows_and_columns)
             # Matrices of an attention, (N, heads, L, L), have more entries than there are positions.
-            known = grids[tokens] == rows_and_columns if tokens in grids else tokens < min(grids, default=tokens + 1)
-            if tokens >= _FEWEST and known:
+            fewer = tokens < min(grids, default=tokens + 1) or _sees_neighbours(model.get_submodule(one.name))
+            if tokens >= _FEWEST and (grids[tokens] == rows_and_columns if tokens in grids else fewer):
                 yield one, tensor, layout
                 grids[tokens] = rows_and_columns
                 break
+
+
+def _sees_neighbours(module: nn.Module) -> bool:
+    """What such a convolution gives is maps: of another branch, where they have more positions than those before."""
+    return isinstance(module, nn.Conv2d) and max(module.kernel_size) > 1
 
 
 def _widens(module: nn.Module) -> bool:
@@ -131,14 +196,27 @@ def _widens(module: nn.Module) -> bool:
     return isinstance(module, nn.Linear) and module.in_features != module.out_features
 
 
-def _of_tokens(tensor: Tensor, grids: Iterable[int]) -> list[Layout]:
+def _of_tokens(tensor: Tensor, grids: Mapping[int, tuple[int, ...]]) -> list[Layout]:
     if tensor.dim() != 3:
         return []
-    # Patches that a linear layer embeds were never maps; their number is then all that tells of their grid.
     sides = [(channels, tensor.shape[3 - channels]) for channels in (2, 1)]
-    known = list(grids) or [length - prefix for _, length in sides for prefix in range(_MOST_PREFIX + 1)]
+    known = list(grids)
+    if not any(0 <= length - tokens <= _MOST_PREFIX for tokens in known for _, length in sides):
+        # Merged patches, or patches of patches, were never maps, but their grid is one of those made coarser.
+        known = [tokens for of_maps in grids.values() for tokens in _coarser(of_maps)]
+    if not grids:
+        # Neither were patches that a linear layer embeds; their number is then all that tells of their grid.
+        known = [length - prefix for _, length in sides for prefix in range(_MOST_PREFIX + 1)]
     prefixes = [(channels, length - tokens) for tokens in known for channels, length in sides]
     return [Layout(3, channels, prefix) for channels, prefix in prefixes if 0 <= prefix <= _MOST_PREFIX]
+
+
+def _coarser(grid: tuple[int, ...]) -> Iterator[int]:
+    """How many positions a grid has of half as many rows and columns, rounded up, and of a quarter."""
+    rows, columns = grid
+    yield -(-rows // 2) * -(-columns // 2)
+    if rows % 4 == columns % 4 == 0:
+        yield rows // 4 * (columns // 4)
 
 
 def _aspect_error(tensor: Tensor, layout: Layout, size: tuple[int, int]) -> float:

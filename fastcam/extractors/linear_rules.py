@@ -15,9 +15,9 @@ from torch import Tensor
 
 from fastcam.extractors.linear_reasons import POOLINGS, unknown_operator
 from fastcam.extractors.linear_walk import ClassTokenError, NoLinearMapError, Pooled, Term, Walk
-from fastcam.extractors.trace import Step
+from fastcam.extractors.trace import Step, Trace
 
-__all__ = ["replace"]
+__all__ = ["no_logits", "replace"]
 
 
 def replace(walk: Walk, term: Term) -> Iterable[Term]:
@@ -31,14 +31,19 @@ def replace(walk: Walk, term: Term) -> Iterable[Term]:
     if term.origin is None:
         raise NoLinearMapError("the images reach the logits without a pooling over positions")
     step = term.origin.step
-    if term.tensor is walk.logits and step.name in _PROBABILITIES:
-        raise NoLinearMapError(
-            f"the network returns {_PROBABILITIES[step.name]} and no logits: return what goes into it"
-        )
+    if term.tensor is walk.logits and (reason := no_logits(walk.trace, walk.logits)):
+        raise NoLinearMapError(reason)
     rule = _RULES.get(step.name)
     if rule is None:
         raise unknown_operator(walk, term, step)
     return rule(walk, term, step)
+
+
+def no_logits(trace: Trace, output: Tensor) -> str:
+    """Say why a network's output is no logits but probabilities; empty where it is not known to be."""
+    origin = trace.origin(output)
+    kind = None if origin is None else _PROBABILITIES.get(origin.step.name)
+    return "" if kind is None else f"the network returns {kind} and no logits: return what goes into it"
 
 
 def _product(term: Term) -> str | None:

@@ -71,10 +71,10 @@ def nameable_maps(
         pooled = source.layout.flat(recording.tensor(source.features))
     found: dict[str, NameableMaps] = {}
     for (call, tensor, layout), gradient in zip(maps, gradients, strict=True):
-        planes, flat = layout.planes(tensor, recording.size), layout.flat(tensor)
+        planes, flat = layout.planes(tensor, recording.grid), layout.flat(tensor)
         same = pooled is not None and flat.shape == pooled.shape and torch.equal(flat, pooled)
         found.pop(call.name, None)
         grid = (planes.shape[2], planes.shape[3])
-        reach = reaches(gradient, layout, recording.size)
+        reach = reaches(gradient, layout, recording.grid)
         found[call.name] = NameableMaps(call.name, layout, planes.shape[1], grid, reach, same)
     return tuple(found.values())

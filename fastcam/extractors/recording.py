@@ -24,14 +24,17 @@ class Recording:
         trace: every operator.
         heard: every call of a named module, in the order in which they ended.
         logits: (1, K); with a gradient function, unless parameters are inference tensors.
-        size: (H, W) of the image.
+        stem: the first convolution, where it takes the picture; else empty.
+        grid: (h, w) of what the stem gave, else of the image: maps and tokens have this aspect. The image's may be
+            another, because networks resize what they get, and patches leave a border out.
     """
 
     root: nn.Module
     trace: Trace
     heard: list[Heard]
     logits: Tensor
-    size: tuple[int, int]
+    stem: str
+    grid: tuple[int, int]
 
     def tensor(self, name: str) -> Tensor:
         """Return what the last call of a module gave, or with ``"name:input"`` was given.
@@ -65,7 +68,20 @@ def record(model: nn.Module, images: Tensor) -> Recording:
         image = image.requires_grad_(torch.is_grad_enabled()).clone()
         with Trace(image) as trace:
             logits = logits_of(model(image), 1)
-    return Recording(root, trace, heard, logits, (image.shape[2], image.shape[3]))
+    return Recording(root, trace, heard, logits, *_stem(root, heard, image))
+
+
+def _stem(root: nn.Module, heard: list[Heard], image: Tensor) -> tuple[str, tuple[int, int]]:
+    """The first convolution, if the picture goes into it, and the size of what it gives."""
+    calls = (one for one in heard if isinstance(root.get_submodule(one.name), nn.Conv2d))
+    first = next(calls, None)
+    if first is not None:
+        taken, given = first_tensor(first.input), first_tensor(first.output)
+        if taken is not None and given is not None and taken.shape[:2] == image.shape[:2]:
+            rows, columns = given.shape[-2:]
+            if taken.dim() == given.dim() == 4 and rows * columns > 1:
+                return first.name, (rows, columns)
+    return "", (image.shape[2], image.shape[3])
 
 
 @contextmanager

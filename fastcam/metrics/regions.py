@@ -15,6 +15,7 @@ from fastcam.metrics.arguments import MasksLike, checked_maps, checked_masks, va
 from fastcam.metrics.ground_truth import GroundTruth
 from fastcam.metrics.metric import SumMetric
 from fastcam.ops.score_maps import IGNORED
+from fastcam.reference.normalization import overflow_scale
 from fastcam.reference.score_maps import resized
 from fastcam.sizes import checked_size
 
@@ -29,7 +30,7 @@ class Regions:
     """A batch of maps with the pixels of their objects.
 
     Attributes:
-        maps: (N, H, W) float64, finite; a map that holds a NaN or an infinity is zeros.
+        maps: (N, H, W) float64, finite, up to a positive factor; a map that holds a NaN or an infinity is zeros.
         objects: (N, H, W) bool.
         seen: likewise, what is not ignored.
         there: (N,) bool, the images with an object pixel.
@@ -93,7 +94,8 @@ class RegionMetric(SumMetric):
             truth = GroundTruth(boxes, len(given))
             objects = _inside(truth, (height, width), self.inclusive).to(given.device)
             seen = torch.ones_like(objects)
-        wide = resized(given.to(torch.float64), (height, width))
+        wide = given.to(torch.float64)
+        wide = resized(wide * overflow_scale(wide), (height, width))
         finite = wide.isfinite().all(dim=2).all(dim=1)
         return Regions(torch.where(finite[:, None, None], wide, 0), objects, seen, objects.any(dim=2).any(dim=1))
 

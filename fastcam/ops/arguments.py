@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fastcam.ops.core import DTYPES
-from fastcam.protocol import Area
+from fastcam.protocol import Area, Protocol
 from fastcam.sizes import LONGEST_SIDE_OF_SWEEP, MOST_PIXELS_OF_MASK, fits, limits
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "check_masks",
     "check_scores",
     "check_size",
+    "check_size_of",
     "check_sweep",
 ]
 
@@ -126,6 +127,15 @@ def check_size(height: int, width: int) -> None:
     """The size (height, width) to which maps are resized."""
     if not fits(height, width):
         raise ValueError(f"height and width must be {limits()}, got {(height, width)}")
+
+
+def check_size_of(protocol: Protocol, height: int, width: int) -> None:
+    """The size at which maps are located by a protocol."""
+    check_size(height, width)
+    if protocol.threshold == "stable" and max(height, width) > LONGEST_SIDE_OF_SWEEP:
+        raise ValueError(
+            f"height and width must be at most {LONGEST_SIDE_OF_SWEEP} with threshold='stable', got {(height, width)}"
+        )
 
 
 def check_maps(maps: Tensor) -> None:

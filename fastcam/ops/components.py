@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Final
 
 import numpy as np
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor
 
 from fastcam.ops.arguments import check_masks
 from fastcam.ops.core import core
-from fastcam.ops.masks import unpack
+from fastcam.ops.gpu import kernels_run_on
+from fastcam.ops.masks import pack, unpack
 from fastcam.ops.tags import TAGS_OF_WAITING
 from fastcam.protocol import Area
 from fastcam.reference import components as reference
@@ -24,12 +26,31 @@ _library.define(
 )
 
 
+_LONGEST_SIDE: Final = 0x7FFF
+_MOST_PIXELS: Final = 1 << 20
+
+
+def _kernels_take(masks: Tensor, width: int) -> bool:
+    """Whether components are found on the masks' own device, without a wait; else the host finds them.
+
+    A program labels a mask alone, and its scratch memory for the worst case grows with the mask; x and y of a pixel
+    share 32 bits.
+    """
+    height = masks.shape[1]
+    fits = max(height, width) <= _LONGEST_SIDE and height * width <= _MOST_PIXELS
+    return fits and kernels_run_on(masks.device)
+
+
+def _words(masks: Tensor) -> Tensor:
+    """Plain masks packed where they are: an eighth as many bytes to move and to read."""
+    return (masks if masks.dtype == torch.int64 else pack(masks)).contiguous()
+
+
 def _area_dtype(area: Area) -> torch.dtype:
     return torch.float64 if area == "polygon" else torch.int64
 
 
-@torch.library.register_fake("fastcam::largest")
-def _(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[Tensor, Tensor]:
+def _empty(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[Tensor, Tensor]:
     check_masks(masks, width, area, connectivity)
     boxes = masks.new_empty((masks.shape[0], 4), dtype=torch.float32)
     return boxes, masks.new_empty(masks.shape[0], dtype=_area_dtype(area))
@@ -64,10 +85,19 @@ def _any_device(masks: Tensor, width: int, area: Area, connectivity: int) -> tup
 
 
 def _cuda(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[Tensor, Tensor]:
-    """The same through pinned memory on a side stream: the host waits for the masks, and for no later work."""
-    check_masks(masks, width, area, connectivity)
+    boxes, areas = _empty(masks, width, area, connectivity)
+    if not _kernels_take(masks, width):
+        return _by_way_of_the_host(_words(masks), width, area, connectivity)
+    from fastcam.kernels import components as kernel
+
+    if len(masks):
+        kernel.largest(_words(masks), width, area == "polygon", connectivity, boxes, areas)
+    return boxes, areas
+
+
+def _by_way_of_the_host(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[Tensor, Tensor]:
+    """Through pinned memory on a side stream: the host waits for the masks, and for no later work."""
     current, side = torch.cuda.current_stream(masks.device), _side_stream(masks.device)
-    masks = masks.contiguous()
     host = torch.empty_like(masks, device="cpu", pin_memory=True)
     side.wait_stream(current)
     with torch.cuda.stream(side):
@@ -89,6 +119,7 @@ def _sent(found: Tensor, device: torch.device) -> Tensor:
     return found.pin_memory().to(device, non_blocking=True)
 
 
+torch.library.register_fake("fastcam::largest", _empty)
 _library.impl("largest", _any_device, "CompositeExplicitAutograd")
 _library.impl("largest", _cuda, "CUDA")
 if core is not None:
@@ -101,6 +132,10 @@ def all_components(masks: Tensor, width: int, area: Area, connectivity: int) -> 
     check_masks(masks, width, area, connectivity)
     if masks.is_meta:
         raise TypeError("masks must hold values, for their components to be counted, got a meta tensor")
+    if masks.is_cuda and _kernels_take(masks, width):
+        return _all_by_kernels(masks, width, area, connectivity)
+    if masks.is_cuda:
+        masks = _words(masks)
     host = masks.cpu().contiguous()
     if core is not None:
         boxes, areas, image = core.all_components(*_batch(host, width, area, connectivity), torch.get_num_threads())
@@ -113,6 +148,31 @@ def all_components(masks: Tensor, width: int, area: Area, connectivity: int) -> 
         image = np.array([i for i, _ in found], np.int64)
     tensors = torch.from_numpy(boxes), torch.from_numpy(areas).to(_area_dtype(area)), torch.from_numpy(image)
     return tensors[0].to(masks.device), tensors[1].to(masks.device), tensors[2].to(masks.device)
+
+
+def _all_by_kernels(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The same where the masks are: they are labelled twice, once to count, and the host waits for one number."""
+    from fastcam.kernels import components as kernel
+
+    options = _words(masks), width, area == "polygon", connectivity
+    counts = masks.new_zeros(len(masks), dtype=torch.int64)
+    boxes = masks.new_empty((0, 4), dtype=torch.int32)
+    areas = masks.new_empty(0, dtype=torch.int32)
+    total = 0
+    if len(masks):
+        kernel.every(*options, 0, torch.zeros_like(counts), boxes, areas, counts)
+        ends = counts.cumsum(0)
+        total = int(ends[-1])
+    if total:
+        boxes, areas = boxes.new_empty((total, 4)), areas.new_empty(total)
+        kernel.every(*options, total, ends - counts, boxes, areas, counts.clone())
+    numbers = torch.arange(len(masks), device=masks.device)
+    return boxes.float(), _areas(areas, area), numbers.repeat_interleave(counts, output_size=total)
+
+
+def _areas(found: Tensor, area: Area) -> Tensor:
+    """What the kernels count, pixels or twice the polygon, as an area."""
+    return found.to(torch.float64) / 2 if area == "polygon" else found.to(torch.int64)
 
 
 def _batch(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[int, bool, int, int, int, str, int]:

@@ -17,6 +17,7 @@ def kernels_run_on(device: torch.device) -> bool:
     """Whether ``fastcam.kernels`` can be launched on the device; where not, says why, once."""
     try:
         import fastcam.kernels.activation
+        import fastcam.kernels.components
         import fastcam.kernels.masks
         import fastcam.kernels.pooling  # noqa: F401
     except ImportError as error:

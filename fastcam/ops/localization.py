@@ -58,7 +58,7 @@ def _locate_any_device(maps: Tensor, height: int, width: int, *options: Any) -> 
     packed, thresholds, full = binarize(maps, height, width, *values, with_maps)
     boxes, areas = largest(packed, width, protocol.area, protocol.connectivity)
     boxes = with_ends(boxes, height, width, protocol)
-    masks = unpack(packed if with_masks else packed[:0], width).contiguous()
+    masks = unpack(packed, width).contiguous() if with_masks else packed.new_empty((0, height, width), dtype=torch.bool)
     return boxes, areas, thresholds, full, masks
 
 

@@ -12,10 +12,11 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from fastcam.ops.arguments import check_maps, check_size
+from fastcam.ops.arguments import check_maps, check_size_of
 from fastcam.ops.gpu import kernels_run_on
 from fastcam.ops.options import SCHEMA, protocol_of
 from fastcam.ops.tags import TAGS
+from fastcam.ops.trees import stable_levels
 from fastcam.reference import masks as reference
 
 __all__ = ["binarize", "pack", "unpack"]
@@ -37,8 +38,8 @@ _PIXELS_ELSEWHERE: Final = 1 << 22
 def _empty(maps: Tensor, height: int, width: int, *options: Any) -> _Masks:  # noqa: ANN401
     """Bits (N, H, ceil(W / 64)) int64, thresholds (N,), and the maps (N or 0, H, W)."""
     check_maps(maps)
-    check_size(height, width)
     *values, with_maps = options
+    check_size_of(protocol_of(*values), height, width)
     n = maps.shape[0]
     work = reference.working_dtype(maps.dtype)
     full = torch.uint8 if protocol_of(*values).quantize else work
@@ -51,14 +52,15 @@ def _empty(maps: Tensor, height: int, width: int, *options: Any) -> _Masks:  # n
 
 def _any_device(maps: Tensor, height: int, width: int, *options: Any) -> _Masks:  # noqa: ANN401
     check_maps(maps)
-    check_size(height, width)
     *values, with_maps = options
     out = packed, thresholds, full = _empty(maps, height, width, *options)
     pixels = _PIXELS_ON_CPU if maps.device.type == "cpu" else _PIXELS_ELSEWHERE
     together = max(1, pixels // (height * width))
     for first in range(0, len(maps), together):
         some = slice(first, first + together)
-        some_full, thresholds[some], masks = reference.kept(maps[some], (height, width), protocol_of(*values))
+        some_full, thresholds[some], masks = reference.kept(
+            maps[some], (height, width), protocol_of(*values), stable_levels
+        )
         packed[some] = pack(masks)
         if with_maps:
             full[some] = some_full
@@ -70,7 +72,7 @@ def _cuda(maps: Tensor, height: int, width: int, *options: Any) -> _Masks:  # no
     # The kernels' offsets in a map, and in its rows resized along the width and padded to words, have 32 bits.
     wide = maps.dtype == torch.float64 or max(height, maps.shape[1]) * (width + 63) >= 2**31
     # What the kernels do not know.
-    wide |= protocol.threshold == "otsu" or protocol.normalize in ("pas", "ivr")
+    wide |= isinstance(protocol.threshold, str) or protocol.normalize in ("pas", "ivr")
     if maps.numel() == 0 or wide or not kernels_run_on(maps.device):
         return _any_device(maps, height, width, *options)
     from fastcam.kernels import masks as kernel
@@ -111,4 +113,5 @@ def unpack(words: Tensor, width: int) -> Tensor:
 
 
 def _bit_values(device: torch.device) -> Tensor:
-    return torch.tensor([1 << i for i in range(8)], dtype=torch.uint8, device=device)
+    # Computed there: a table from the host would be waited for, and cannot be captured in a graph.
+    return torch.ones(8, dtype=torch.uint8, device=device) << torch.arange(8, dtype=torch.uint8, device=device)

@@ -73,12 +73,14 @@ def _chosen(columns: _Columns, protocol: Protocol, height: int, width: int, work
 
 def with_ends(boxes: Tensor, height: int, width: int, protocol: Protocol) -> Tensor:
     """Half-open boxes with the ends that the protocol asks for, and its box where nothing was kept."""
-    empty = (boxes[:, 2] == 0)[:, None]
+    # By numbers and not by tensors of them, which a GPU would have to be waited for.
+    begin, x1, y1 = boxes.split([2, 1, 1], dim=1)
+    empty = x1 == 0
     if protocol.box_end == "clipped":
-        boxes = torch.minimum(boxes, boxes.new_tensor([width, height, width - 1, height - 1]))
+        x1, y1 = x1.clamp(max=width - 1), y1.clamp(max=height - 1)
     if protocol.empty == "image":
-        boxes = torch.where(empty, boxes.new_tensor([0, 0, width, height]), boxes)
-    return boxes
+        x1, y1 = x1.masked_fill(empty, width), y1.masked_fill(empty, height)
+    return torch.cat((begin, x1, y1), dim=1)
 
 
 def _locate_fake(maps: Tensor, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401

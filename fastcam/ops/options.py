@@ -7,7 +7,7 @@ import functools
 from typing import Any, Final, get_args, get_type_hints
 
 from fastcam.ops.core import core
-from fastcam.protocol import OTSU, Protocol, check_fields
+from fastcam.protocol import RULES, Protocol, check_fields
 
 __all__ = ["SCHEMA", "core_protocol", "protocol_of"]
 
@@ -46,8 +46,9 @@ def protocol_of(*values: Any) -> Protocol:  # noqa: ANN401
     protocol = object.__new__(Protocol)
     for name, value in zip(_NAMES, values, strict=True):
         object.__setattr__(protocol, name, value)
-    if protocol.threshold == OTSU:
-        object.__setattr__(protocol, "threshold", "otsu")
+    for rule, number in RULES.items():
+        if protocol.threshold == number:
+            object.__setattr__(protocol, "threshold", rule)
     check_fields(protocol)
     object.__setattr__(protocol, "values", values)
     return protocol

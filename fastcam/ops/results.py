@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastcam.ops.arguments import check_size
+from fastcam.ops.arguments import check_size_of
 from fastcam.ops.options import SCHEMA, protocol_of
 from fastcam.protocol import Protocol
 from fastcam.reference.masks import working_dtype
@@ -30,7 +30,7 @@ def boxes_and_areas(like: Tensor, count: int | torch.SymInt, protocol: Protocol)
 def parts_of_maps(like: Tensor, count: int, height: int, width: int, *options: Any) -> OfMaps:  # noqa: ANN401
     """Allocate the thresholds of so many maps, and where wanted their full-size maps and masks."""
     *values, with_maps, with_masks = options
-    check_size(height, width)
+    check_size_of(protocol_of(*values), height, width)
     work = working_dtype(like.dtype)
     full = torch.uint8 if protocol_of(*values).quantize else work
     return (

@@ -9,6 +9,7 @@ from fastcam.ops.arguments import check_edges, check_histogram, check_scores
 from fastcam.ops.core import DTYPES, core
 from fastcam.ops.tags import TAGS_OF_WAITING
 from fastcam.reference import score_maps as reference
+from fastcam.reference.normalization import overflow_scale
 
 __all__ = ["IGNORED", "score_histogram", "score_levels"]
 
@@ -26,7 +27,7 @@ def _scores(maps: Tensor, size: tuple[int, int], raw: bool) -> tuple[Tensor, Ten
     """Float64 scores (N, H, W), and whether all scores of a map lie in [0, 1]; the others are not to be used."""
     wide = maps.to(torch.float64)
     if raw:
-        wide = reference.normalized(reference.resized(wide, size))
+        wide = reference.normalized(reference.resized(wide * overflow_scale(wide), size))
     inside = ((wide >= 0) & (wide <= 1)).all(dim=2).all(dim=1)
     return wide, inside
 

@@ -10,8 +10,9 @@ from torch import Tensor
 from fastcam.ops.arguments import check_levels
 from fastcam.ops.core import core
 from fastcam.reference import trees as reference
+from fastcam.reference.stability import stable
 
-__all__ = ["box_trees"]
+__all__ = ["box_trees", "stable_levels"]
 
 _Int64 = npt.NDArray[np.int64]
 
@@ -35,3 +36,17 @@ def box_trees(levels: Tensor) -> tuple[npt.NDArray[np.float32], _Int64, _Int64, 
     table = np.array(rows, np.int64).reshape(-1, 9)
     areas, peaks, of_levels, parents, maps = table[:, 4:].T
     return table[:, :4].astype(np.float32), areas, peaks, of_levels, parents, maps
+
+
+def stable_levels(levels: Tensor) -> Tensor:
+    """The most stable threshold of each of levels (N, H, W) uint8: (N,) int64. It is found on the CPU."""
+    check_levels(levels)
+    host = levels.cpu().contiguous()
+    thresholds = torch.zeros(len(host), dtype=torch.int64, device="cpu")
+    if core is not None:
+        count, height, width = host.shape
+        core.stable_levels(host.data_ptr(), count, height, width, thresholds.data_ptr(), torch.get_num_threads())
+    else:
+        for i, one in enumerate(host.numpy()):
+            thresholds[i] = stable(one)
+    return thresholds.to(levels.device)

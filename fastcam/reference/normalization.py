@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 from torch import Tensor
 
 from fastcam.protocol import Normalization
 from fastcam.reference.percentile import percentile
 
-__all__ = ["normalize"]
+__all__ = ["normalize", "overflow_scale"]
+
+_LARGE: Final = 2.0**1020
 
 
 def normalize(maps: Tensor, how: Normalization, q: float, base: float = 45) -> Tensor:
@@ -48,3 +52,14 @@ def _at_share(maps: Tensor, q: float) -> Tensor:
     values = maps.flatten(1).sort(dim=1).values
     n = values.shape[1]
     return values[:, min(int(q / 100 * n), n - 1)]
+
+
+def overflow_scale(maps: Tensor) -> Tensor | float:
+    """What float64 maps are multiplied by, (N, 1, 1), so that their differences and spans do not overflow.
+
+    No normalization sees a factor. Those of float32 maps need none: they are taken in float64.
+    """
+    if maps.dtype != torch.float64:
+        return 1.0
+    highest = maps.abs().amax(dim=(1, 2), keepdim=True)
+    return torch.where(highest.isfinite() & (highest > _LARGE), 2.0**-4, 1.0).to(torch.float64)

@@ -24,6 +24,6 @@ def percentile(maps: Tensor, q: float) -> Tensor:
     work = torch.float32 if maps.dtype == torch.float32 else torch.float64
     a, b = largest[:, -1].to(work), largest[:, below - above - 1].to(work)
     gamma = virtual - below
-    step = (b - a) * torch.tensor(gamma if gamma < 0.5 else 1 - gamma, dtype=work, device=maps.device)
+    step = (b - a) * torch.full((), gamma if gamma < 0.5 else 1 - gamma, dtype=work, device=maps.device)
     result = a + step if gamma < 0.5 else b - step
     return torch.where(largest[:, 0].isnan(), torch.nan, result)

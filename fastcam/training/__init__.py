@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from fastcam.training.engine import start_engine
     from fastcam.training.errors import DivergedError, TrainingError
     from fastcam.training.final import final_pass
-    from fastcam.training.loop import Trained, train
+    from fastcam.training.loop import train
+    from fastcam.training.trained import Trained
 
 __all__ = [
     "CheckpointError",
@@ -34,7 +35,8 @@ _PLACES = {
     "fastcam.training.engine": ("start_engine",),
     "fastcam.training.errors": ("DivergedError", "TrainingError"),
     "fastcam.training.final": ("final_pass",),
-    "fastcam.training.loop": ("Trained", "train"),
+    "fastcam.training.loop": ("train",),
+    "fastcam.training.trained": ("Trained",),
 }
 
 

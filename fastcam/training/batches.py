@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fastcam.data import Record
+from fastcam.evaluation.loading import plain_signals
 from fastcam.inputs import Inputs
 
-__all__ = ["Augmentation", "Order", "Pictures", "mixed_seed", "usable_workers"]
+__all__ = ["Augmentation", "Order", "Pictures", "mixed_seed", "picture_loader", "usable_workers"]
 
 
 def mixed_seed(*numbers: int) -> int:
@@ -39,20 +40,56 @@ class Pictures(Dataset[tuple[Tensor, int]]):
     Args:
         records: which.
         inputs: the size they come to, and the filter.
+        keep: decode each once and keep it, in memory that processes started later share.
 
     An item is (3, h, w) uint8, RGB, and the label.
     """
 
-    def __init__(self, records: Sequence[Record], inputs: Inputs) -> None:
+    def __init__(self, records: Sequence[Record], inputs: Inputs, *, keep: bool = False) -> None:
         self._records = records
         self._inputs = inputs
+        shape = (len(records), 3, *inputs.size)
+        self._kept = torch.empty(shape, dtype=torch.uint8).share_memory_() if keep else None
+        self._decoded = torch.zeros(len(records), dtype=torch.bool).share_memory_()
 
     def __len__(self) -> int:
         return len(self._records)
 
     def __getitem__(self, number: int) -> tuple[Tensor, int]:
         record = self._records[number]
-        return self._inputs.tensor(record.read()), record.label
+        if self._kept is None:
+            return self._inputs.tensor(record.read()), record.label
+        # Two processes that decode the same picture at once write the same bytes.
+        if not self._decoded[number]:
+            self._kept[number] = self._inputs.tensor(record.read())
+            self._decoded[number] = True
+        return self._kept[number], record.label
+
+
+def picture_loader(
+    pictures: Pictures,
+    *,
+    workers: int,
+    device: torch.device,
+    **batches: Any,  # noqa: ANN401
+) -> DataLoader[tuple[Tensor, int]]:
+    """Return what decodes pictures in workers, for a device.
+
+    Args:
+        pictures: what is decoded.
+        workers: processes at most; 0: none but this one.
+        device: that they are for.
+        batches: what PyTorch's loader is told of batches.
+    """
+    workers = usable_workers(workers)
+    return DataLoader(
+        pictures,
+        num_workers=workers,
+        worker_init_fn=plain_signals,
+        persistent_workers=workers > 0,
+        pin_memory=device.type == "cuda",
+        **batches,
+    )
 
 
 class Order(Sampler[list[int]]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from fastcam.training.journal import EPOCH_COLUMNS
 __all__ = ["read_matching", "state_errors"]
 
 # What may change from one part of a training to the next: its length, and where it finds what it reads.
-_FREE = {"epochs", "workers", "data", "images", "weights", "new_classifier"}
+_FREE = {"epochs", "workers", "keep_pictures", "data", "images", "weights", "new_classifier"}
+_DEFAULTS = {one.name: one.default for one in fields(TrainingConfig) if one.default is not MISSING}
 
 
 def read_matching(path: str | os.PathLike[str], config: TrainingConfig, classes: Sequence[str]) -> dict[str, Any]:
@@ -32,11 +34,14 @@ def read_matching(path: str | os.PathLike[str], config: TrainingConfig, classes:
         OSError: it cannot be read.
     """
     content = read_checkpoint(path)
-    before, now = content["config"], config.to_mapping()
+    # Settings that there were not yet when the file was written had the effect that their defaults have.
+    before, now = {**_DEFAULTS, **content["config"]}, config.to_mapping()
+    # Where the rate falls to 0 in the last epoch, the number of epochs says what it was in the first.
+    free = _FREE - {"epochs"} if config.schedule == "cosine" else _FREE
     changed = [
         f"{name}={short(before.get(name))} (now {short(value)})"
         for name, value in now.items()
-        if name not in _FREE and before.get(name) != value
+        if name not in free and before.get(name) != value
     ]
     history = content["history"]
     if not 1 <= content["epoch"] == len(history) or not all(entry.keys() >= set(EPOCH_COLUMNS) for entry in history):

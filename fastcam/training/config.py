@@ -33,7 +33,7 @@ class TrainingConfig:
     The defaults are those of wsolevaluation for CUB-200-2011 where it has one.
 
     Attributes:
-        data: a folder in the layout of CUB-200-2011, a metadata folder of wsolevaluation, or ``"synthetic"``.
+        data: a folder that :func:`fastcam.data.read_dataset` reads, or ``"synthetic"``.
         images: the folder that the paths of a metadata folder are below.
         model: ``vgg16``, ``resnet50``, ``resnet50-se``, ``mobilenetv1``, ``googlenet`` or ``efficientnet-lite0``.
         pooling: ``gap``, ``tap``, ``gmp`` or ``lse``.
@@ -50,11 +50,16 @@ class TrainingConfig:
         classifier_ratio: of the last layer's learning rate, and that of a method's own branches, to ``lr``.
         momentum: of Nesterov's method.
         weight_decay: on every parameter.
-        decay_every: epochs after which the rate is multiplied by ``decay_factor``, again and again; 0: never.
+        schedule: ``steps``, or ``cosine``: down to 0 along half a cosine (Loshchilov and Hutter, ICLR 2017, Eq. 5).
+        decay_every: of ``steps``: epochs after which the rate is multiplied by ``decay_factor``, again and again;
+            0: never.
         decay_factor: see there.
+        warmup: epochs in which the rate rises to its full height, by the same amount every step.
+        average: decay of the moving average of the weights, in [0, 1), which is what is evaluated and kept; 0: none.
         freeze_norm: leave the running statistics of batch normalization, and its parameters, as they are.
         resize: side in pixels that a training image is resized to before it is cropped.
         crop: side of the random crop, and of the whole image at evaluation.
+        keep_pictures: decode every picture once and keep it in memory, resize x resize x 3 bytes each.
         flip: mirror half of the images.
         hold_out: share of each class's training images that the metrics of every epoch come from.
         select: evaluate the last epoch, or the one with the best accuracy on the images held out.
@@ -89,9 +94,13 @@ class TrainingConfig:
     weight_decay: float = 1e-4
     decay_every: int = 15
     decay_factor: float = 0.1
+    schedule: Literal["steps", "cosine"] = "steps"
+    warmup: int = 0
+    average: float = 0.0
     freeze_norm: bool = False
     resize: int = 256
     crop: int = 224
+    keep_pictures: bool = False
     flip: bool = True
     hold_out: float = 0.1
     select: Select = "last"
@@ -102,15 +111,19 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name, hint in typing.get_type_hints(type(self)).items():
             object.__setattr__(self, name, _typed(name, getattr(self, name), hint))
-        at_least = {"epochs": 1, "batch_size": 1, "accumulate": 1, "decay_every": 0, "crop": 1, "workers": 0, "seed": 0}
-        for name, low in {**at_least, "lr": 0, "classifier_ratio": 0, "weight_decay": 0, "decay_factor": 0}.items():
+        from_1, from_0 = ("epochs", "batch_size", "accumulate", "crop"), ("decay_every", "warmup", "workers", "seed")
+        rates = ("lr", "classifier_ratio", "weight_decay", "decay_factor")
+        for name in (*from_1, *from_0, *rates):
+            low = 1 if name in from_1 else 0
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= low):
                 raise ConfigError(f"{name} must be at least {low}, got {value!r}")
-        if not 0 <= self.momentum < 1:
-            raise ConfigError(f"momentum must lie in [0, 1), got {self.momentum!r}")
-        if not 0 <= self.hold_out < 1:
-            raise ConfigError(f"hold_out must lie in [0, 1), got {self.hold_out!r}")
+        for name in ("momentum", "hold_out", "average"):
+            value = getattr(self, name)
+            if not 0 <= value < 1:
+                raise ConfigError(f"{name} must lie in [0, 1), got {value!r}")
+        if self.warmup and self.warmup >= self.epochs:
+            raise ConfigError(f"warmup must be below epochs={self.epochs}, got {self.warmup}")
         if self.resize < self.crop:
             raise ConfigError(f"resize must be at least crop={self.crop}, got {self.resize}")
         if self.select == "best" and self.hold_out == 0:
@@ -138,10 +151,25 @@ class TrainingConfig:
         """Return what :meth:`from_mapping` takes: strings, numbers, lists and dictionaries."""
         return asdict(self)
 
-    def learning_rate(self, epoch: int) -> float:
-        """Return the backbone's learning rate in an epoch, counted from 0."""
-        steps = epoch // self.decay_every if self.decay_every else 0
-        return self.lr * self.decay_factor**steps
+    def learning_rate(self, epoch: int, step: int = 0, steps: int = 1) -> float:
+        """Return the backbone's learning rate.
+
+        Args:
+            epoch: counted from 0.
+            step: of the epoch, counted from 0.
+            steps: of an epoch.
+
+        Example:
+            >>> config = TrainingConfig(data="synthetic", lr=0.8, epochs=6, schedule="cosine", warmup=2)
+            >>> [round(config.learning_rate(epoch, step, 2), 3) for epoch in range(3) for step in range(2)]
+            [0.2, 0.4, 0.6, 0.8, 0.8, 0.77]
+        """
+        done = epoch + step / steps
+        if done < self.warmup:
+            return self.lr * (done + 1 / steps) / self.warmup
+        if self.schedule == "cosine":
+            return self.lr * (1 + math.cos(math.pi * (done - self.warmup) / (self.epochs - self.warmup))) / 2
+        return self.lr * self.decay_factor ** (epoch // self.decay_every if self.decay_every else 0)
 
 
 def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from fastcam.data import Split, read_cub, read_metadata
+from fastcam.data import Split, read_dataset
+from fastcam.data.layout import judged_part
 from fastcam.data.synthetic import write_synthetic
 from fastcam.training.config import ConfigError
 
@@ -21,9 +22,9 @@ def read_part(
     """Read one part of a data set; nothing of the other.
 
     Args:
-        data: a folder in the layout of CUB-200-2011 (``images.txt`` and so on), a metadata folder of wsolevaluation
-            (``train/image_ids.txt`` and so on), or ``"synthetic"``: the benchmark that comes with the library.
-        part: which.
+        data: a folder in any layout that :func:`fastcam.data.read_dataset` reads, or ``"synthetic"``: the benchmark
+            that comes with the library.
+        part: which; ``"test"`` is the part with boxes, which some data sets call val.
         out: where ``"synthetic"`` is written, below ``synthetic/``, if it is not there.
         images: the folder that the paths of a metadata folder are below.
         truth: with boxes, or masks; a training has no use for them, and without them their files need not be there.
@@ -32,8 +33,8 @@ def read_part(
         The :class:`fastcam.data.Split`, with at least one image.
 
     Raises:
-        ConfigError: no such folder, or one without a data set.
-        DataError: a missing or malformed file; named with its line.
+        ConfigError: no such folder, or no images.
+        DataError: a folder in none of the layouts, a missing or malformed file; named with its line.
         PictureError: a picture that cannot be read.
     """
     folder = out / SYNTHETIC if data == SYNTHETIC else Path(data)
@@ -42,15 +43,9 @@ def read_part(
     # os.path's answer: a name that no folder can have is no error, as it is to pathlib.
     if not os.path.isdir(folder):
         raise ConfigError(f"data: {data!r} is no folder; expected one with a data set, or {SYNTHETIC!r}")
-    if (folder / "images.txt").is_file():
-        split = read_cub(folder, part, boxes=truth)
-    elif any(folder.glob("**/image_ids.txt")):
-        split = read_metadata(folder, part, images=images, truth=truth)
-    else:
-        raise ConfigError(
-            f"data: {data!r} has neither images.txt, as CUB-200-2011, nor {part}/image_ids.txt, as the metadata of "
-            "wsolevaluation"
-        )
+    name = judged_part(folder) if part == "test" else part
+    # Paths of a metadata folder are below the current folder where nothing is said.
+    split = read_dataset(folder, name, images=images or "", truth=truth)
     if not len(split):
         raise ConfigError(f"data: {data!r} has no images to {part}")
     return split

@@ -16,7 +16,7 @@ from fastcam.network import Network
 from fastcam.protocol import PAPER, Protocol
 from fastcam.training.batches import usable_workers
 from fastcam.training.engine import Fabric
-from fastcam.training.loop import Trained
+from fastcam.training.trained import Trained
 
 __all__ = ["final_pass"]
 

@@ -8,23 +8,19 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from fastcam.checkpoint import CheckpointError, read_checkpoint
 from fastcam.data import Split
-from fastcam.evaluation.loading import plain_signals
-from fastcam.inputs import Inputs
 from fastcam.lock import remove_leftovers
-from fastcam.methods import Method
-from fastcam.models import Classifier
-from fastcam.training.batches import Augmentation, Order, Pictures, mixed_seed, usable_workers
+from fastcam.training.averaging import averaged
+from fastcam.training.batches import Augmentation, Order, Pictures, mixed_seed, picture_loader
 from fastcam.training.build import build
 from fastcam.training.checkpoint import read_matching, state_errors
 from fastcam.training.config import ConfigError, TrainingConfig
@@ -33,34 +29,12 @@ from fastcam.training.engine import Fabric, first_of_machine
 from fastcam.training.errors import DivergedError, reading_errors
 from fastcam.training.files import TrainingFiles
 from fastcam.training.splits import stratified
-from fastcam.training.trainee import Trainee, make_optimizer
+from fastcam.training.trained import Trained
+from fastcam.training.trainee import Trainee, load_weights, make_optimizer
 
-__all__ = ["Trained", "train"]
+__all__ = ["train"]
 
 _CHECK_EVERY = 20  # steps between two looks at the loss on a GPU, each of which waits for it
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A finished training.
-
-    Attributes:
-        model: with the weights of the epoch that ``select`` chose, in eval mode, on the engine's device.
-        method: likewise.
-        epoch: that epoch, from 1.
-        history: of each epoch, the columns of :data:`fastcam.training.journal.EPOCH_COLUMNS`.
-        inputs: what the network sees of a picture.
-        classes: names, by label.
-        checkpoint: the file with these weights.
-    """
-
-    model: Classifier
-    method: Method
-    epoch: int
-    history: list[dict[str, float | None]]
-    inputs: Inputs
-    classes: tuple[str, ...]
-    checkpoint: Path
 
 
 def train(
@@ -145,11 +119,16 @@ class _Run:
             )
         except ValueError as error:
             raise ConfigError(str(error)) from error
-        self.loader = self._loader(Pictures(records, whole), batch_sampler=self.order)
-        self.held_out = self._loader(Pictures(judged, self.inputs), batch_size=config.batch_size)
+        loader = partial(picture_loader, workers=config.workers, device=engine.device)
+        keep = config.keep_pictures
+        self.loader = loader(Pictures(records, whole, keep=keep), batch_sampler=self.order)
+        self.held_out = loader(Pictures(judged, self.inputs, keep=keep), batch_size=config.batch_size)
         self.any_held_out = bool(held)
         self.augment = Augmentation(config.crop, config.flip, self.inputs)
         self.optimizer = make_optimizer(trainee, config)
+        # What is judged and kept: what is trained, or its moving average.
+        self.average = averaged(trainee, config.average, engine.device) if config.average else None
+        self.kept = trainee if self.average is None else cast("Trainee", self.average.module)
         self.wrapped, self.stepper = engine.setup(trainee, self.optimizer)
 
     def one_epoch(self) -> None:
@@ -158,15 +137,12 @@ class _Run:
         # All that the epoch draws follows from this: a resumed epoch draws the same.
         torch.manual_seed(mixed_seed(config.seed, 1, self.epoch, engine.global_rank))
         self.order.epoch = self.epoch
-        rate = config.learning_rate(self.epoch)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["ratio"]
-        sums = self._train(rate)
+        sums = self._train()
         images = self.order.steps * config.batch_size
         speed = images / (time.perf_counter() - started)
         loss, right, count = self._summed(sums)
         self._check(loss, self.order.steps)
-        entry = {"epoch": self.epoch + 1, "lr": rate, "train_loss": loss / count, "train_top1": right / count}
+        entry = {"epoch": self.epoch + 1, "lr": self._rate(0), "train_loss": loss / count, "train_top1": right / count}
         self.history.append({**entry, **self._judge(), "images_per_second": speed})
         self.epoch += 1
         self._save()
@@ -178,8 +154,11 @@ class _Run:
             self.files.repair(content)
         self.engine.barrier()
         with state_errors(self.files.last):
-            self.trainee.model.load_state_dict(content["state_dict"])
-            self.trainee.method.load_state_dict(content["method_state"])
+            load_weights(self.kept, content["state_dict"], content["method_state"])
+            if self.average is not None:
+                latest = content["latest"]
+                load_weights(self.trainee, latest["model"], latest["method"])
+                self.average.n_averaged.copy_(latest["updates"])
             self.optimizer.load_state_dict(content["optimizer"])
             if content["precision"]:
                 self.engine.strategy.precision.load_state_dict(content["precision"])
@@ -188,15 +167,13 @@ class _Run:
     def finish(self) -> Trained:
         """Return the model with the weights of the epoch chosen."""
         content = read_checkpoint(self.files.chosen)
-        model, method = self.trainee.model, self.trainee.method
-        model.load_state_dict(content["state_dict"])
-        method.load_state_dict(content["method_state"])
-        self.trainee.eval()
-        return Trained(
-            model, method, content["epoch"], self.history, self.inputs, self.split.classes, self.files.chosen
-        )
+        trainee = self.trainee
+        load_weights(trainee, content["state_dict"], content["method_state"])
+        trainee.eval()
+        chosen = content["epoch"], self.history, self.inputs, self.split.classes, self.files.chosen
+        return Trained(trainee.model, trainee.method, *chosen)
 
-    def _train(self, rate: float) -> Tensor:
+    def _train(self) -> Tensor:
         """Take every step of the epoch; return the sums of loss and hits, and the number of images."""
         config, engine = self.config, self.engine
         self.trainee.train()
@@ -212,6 +189,8 @@ class _Run:
         )
         with progress, reading_errors():
             for number, (pixels, labels) in enumerate(self.loader):
+                step = number // config.accumulate + 1
+                rate = self._rate(step - 1)
                 images = self.augment(self._moved(pixels), self.order, number)
                 labels = self._moved(labels)
                 last_part = (number + 1) % config.accumulate == 0
@@ -220,13 +199,16 @@ class _Run:
                     engine.backward(loss / config.accumulate)
                 right = (logits.detach().argmax(dim=1) == labels).sum()
                 sums += torch.stack((loss.detach() * len(labels), right, right.new_tensor(len(labels)))).double()
-                step = number // config.accumulate + 1
                 if engine.device.type == "cpu" or step % _CHECK_EVERY == 0:
                     # The loss of all processes: they stop at the same step, none of them waiting for another.
                     self._check(self._summed(sums)[0], step)
                 if last_part:
+                    for group in self.optimizer.param_groups:
+                        group["lr"] = rate * group["ratio"]
                     self.stepper.step()
                     self.stepper.zero_grad()
+                    if self.average is not None:
+                        self.average.update_parameters(self.trainee)
                     progress.update()
                     if engine.device.type == "cpu" or step % _CHECK_EVERY == 0:
                         progress.set_postfix(loss=f"{sums[0].item() / sums[2].item():.3f}", lr=f"{rate:g}")
@@ -236,8 +218,8 @@ class _Run:
         """Return loss and accuracy on the images held out, of all processes."""
         if not self.any_held_out:
             return {"held_out_loss": None, "held_out_top1": None}
-        self.trainee.eval()
-        model = self.trainee.model
+        self.kept.eval()
+        model = self.kept.model
         sums = torch.zeros(3, dtype=torch.float64, device=self.engine.device)
         with torch.no_grad(), reading_errors():
             for pixels, labels in self.held_out:
@@ -253,8 +235,9 @@ class _Run:
 
     def _save(self) -> None:
         content = {
-            "state_dict": self.trainee.model.state_dict(),
-            "method_state": self.trainee.method.state_dict(),
+            "state_dict": self.kept.model.state_dict(),
+            "method_state": self.kept.method.state_dict(),
+            "latest": self._latest(),
             "optimizer": self.optimizer.state_dict(),
             "precision": self.engine.strategy.precision.state_dict(),
             "epoch": self.epoch,
@@ -266,6 +249,16 @@ class _Run:
         if self.engine.is_global_zero:
             self.files.save(content)
         self.engine.barrier()
+
+    def _latest(self) -> dict[str, Any]:
+        """Return what a training goes on from where that is not what is kept."""
+        if self.average is None:
+            return {}
+        model, method = self.trainee.model.state_dict(), self.trainee.method.state_dict()
+        return {"model": model, "method": method, "updates": self.average.n_averaged}
+
+    def _rate(self, step: int) -> float:
+        return self.config.learning_rate(self.epoch, step, self.order.steps)
 
     def _check(self, loss: float, step: int) -> None:
         if math.isfinite(loss):
@@ -285,14 +278,3 @@ class _Run:
 
     def _moved(self, tensor: Tensor) -> Tensor:
         return tensor.to(self.engine.device, non_blocking=True)
-
-    def _loader(self, pictures: Pictures, **batches: Any) -> DataLoader[tuple[Tensor, int]]:  # noqa: ANN401
-        workers = usable_workers(self.config.workers)
-        return DataLoader(
-            pictures,
-            num_workers=workers,
-            worker_init_fn=plain_signals,
-            persistent_workers=workers > 0,
-            pin_memory=self.engine.device.type == "cuda",
-            **batches,
-        )

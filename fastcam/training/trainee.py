@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -10,7 +12,7 @@ from fastcam.methods import Method
 from fastcam.models import Classifier
 from fastcam.training.config import TrainingConfig
 
-__all__ = ["Trainee", "make_optimizer"]
+__all__ = ["Trainee", "load_weights", "make_optimizer"]
 
 
 class Trainee(nn.Module):
@@ -42,6 +44,12 @@ class Trainee(nn.Module):
         """Return the scalar loss of a batch, and the logits (N, K)."""
         outcome = self.method(self.model, images, labels)
         return outcome.loss, outcome.logits
+
+
+def load_weights(trainee: Trainee, model: Mapping[str, Tensor], method: Mapping[str, Tensor]) -> None:
+    """Load the weights of both, as checkpoints hold them."""
+    trainee.model.load_state_dict(model)
+    trainee.method.load_state_dict(method)
 
 
 def make_optimizer(trainee: Trainee, config: TrainingConfig) -> torch.optim.SGD:

@@ -313,7 +313,7 @@ class TestNetwork:
 
         model = create("efficientnet-lite0", num_classes=2, pooling="tap", width=0.25)
         content = {"state_dict": model.state_dict(), "classes": ["auk", "wren"], "inputs": RESIZE.to_mapping()}
-        content |= {"method_state": {}, "optimizer": {}, "precision": {}, "epoch": 1, "history": []}
+        content |= {"method_state": {}, "latest": {}, "optimizer": {}, "precision": {}, "epoch": 1, "history": []}
         config = {
             "model": "efficientnet-lite0",
             "pooling": "tap",

@@ -81,9 +81,37 @@ class TestResults:
         result = run("a.png", "--set", "keep=all", "--set", change, code=2)
         assert message in result.stderr
 
+    def test_classes_above_a_score(self, here):
+        paint(here / "in" / "a.png", "green")
+        paint(here / "in" / "b.png", "blue")
+        run("in", "--classes", "colours.txt", "--top-k", 3, "--probability", "sigmoid")
+        every = [row for row in rows(here) if row["x0"]]
+        least = sorted(float(row["score"]) for row in every)[len(every) // 2]
+        run("in", "--classes", "colours.txt", "--min-score", least - 1e-4, "--probability", "sigmoid")
+        assert [box(row) for row in rows(here)] == [box(row) for row in every if float(row["score"]) >= least]
+        run("in", "--min-score", 1)
+        assert rows(here) == []
+        assert load(here, "boxes.json") == []
+        assert "2.0 is not in the range" in run("in", "--min-score", 2, code=2).stderr
+
+    def test_the_threshold_by_a_rule(self, here):
+        paint(here / "a.png", "green")
+        for rule in ("otsu", "stable"):
+            run("a.png", "--threshold", rule)
+            direct = rows(here)
+            run("a.png", "--set", f"threshold={rule}")
+            assert [box(row) for row in rows(here)] == [box(row) for row in direct]
+        assert "'often' is not a valid number|otsu|stable" in run("a.png", "--threshold", "often", code=2).stderr
+
     def test_otsus_threshold_and_hysteresis(self, here):
         paint(here / "a.png", "green")
-        for changes in (["threshold=otsu"], ["high_threshold=0.9"], ["threshold=otsu", "keep=all"], ["normalize=ivr"]):
+        for changes in (
+            ["threshold=otsu"],
+            ["threshold=stable"],
+            ["high_threshold=0.9"],
+            ["threshold=otsu", "keep=all"],
+            ["normalize=ivr"],
+        ):
             run("a.png", "--classes", "colours.txt", *(part for one in changes for part in ("--set", one)))
             assert overlap(rows(here)[0], [32, 24, 80, 72]) > 0.5
 

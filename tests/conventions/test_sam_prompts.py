@@ -124,8 +124,14 @@ def test_maps_are_needed_and_that_of_each_box():
         protocol=fastcam.PAPER.replace(keep="all"),
         return_maps=True,
     )
+    (single,) = fastcam.boxes_from_maps(heat, protocol=fastcam.PAPER.replace(keep="all")).image_boxes()
+    (prompts,) = several.to_sam_prompts()
+    assert len(prompts) == 2 * len(single.boxes)
+    assert [one["box"].tolist() for one in prompts] == 2 * [
+        [x0, y0, x1 - 1, y1 - 1] for x0, y0, x1, y1 in single.boxes.tolist()
+    ]
     with pytest.raises(ValueError, match="of one class an image"):
-        several.to_sam_prompts()
+        dataclasses.replace(several, place=None).to_sam_prompts()
 
 
 def test_a_peak_that_is_infinite():

@@ -99,6 +99,9 @@ def test_probabilities_are_said_to_be_no_logits(change, name):
     model = Returns(change).eval()
     with pytest.warns(GradientMapWarning, match=f"the network returns {name} and no logits: return what goes into it"):
         fastcam.Localizer(model).localize(IMAGES)
+    for features in (None, "net.1"):
+        with pytest.warns(GradientMapWarning, match=f"layer-cam is defined of logits, and the network returns {name}"):
+            fastcam.Localizer(model, features, cam="layer-cam").localize(IMAGES)
 
 
 class TestFeaturesThatAreWrittenTo:

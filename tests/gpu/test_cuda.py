@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from cases import LAYOUTS, broken_maps, heat_maps, pooling_input
+from cases import LAYOUTS, adversarial_masks, broken_maps, heat_maps, pooling_input, random_masks
 
 import fastcam
 from fastcam.ops.activation import cam
@@ -169,6 +169,15 @@ def test_nothing_proportional_to_the_full_maps_is_allocated():
     del packed
 
 
+def test_an_index_that_is_still_on_its_way_is_waited_for():
+    features, weight = torch.rand(4, 3, 7, 7), torch.rand(5, 3)
+    for _ in range(10):
+        index = torch.zeros(4, dtype=torch.int64, device="cuda")
+        torch.cuda._sleep(10_000_000)
+        index += torch.arange(1, 5, device="cuda")
+        assert torch.equal(fastcam.cam(features, weight, index), fastcam.cam(features, weight, [1, 2, 3, 4]))
+
+
 def test_under_a_stream_of_the_users():
     features, weight = randn(64, 256, 14, 14), randn(10, 256)
     index = torch.arange(64, device="cuda") % 10
@@ -205,6 +214,43 @@ def test_the_part_up_to_packed_masks_is_captured_in_a_graph():
     graph.replay()
     assert all(map(torch.equal, captured, masks()))
     assert torch.equal(pooled, tap(features, 0.1))
+
+
+@pytest.mark.parametrize("name", fastcam.protocol.NAMED)
+def test_the_whole_way_to_boxes_is_captured_in_a_graph(name):
+    features, weight = randn(8, 256, 14, 14), randn(10, 256)
+    index = torch.arange(8, device="cuda")
+
+    def found():
+        one = fastcam.localize(features, weight, index, size=(224, 224), protocol=fastcam.protocol.NAMED[name])
+        return one.boxes, one.areas, one.thresholds
+
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        found()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = found()
+    features.copy_(randn(8, 256, 14, 14, seed=1))
+    graph.replay()
+    assert all(map(torch.equal, captured, found()))
+
+
+@pytest.mark.parametrize("keep", ["largest", "all"])
+@pytest.mark.parametrize("area", ["pixels", "polygon"])
+@pytest.mark.parametrize("connectivity", [4, 8])
+def test_components_are_those_of_the_cpu(connectivity, area, keep):
+    for shape in ((224, 224), (9, 65), (700, 1001), (1100, 1100)):  # the last by way of the host
+        masks = np.stack(list({**adversarial_masks(*shape), **random_masks(*shape, 0)}.values()))
+        options = {"keep": keep, "area": area, "connectivity": connectivity}
+        wanted = fastcam.boxes_from_masks(masks, **options)
+        for _ in range(5):
+            found = fastcam.boxes_from_masks(torch.from_numpy(masks).cuda(), **options)
+            for part in ("boxes", "areas", "image"):
+                a, b = getattr(found, part), getattr(wanted, part)
+                assert a is b is None or torch.equal(a.cpu(), b)
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="one GPU")

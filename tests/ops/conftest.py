@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fastcam.ops import activation, localization, masks, pooling
+from fastcam.ops import activation, components, localization, masks, pooling
 
 
 @pytest.fixture
@@ -17,6 +17,7 @@ def implementation() -> Callable[[str, str], Callable[..., Any]]:
         ("cam", "CUDA"): activation._cuda,
         ("binarize", "CUDA"): masks._cuda,
         ("binarize", "any device"): masks._any_device,
+        ("largest", "CUDA"): components._cuda,
         ("locate", "any device"): localization._locate_any_device,
         ("localize", "any device"): localization._localize_any_device,
         ("tap", "CUDA"): pooling._cuda,

@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 from fastcam.training import ConfigError, TrainingConfig, read_config
 
@@ -20,6 +21,25 @@ def test_step_schedule():
     config = TrainingConfig(data="birds", lr=1.0, decay_every=3, decay_factor=0.5)
     assert [config.learning_rate(epoch) for epoch in range(7)] == [1, 1, 1, 0.5, 0.5, 0.5, 0.25]
     assert TrainingConfig(data="birds", lr=1.0, decay_every=0).learning_rate(99) == 1
+    # The rate of an epoch is that of all of its steps.
+    assert {config.learning_rate(3, step, 7) for step in range(7)} == {0.5}
+
+
+def test_cosine_schedule_is_that_of_pytorch():
+    config = TrainingConfig(data="birds", lr=0.3, epochs=5, schedule="cosine")
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.3)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=5 * 4)
+    for number in range(5 * 4):
+        assert config.learning_rate(*divmod(number, 4), 4) == pytest.approx(theirs.get_last_lr()[0], abs=1e-12)
+        optimizer.step()
+        theirs.step()
+
+
+@pytest.mark.parametrize("schedule", ["steps", "cosine"])
+def test_warm_up_rises_by_the_same_amount_every_step(schedule):
+    config = TrainingConfig(data="birds", lr=1.2, epochs=9, schedule=schedule, warmup=2)
+    rates = [config.learning_rate(epoch, step, 3) for epoch in range(3) for step in range(3)]
+    assert rates[:7] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.2])
 
 
 @pytest.mark.parametrize(
@@ -27,6 +47,9 @@ def test_step_schedule():
     [
         ({"data": "x", "learning_rate": 1}, "unknown setting 'learning_rate'"),
         ({"data": "x", "epoch": 1}, "unknown setting 'epoch'; did you mean 'epochs'"),
+        ({"data": "x", "schedule": "linear"}, "schedule must be one of 'steps', 'cosine', got 'linear'"),
+        ({"data": "x", "average": 1.0}, r"average must lie in \[0, 1\), got 1.0"),
+        ({"data": "x", "epochs": 3, "warmup": 3}, "warmup must be below epochs=3, got 3"),
         ({}, "data is missing"),
         ({"data": 3}, "data must be a text, got 3"),
         ({"data": "x", "epochs": 2.5}, "epochs must be a whole number, got 2.5"),

@@ -138,6 +138,42 @@ def test_a_resumed_training_ends_with_the_same_weights(changes, config, engine, 
         assert {**one, "images_per_second": 0} == {**other, "images_per_second": 0}
 
 
+def test_the_average_is_kept_and_the_training_goes_on_from_its_own_weights(config, engine, tmp_path):
+    train(config(epochs=2, average=0.5), tmp_path / "averaged", engine)
+    train(config(epochs=2), tmp_path / "plain", engine)
+    content = torch.load(tmp_path / "averaged" / "last.pt")
+    plain = torch.load(tmp_path / "plain" / "last.pt")["state_dict"]
+    # What is trained is what it is without an average; what is kept lags behind it.
+    assert equal(content["latest"]["model"], plain)
+    kept = content["state_dict"]["classifier.weight"]
+    assert not torch.equal(kept, plain["classifier.weight"])
+    assert torch.allclose(kept, plain["classifier.weight"], atol=0.1)
+    assert int(content["latest"]["updates"]) == 4
+
+
+def test_a_schedule_to_zero_is_not_resumed_with_another_length(config, engine, tmp_path):
+    train(config(epochs=2, schedule="cosine"), tmp_path, engine)
+    with pytest.raises(CheckpointError, match=r"is of another training: epochs=2 \(now 3\)"):
+        train(config(epochs=3, schedule="cosine"), tmp_path, engine, resume=True)
+
+
+def test_settings_that_are_newer_than_the_checkpoint_have_their_defaults(config, engine, tmp_path):
+    train(config(epochs=1), tmp_path, engine)
+    content = torch.load(tmp_path / "last.pt")
+    del content["config"]["average"], content["config"]["warmup"]
+    torch.save(content, tmp_path / "last.pt")
+    with pytest.raises(CheckpointError, match=r"average=0.0 \(now 0.5\)"):
+        train(config(epochs=2, average=0.5), tmp_path, engine, resume=True)
+    assert train(config(epochs=2), tmp_path, engine, resume=True).epoch == 2
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_pictures_that_are_kept_are_the_same(workers, config, engine, tmp_path):
+    train(config(epochs=2, workers=workers), tmp_path / "read", engine)
+    train(config(epochs=2, workers=workers, keep_pictures=True), tmp_path / "kept", engine)
+    assert equal(weights(tmp_path / "read" / "last.pt"), weights(tmp_path / "kept" / "last.pt"))
+
+
 def half(**scaler):
     """An engine in mixed float16, which the command offers on a GPU alone; the loss scaler works on a CPU too."""
     own = torch.amp.GradScaler("cpu", growth_interval=3, **scaler)
@@ -164,14 +200,17 @@ def test_checkpoints_of_older_formats_and_of_newer_ones(config, engine, tmp_path
     train(config(epochs=1), tmp_path, engine)
     content = torch.load(tmp_path / "last.pt")
     inputs = content.pop("inputs")
+    del content["latest"]
+    torch.save({**content, "inputs": inputs, "fastcam": 3}, tmp_path / "last.pt")
+    assert read_checkpoint(tmp_path / "last.pt")["latest"] == {}
     torch.save({**content, "fastcam": 2}, tmp_path / "last.pt")
     assert read_checkpoint(tmp_path / "last.pt")["inputs"] == inputs
     del content["precision"]
     torch.save({**content, "fastcam": 1}, tmp_path / "last.pt")
     assert read_checkpoint(tmp_path / "last.pt")["precision"] == {}
     assert train(config(epochs=2), tmp_path, engine, resume=True).epoch == 2
-    torch.save({**content, "fastcam": 4}, tmp_path / "last.pt")
-    with pytest.raises(CheckpointError, match="checkpoint format 4, expected 3"):
+    torch.save({**content, "fastcam": 5}, tmp_path / "last.pt")
+    with pytest.raises(CheckpointError, match="checkpoint format 5, expected 4"):
         train(config(epochs=3), tmp_path, engine, resume=True)
 
 
@@ -283,7 +322,7 @@ def test_weights_for_other_classes(config, engine, tmp_path):
     ("changes", "message"),
     [
         ({"data": "/nowhere"}, "data: '/nowhere' is no folder"),
-        ({"data": "."}, "has neither images.txt, as CUB-200-2011, nor train/image_ids.txt"),
+        ({"data": "."}, "neither CUB-200-2011 .* nor pictures with image_ids.txt"),
         ({"model": "vgg"}, "name='vgg' is no network; did you mean 'vgg16'"),
         ({"model_options": {"depth": 3}}, "vgg16 has no option 'depth'"),
         ({"method": "mixup"}, "method='mixup' is unknown"),
@@ -299,7 +338,7 @@ def test_choices_that_cannot_be_met(changes, message, config, engine, tmp_path, 
     monkeypatch.chdir(tmp_path)
     if changes.get("weights") == "imagenet":
         changes = {**changes, "model": "efficientnet-lite0"}
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises((ConfigError, DataError), match=message):
         train(config(**changes), tmp_path / "out", engine)
 
 

@@ -6,7 +6,7 @@
 // Levels are counted by keys, which always fall: the key of a component of clear pixels is 255 - level.
 #pragma once
 
-#include "scores/basins.hpp"
+#include "trees/basins.hpp"
 
 namespace fastcam::FASTCAM_ISA {
 

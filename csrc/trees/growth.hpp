@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "scores/component_tree.hpp"
+#include "trees/component_tree.hpp"
 #include "vector/pace.hpp"
 
 namespace fastcam::FASTCAM_ISA {
@@ -32,17 +32,6 @@ struct Extent {
 
 // What is summed up over the pixels of a component.
 enum class Sums { none, gains, pixels };  // gains: see neighbourhood.hpp
-
-// What the pixels of one level add to a component.
-template <Sums S>
-struct Part {
-  std::int64_t sum;
-  Extent extent;
-};
-template <>
-struct Part<Sums::none> {
-  Extent extent;
-};
 
 struct Grown {
   std::int64_t sum;
@@ -80,27 +69,31 @@ class Growth {
   void end_component(std::uint32_t c, std::uint32_t into);
   template <Sums S, bool Holes>
   int gather(const LevelMap& map, const Basins<Holes>& basins, const ComponentTree<Holes>& tree, int first, int end);
-  template <Sums S, bool Holes>
-  void gather_segment(const LevelMap& map, const ComponentTree<Holes>& tree, std::uint32_t basin, int y, int begin,
-                      int peak, int past, const Keys& keys);
-
+  template <bool Holes>
+  void gather_extents(const LevelMap& map, const Basins<Holes>& basins, const ComponentTree<Holes>& tree, int y);
   template <Sums S>
-  Buffer<Part<S>>& parts() {
-    if constexpr (S == Sums::none)
-      return parts_;
-    else if constexpr (S == Sums::gains)
-      return parts_with_gains_;
-    else
-      return parts_with_pixels_;
+  void gather_sums(const LevelMap& map, const Basins<false>& basins, const ComponentTree<false>& tree);
+
+  // Where the part is that the pixels of a basin have at a key.
+  template <bool Holes>
+  std::size_t part(const ComponentTree<Holes>& tree, std::uint32_t basin, int key) const {
+    if (key <= keys_.stop || key > keys_.first) return static_cast<std::size_t>(nobodys_);
+    const std::uint32_t c = tree.at(basin, key);
+    return static_cast<std::size_t>(Holes && c == 0 ? nobodys_ : offsets_[c] + key);
   }
 
   Buffer<Grown> grown_;
   Buffer<std::uint32_t> alive_;
   std::uint32_t alive_count_ = 0;
-  Buffer<std::int64_t> offsets_;  // where the parts of each component would begin for key 0
-  Buffer<Part<Sums::none>> parts_;
-  Buffer<Part<Sums::gains>> parts_with_gains_;
-  Buffer<Part<Sums::pixels>> parts_with_pixels_;
+  // Parts: what the pixels of one level add to a component. The last is nobody's.
+  Buffer<Extent> extents_;
+  Buffer<std::int64_t> sums_;
+  Buffer<std::int64_t> offsets_;  // where those of each component would begin for key 0
+  std::int64_t nobodys_ = 0;
+  Keys keys_{};
+  Buffer<std::int64_t> starts_;  // of each basin's sums by level
+  Buffer<std::uint32_t> pixels_of_basins_;
+  Buffer<std::int64_t> gains_of_basins_;
 };
 
 template <Sums S, bool Holes, class Visit>
@@ -122,9 +115,9 @@ void Growth::walk(const LevelMap& map, const Basins<Holes>& basins, const Compon
     });
     for (std::uint32_t i = 0; i < alive_count_; ++i) {
       const std::uint32_t c = alive_[i];
-      const Part<S>& part = parts<S>()[offsets_[c] + key];
-      if constexpr (S != Sums::none) grown_[c].sum += part.sum;
-      grown_[c].changed |= grown_[c].extent.add(part.extent);
+      const auto part = static_cast<std::size_t>(offsets_[c] + key);
+      if constexpr (S != Sums::none) grown_[c].sum += sums_[part];
+      grown_[c].changed |= grown_[c].extent.add(extents_[part]);
     }
     visit(tree.level(key));
     constexpr std::int64_t pixels_a_component = 16;  // take about as long
@@ -158,55 +151,90 @@ int Growth::gather(const LevelMap& map, const Basins<Holes>& basins, const Compo
     offsets_[c] = size - low - 1;
     size += std::max(0, high - low);
   }
-  parts<S>().reserve(static_cast<std::size_t>(size));
-  std::fill(parts<S>().data(), parts<S>().data() + size, Part<S>{});
-  const Keys keys{first, stop};
+  extents_.reserve(static_cast<std::size_t>(size) + 1);
+  std::fill(extents_.data(), extents_.data() + size, Extent{});
+  keys_ = {first, stop};
+  nobodys_ = size;
   Pace pace;
   for (int y = 0; y < map.height(); ++y) {
     pace.add(map.width());
-    basins.for_each_segment(y, [&](std::uint32_t basin, int begin, int peak, int past) {
-      gather_segment<S>(map, tree, basin, y, begin, peak, past, keys);
-    });
+    gather_extents(map, basins, tree, y);
+  }
+  if constexpr (S != Sums::none) {
+    sums_.reserve(static_cast<std::size_t>(size) + 1);
+    std::fill(sums_.data(), sums_.data() + size, 0);
+    gather_sums<S>(map, basins, tree);
   }
   return stop;
 }
 
-// Keys fall from the peak to either side, and each lower key may lead to another component further down the tree.
-template <Sums S, bool Holes>
-void Growth::gather_segment(const LevelMap& map, const ComponentTree<Holes>& tree, std::uint32_t basin, int y,
-                            int begin, int peak, int past, const Keys& keys) {
-  static constexpr auto gains = for_each_neighbourhood<std::int64_t>([](unsigned set) { return Gain::of(set); });
-  const std::uint8_t *const row = map.row(y), *const neighbours = map.neighbours(y);
-  const std::uint32_t top = tree.at(basin, tree.key(row[peak]));
-  const auto slope = [&](int from, int to, int step, const auto& extend) {
-    std::uint32_t c = top;
-    int last = tree.last(c);
-    Part<S>* of_component = parts<S>().data() + offsets_[c];
-    for (int x = from; x != to; x += step) {
-      const int key = tree.key(row[x]);
-      if (key <= keys.stop) return;
-      if (key <= last) {
-        c = tree.at(c, key);
-        if (Holes && c == 0) return;
-        last = tree.last(c);
-        of_component = parts<S>().data() + offsets_[c];
-      }
-      if (key > keys.first) continue;
-      if constexpr (S == Sums::gains) of_component[key].sum += gains[neighbours[x]];
-      if constexpr (S == Sums::pixels) ++of_component[key].sum;
-      extend(of_component[key].extent, x);
-    }
-  };
-  if (Holes && top == 0) return;
-  slope(peak, past, 1, [&](Extent& e, int x) {
-    if (x == peak) {
-      e.x0 = std::min(e.x0, static_cast<std::uint16_t>(x));
-      e.y0 = std::min(e.y0, static_cast<std::uint16_t>(y));
-      e.y1 = std::max(e.y1, static_cast<std::uint16_t>(y + 1));
-    }
+// The rows of a component are those of the peaks of its rows, and its columns those of the peaks of its columns: both
+// are part of it at their own levels, and few.
+template <bool Holes>
+void Growth::gather_extents(const LevelMap& map, const Basins<Holes>& basins, const ComponentTree<Holes>& tree, int y) {
+  const std::uint8_t* const row = map.row(y);
+  basins.for_each_segment(y, [&](std::uint32_t basin, int, int peak, int) {
+    Extent& e = extents_[part(tree, basin, tree.key(row[peak]))];
+    e.y0 = std::min(e.y0, static_cast<std::uint16_t>(y));
+    e.y1 = static_cast<std::uint16_t>(y + 1);  // rows come in order
+  });
+  basins.for_each_column_peak(map, y, [&](std::uint32_t basin, int x) {
+    Extent& e = extents_[part(tree, basin, tree.key(row[x]))];
+    e.x0 = std::min(e.x0, static_cast<std::uint16_t>(x));
     e.x1 = std::max(e.x1, static_cast<std::uint16_t>(x + 1));
   });
-  slope(peak - 1, begin - 1, -1, [&](Extent& e, int x) { e.x0 = std::min(e.x0, static_cast<std::uint16_t>(x)); });
+}
+
+// Adds up what the pixels add to their components at their own levels: for each basin and level first, so that a pixel
+// takes no more than its level. Where these would be too many, as in noise, pixel by pixel.
+template <Sums S>
+void Growth::gather_sums(const LevelMap& map, const Basins<false>& basins, const ComponentTree<false>& tree) {
+  static constexpr auto gains = for_each_neighbourhood<std::int64_t>([](unsigned set) { return Gain::of(set); });
+  auto& of_basins = [&]() -> auto& {
+    if constexpr (S == Sums::gains)
+      return gains_of_basins_;
+    else
+      return pixels_of_basins_;
+  }();
+  starts_.reserve(tree.count());
+  std::int64_t size = 0;
+  for (std::uint32_t b = 0; b < tree.count(); ++b) {
+    starts_[b] = size;
+    size += tree.first(b) + 1;
+  }
+  const bool by_basins = size <= 2 * std::int64_t{map.height()} * map.width();
+  if (by_basins) {
+    of_basins.reserve(static_cast<std::size_t>(size));
+    std::fill(of_basins.data(), of_basins.data() + size, 0);
+  }
+  Pace pace;
+  for (int y = 0; y < map.height(); ++y) {
+    pace.add(map.width());
+    const std::uint8_t *const row = map.row(y), *const neighbours = map.neighbours(y);
+    basins.for_each_segment(y, [&](std::uint32_t basin, int begin, int, int past) {
+      if (by_basins) {
+        auto* const of_levels = of_basins.data() + starts_[basin];
+        for (int x = begin; x < past; ++x) {
+          if constexpr (S == Sums::gains)
+            of_levels[row[x]] += gains[neighbours[x]];
+          else
+            ++of_levels[row[x]];
+        }
+      } else {
+        for (int x = begin; x < past; ++x)
+          sums_[part(tree, basin, row[x])] += S == Sums::gains ? gains[neighbours[x]] : 1;
+      }
+    });
+  }
+  for (std::uint32_t b = 0; by_basins && b < tree.count(); ++b) {
+    std::uint32_t c = b;
+    for (int key = std::min(tree.first(b), keys_.first); key > keys_.stop;) {
+      c = tree.at(c, key);
+      std::int64_t* const to = sums_.data() + offsets_[c];
+      for (const int end = std::max(tree.last(c), keys_.stop); key > end; --key)
+        to[key] += of_basins[static_cast<std::size_t>(starts_[b] + key)];
+    }
+  }
 }
 
 }  // namespace fastcam::FASTCAM_ISA

@@ -98,10 +98,11 @@ class LevelMap {
   // The neighbourhoods of row y.
   const std::uint8_t* neighbours(int y) const { return neighbours_.data() + std::int64_t{y} * words_ * 64; }
 
-  // Of 64 pixels of a row: whether the western and the eastern neighbour come before, whether the pixel joins several
-  // groups of set neighbours (and so as many groups of clear ones), and whether its level is above 0.
+  // Of 64 pixels of a row: whether the western, the eastern, the northern and the southern neighbour come before,
+  // whether the pixel joins several groups of set neighbours (and so as many groups of clear ones), and whether its
+  // level is above 0.
   struct Word {
-    std::uint64_t west, east, joins, above_zero;
+    std::uint64_t west, east, north, south, joins, above_zero;
   };
   const Word& word(int y, int k) const { return bits_[static_cast<std::size_t>(y * words_ + k)]; }
 
@@ -153,7 +154,7 @@ inline void LevelMap::find_neighbours(int y) {
   std::uint8_t* const neighbours = neighbours_.data() + std::int64_t{y} * words_ * 64;
   const Vector<std::int8_t> not_top = all_lanes(static_cast<std::int8_t>(y == 0 ? 0 : -1));
   for (int k = 0; k < words_; ++k) {
-    alignas(64) std::uint8_t wests[64], easts[64], joins[64];
+    alignas(64) std::uint8_t wests[64], easts[64], norths[64], souths[64], joins[64];
     for (int i = 0; i < 64; i += step) {
       const int x = 64 * k + i;
       const auto level = load(here + x);
@@ -173,12 +174,14 @@ inline void LevelMap::find_neighbours(int y) {
       const auto minus_groups = (a & ~w) + (n & ~a) + (b & ~n) + (e & ~b) + (c & ~e) + (s & ~c) + (d & ~s) + (w & ~d);
       store(wests + i, (Vector<std::uint8_t>)w);
       store(easts + i, (Vector<std::uint8_t>)e);
+      store(norths + i, (Vector<std::uint8_t>)n);
+      store(souths + i, (Vector<std::uint8_t>)s);
       store(joins + i, (Vector<std::uint8_t>)(minus_groups < -1));
     }
     const std::uint64_t inside = k + 1 < words_ ? ~std::uint64_t{0} : last_word_mask(width_);
-    bits_[static_cast<std::size_t>(y * words_ + k)] = {nonzero_bits(wests) & inside, nonzero_bits(easts) & inside,
-                                                       nonzero_bits(joins) & inside,
-                                                       nonzero_bits(here + 64 * k) & inside};
+    bits_[static_cast<std::size_t>(y * words_ + k)] = {
+        nonzero_bits(wests) & inside,  nonzero_bits(easts) & inside, nonzero_bits(norths) & inside,
+        nonzero_bits(souths) & inside, nonzero_bits(joins) & inside, nonzero_bits(here + 64 * k) & inside};
   }
 }
 

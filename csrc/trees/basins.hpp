@@ -7,7 +7,7 @@
 #pragma once
 
 #include "masks/runs.hpp"
-#include "scores/neighbourhood.hpp"
+#include "trees/neighbourhood.hpp"
 #include "vector/pace.hpp"
 
 namespace fastcam::FASTCAM_ISA {
@@ -42,6 +42,20 @@ class Basins {
     for (std::uint32_t s = first_[static_cast<std::size_t>(y)]; s < last; ++s) {
       if (Holes && labels_[s] == 0) continue;
       visit(labels_[s], begins_[s], peaks_[s], s + 1 < last ? begins_[s + 1] : width_);
+    }
+  }
+
+  // Calls visit(basin, x) for the pixels of row y that are peaks of their columns, except those of the outside.
+  template <class Visit>
+  void for_each_column_peak(const LevelMap& map, int y, const Visit& visit) const {
+    for (int k = 0; k < words_; ++k) {
+      const auto& word = map.word(y, k);
+      std::uint64_t bits = Holes ? word.north & word.south : word.above_zero & ~(word.north | word.south);
+      for (; bits != 0; bits &= bits - 1) {
+        const int x = 64 * k + std::countr_zero(bits);
+        const std::uint32_t label = labels_[segment(x, y)];
+        if (!Holes || label != 0) visit(label, x);
+      }
     }
   }
 

@@ -1,5 +1,6 @@
 // BoxTree   every component of a map over all levels: the component tree, with a box for each node
-//   run     one map of a batch
+//   run            one map of a batch
+//   find, node     the same, to look at here
 //
 // As the threshold falls, components grow (growth.hpp). Whenever one has grown there is a new node, whose children are
 // what it was before and what has joined it at that level.
@@ -8,13 +9,18 @@
 #include <algorithm>
 
 #include "core/core.hpp"
-#include "scores/growth.hpp"
+#include "trees/growth.hpp"
 
 namespace fastcam::FASTCAM_ISA {
 
 class BoxTree {
  public:
   void run(const LevelMaps& maps, std::int64_t i, const Nodes& to) {
+    find(maps, i);
+    for (std::int32_t n = 0; n < count_; ++n) to.emit(to.context, i, node(n));
+  }
+
+  void find(const LevelMaps& maps, std::int64_t i) {
     map_.start(maps.data + i * maps.height * maps.width, maps.height, maps.width);
     count_ = 0;
     if (map_.maximum() == 0) return;
@@ -23,8 +29,9 @@ class BoxTree {
     branches_.reserve(tree_.count());
     for (std::uint32_t c = 0; c < tree_.count(); ++c) branches_[c] = {none, tree_.first(c), 0};
     growth_.walk<Sums::pixels>(map_, basins_, tree_, map_.maximum(), 1, [&](int level) { grow(level); });
-    for (std::int32_t n = 0; n < count_; ++n) to.emit(to.context, i, nodes_[static_cast<std::size_t>(n)]);
   }
+  std::int32_t count() const { return count_; }
+  const Node& node(std::int32_t n) const { return nodes_[static_cast<std::size_t>(n)]; }
 
  private:
   static constexpr std::int32_t none = -1;
