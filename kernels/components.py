@@ -26,9 +26,11 @@ _CAPACITY: Final = 2048
 _PROGRAMS: Final = 8 * 132
 _LATE_PROGRAMS: Final = 132
 _LATE_SCRATCH: Final = 1 << 24  # numbers, of all programs of the second launch together, unless one takes more
-_T: Final = 512
+_T: Final = 256
 _R: Final = 256
 _WARPS: Final = 8
+# Asked for: by itself the compiler takes 64 for polygons, and spills.
+_REGISTERS: Final = 80
 
 _NEVER: Final = tl.constexpr(0x7FFFFFFF)
 _INTEGERS: Final = ["masks", "height", "width", "row", "capacity", "stride", "room"]
@@ -272,4 +274,5 @@ def _launch(
                 T=_T,
                 R=_R,
                 num_warps=_WARPS,
+                maxnreg=_REGISTERS if polygon else None,
             )
