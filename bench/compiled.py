@@ -37,6 +37,7 @@ __all__ = ["Launch", "launches"]
 class Launch:
     """One launch of a kernel, and its machine code in figures."""
 
+    compiler: str  # Triton's version
     case: str
     kernel: str
     programs: int
@@ -104,12 +105,13 @@ def _recorded(architecture: int) -> Iterator[list[tuple[Any, tuple[int, ...], di
 
 
 def launches(cases: dict[str, Callable[[], object]], architecture: int) -> list[Launch]:
-    """What every case launches, compiled for ``architecture`` (90 for sm_90)."""
+    """What every case launches, compiled for ``architecture`` (90 for sm_90); what it launches often, once."""
     found = []
     for name, case in cases.items():
         with _recorded(architecture) as compiled:
             case()
-        found += [_looked_at(name, *one) for one in compiled]
+        once = {id(kernel): (kernel, grid, numbers) for kernel, grid, numbers in compiled}
+        found += [_looked_at(name, *one) for one in once.values()]
     return found
 
 
@@ -124,6 +126,7 @@ def _looked_at(case: str, kernel: Any, grid: tuple[int, ...], numbers: dict[str,
     found = [one for one in line.findall(code) if one[1] != "NOP"]
     instructions = [name for _, name, _ in found]
     return Launch(
+        triton.__version__,
         case,
         kernel.metadata.name,
         grid[0],
@@ -232,7 +235,7 @@ def mask_cases(n: int = 256) -> dict[str, Callable[[], object]]:
 
     from fastcam.protocol import NAMED, Protocol
 
-    def case(protocol: Protocol, size: tuple[int, int], with_maps: bool) -> Callable[[], object]:
+    def case(protocol: Protocol, size: tuple[int, int], with_maps: bool, n: int = n) -> Callable[[], object]:
         def run() -> None:
             small = torch.empty((n, 14, 14), device="meta")
             masks.binarize(
@@ -248,13 +251,15 @@ def mask_cases(n: int = 256) -> dict[str, Callable[[], object]]:
 
         return run
 
-    return {
+    found = {
         f"masks, {name.upper()} {size[0]}x{size[1]}{' with maps' if with_maps else ' alone'}": case(
             protocol, size, with_maps
         )
         for name, protocol in NAMED.items()
         for size, with_maps in (((224, 224), False), ((224, 224), True), ((14, 14), False), ((4096, 4096), False))
     }
+    # A map that many programs search.
+    return {**found, "masks, AUTHORS 4096x4096 alone, one map": case(NAMED["authors"], (4096, 4096), False, 1)}
 
 
 def component_cases(n: int = 256) -> dict[str, Callable[[], object]]:

@@ -19,8 +19,9 @@ mode=${2:-tests}
 cd "$(dirname "$0")/.." || exit 2
 exec > >(tee "$out/log.txt") 2>&1
 
-# Without the safe path the source tree, which has no compiled core in it, would be imported before what is built.
-export PYTHONUNBUFFERED=1 PYTHONSAFEPATH=1 PYTHONPATH="$PWD/build/on-gpu"
+# Without the safe path the source tree, which has no compiled core in it, would be imported before what is built; with
+# it, a script does not find the files beside it.
+export PYTHONUNBUFFERED=1 PYTHONSAFEPATH=1 PYTHONPATH="$PWD/build/on-gpu:$PWD/bench"
 python=$(command -v python3 || command -v python)
 failed=()
 

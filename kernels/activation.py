@@ -24,10 +24,12 @@ def _weights(weight, index, i, classes, channels, c, CLAMP: tl.constexpr, INDEXE
         row = i
     inside = (row >= 0) & (row < classes)
     w = tl.load(weight + tl.where(inside, row, 0) * channels + c, mask=inside & (c < channels), other=0.0)
-    w = tl.where(inside, w.to(tl.float32), float("nan"))
+    # Widened last: threads then pass on the narrow weights, and not what they are made of.
+    none = tl.zeros_like(w)
+    w = tl.where(inside, w, tl.cast(float("nan"), tl.float32).to(w.dtype))
     if CLAMP:
-        w = tl.where(w < 0, 0.0, w)
-    return tl.where(c < channels, w, 0.0)
+        w = tl.where(w.to(tl.float32) < 0, none, w)
+    return tl.where(c < channels, w, none).to(tl.float32)
 
 
 @triton.jit
@@ -71,9 +73,10 @@ def _partial_sums(
     else:
         # A channel of weight 0 is not read: with negative weights clamped, that saves about half of the traffic.
         features += (image * channels + first) * HW + start
-        inside = (at < HW - start)[None, :] & (w != 0)[:, None]
-        v = tl.load(features + row[:, None] * HW + at[None, :], mask=inside, other=0.0).to(tl.float32)
-        total = tl.sum(v * w[:, None], 0)
+        w = w[:, None]
+        inside = (at < HW - start)[None, :] & (w != 0)
+        v = tl.load((features + at)[None, :] + (row * HW)[:, None], mask=inside, other=0.0).to(tl.float32)
+        total = tl.sum(v * w, 0)
     tl.store(sums + (split * maps + i) * HW + start + at, total, mask=at < HW - start)
 
 

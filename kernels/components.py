@@ -29,6 +29,8 @@ _LATE_SCRATCH: Final = 1 << 24  # numbers, of all programs of the second launch 
 _T: Final = 256  # with more than a word a thread, sm_80 has to spill registers
 _R: Final = 256
 _WARPS: Final = 8
+# Asked for: by itself the compiler takes 64 for polygons, and spills.
+_REGISTERS: Final = 80
 
 _NEVER: Final = tl.constexpr(0x7FFFFFFF)
 _INTEGERS: Final = ["masks", "height", "width", "row", "capacity", "stride", "room"]
@@ -274,4 +276,5 @@ def _launch(
                 T=_T,
                 R=_R,
                 num_warps=_WARPS,
+                maxnreg=_REGISTERS if polygon else None,
             )

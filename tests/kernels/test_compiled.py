@@ -1,22 +1,13 @@
 """The kernels compiled for GPUs that are not here, and what their machine code must look like.
 
-By the Triton that is installed, and by that of PyTorch 2.11, which `make .make/triton36` puts into build/triton36: the
-two lay out tiles by different rules.
+By the Triton that is installed, and by that of PyTorch 2.11: the two lay out tiles by different rules.
 """
 
 from __future__ import annotations
 
-import functools
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
+from compiled_launches import assert_alike, assert_lean, compiled
 
-ROOT = Path(__file__).parents[2]
-OTHER = ROOT / "build" / "triton36"
 SOME = "14x14 .*bfloat16|TAP .*7x7 NCHW bfloat16|(PAPER|AUTHORS) 224x224 alone|PAPER 14x14|one map"
 MASKS = ["widen", "find_threshold", "_mask"]
 OF_ONE_MAP = ["widen", "_begin", "_pass", "_end", "_conclude", "_mask"]
@@ -54,24 +45,6 @@ BUDGETS = {
 }
 
 
-@functools.cache
-def compiled(architecture, names, other):
-    if other and not OTHER.exists():
-        pytest.skip("no build/triton36: make .make/triton36 installs Triton 3.6.0 there")
-    path = [str(OTHER)] * other + [os.environ[name] for name in ("PYTHONPATH",) if name in os.environ]
-    environment = {**os.environ, "TRITON_INTERPRET": "0", "PYTHONPATH": os.pathsep.join(path)}
-    told = subprocess.run(
-        [sys.executable, ROOT / "bench" / "compiled.py", str(architecture), names],
-        check=True,
-        capture_output=True,
-        text=True,
-        env=environment,
-    ).stdout
-    found = json.loads(told)
-    assert {one["compiler"] == "3.6.0" for one in found} == {other}
-    return found
-
-
 @pytest.fixture(
     scope="module",
     params=[
@@ -89,19 +62,6 @@ def launches(request):
     """What is launched, for an architecture and by a compiler."""
     found = compiled(request.param[0], SOME, request.param[1])
     return {kind: [one for one in found if one["case"].startswith(kind)] for kind in ("TAP", "cam", "masks")}
-
-
-def assert_lean(launch, registers=128):
-    name = launch["case"], launch["kernel"], launch["compiler"]
-    assert launch["stack"] == launch["spills"] == launch["flushes"] == 0, name
-    assert launch["registers"] <= registers, name
-
-
-def assert_alike(launches, others):
-    for one, other in zip(launches, others, strict=True):
-        name = one["case"], one["kernel"]
-        assert name == (other["case"], other["kernel"])
-        assert other["instructions"] <= 1.1 * one["instructions"], name
 
 
 def assert_in_budget(launch):

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
+from compiled_launches import assert_alike, assert_lean, compiled
 
-BENCH = Path(__file__).parents[2] / "bench" / "compiled.py"
-# Of 65,536 registers, those of four programs of 8 warps.
-REGISTERS = 64
+CASES = "components.* 224x224"
+# Of 65,536 registers, those of three programs of 8 warps, and of four.
+REGISTERS = {"polygon": 80, "pixels": 64}
 
 
-@pytest.mark.parametrize("architecture", [90, pytest.param(80, marks=pytest.mark.long)])
-def test_components_take_few_registers_and_no_trips_through_shared_memory(architecture):
-    environment = {**os.environ, "TRITON_INTERPRET": "0"}
-    command = [sys.executable, BENCH, str(architecture), "components.* 224x224"]
-    told = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
-    launches = json.loads(told)
+@pytest.mark.parametrize("other", [False, True], ids=["installed", "3.6.0"])
+@pytest.mark.parametrize("architecture", [90, *(pytest.param(n, marks=pytest.mark.long) for n in (80, 100))])
+def test_components_take_few_registers_and_no_trips_through_shared_memory(architecture, other):
+    launches = compiled(architecture, CASES, other)
     assert [launch["kernel"] for launch in launches] == ["_largest"] * 4 + ["_every"] * 4
     for launch in launches:
-        assert launch["stack"] == launch["spills"] == 0, launch
-        assert launch["registers"] <= REGISTERS, launch
-        assert launch["instructions"] <= 2800, launch
+        assert_lean(launch, REGISTERS["polygon" if "polygon" in launch["case"] else "pixels"])
+        assert launch["instructions"] <= 2500, launch
         # More than what reductions take would be trips through shared memory from one layout to another.
         assert launch["shared"] <= 128, launch
+
+
+def test_both_compilers_make_the_same_of_a_kernel():
+    assert_alike(compiled(90, CASES, False), compiled(90, CASES, True))
