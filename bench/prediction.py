@@ -18,11 +18,11 @@ def predict() -> str:
     cases = {**wide, **cam_cases(), **{name: case for name, case in mask_cases().items() if "224x224" in name}}
     found = launches(cases, 90)
     lines = [
-        f"Not measured: no GPU was there. Compiled for sm_90 by Triton {found[0].compiler}; N=256, C=1024. MB is what must",
-        "move through memory, whose time is at the copy bandwidth of an H200, 4.3 TB/s. The code's time is at one",
-        "instruction for each of 132 x 4 schedulers a cycle at 1.75 GHz, which no program quite reaches. A loop counts as",
-        f"often as it is run through: the search for a percentile takes {PASSES['smooth']} passes over a smooth map,",
-        f"{PASSES['noise']} over noise.",
+        f"Not measured: no GPU was there. Compiled for sm_90 by Triton {found[0].compiler}; N=256, C=1024. MB is what",
+        "must move through memory, whose time is at the copy bandwidth of an H200, 4.3 TB/s. The code's time is at one",
+        "instruction for each of 132 x 4 schedulers a cycle at 1.75 GHz, which no program quite reaches. A loop counts",
+        f"as often as it is run through: the search for a percentile takes {PASSES['smooth']} passes over a smooth map",
+        f"and {PASSES['noise']} over noise.",
         "The larger time is the prediction; the gaps between launches are not in it.",
         "",
         *asked_for(found),

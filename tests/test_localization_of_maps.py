@@ -22,7 +22,7 @@ def assert_same(found, wanted):
         a, b = getattr(found, field.name), getattr(wanted, field.name)
         if isinstance(a, list):
             assert all(map(torch.equal, a, b))
-        elif isinstance(a, (bool, tuple)):
+        elif isinstance(a, (int, tuple)):
             assert a == b
         else:
             assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a is b is None

@@ -13,19 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fastcam.coco import Categories, Ids, checked_categories, checked_ids, coco_entry
-from fastcam.conventions.fiftyone import fiftyone_detections
 from fastcam.conventions.image_boxes import Files, ImageBoxes, Names, known_labels
-from fastcam.conventions.sam import sam_prompts
-from fastcam.conventions.supervision import supervision_detections
-from fastcam.conventions.tv_tensors import tv_tensors
-from fastcam.conventions.voc import voc_files
-from fastcam.conventions.yolo import yolo_files
-from fastcam.files import write_whole
 from fastcam.rle import encode
 
 __all__ = ["Exports"]
 
 
+# Each form loads with its first use: importing fastcam need not wait for all of them.
 class Exports(ABC):
     """The forms that other libraries take, for whatever knows the boxes of its images.
 
@@ -121,6 +115,8 @@ class Exports(ABC):
             TypeError: names of another type.
             ValueError: a label without a name.
         """
+        from fastcam.conventions.supervision import supervision_detections
+
         return supervision_detections(self.host_boxes(), names)
 
     def to_tv_tensors(self) -> list[dict[str, Any]]:
@@ -133,6 +129,8 @@ class Exports(ABC):
             ImportError: torchvision is not installed.
             ValueError: the images' size is not known.
         """
+        from fastcam.conventions.tv_tensors import tv_tensors
+
         return tv_tensors(self.image_boxes())
 
     def to_fiftyone(self, names: Names | None = None) -> list[Any]:
@@ -146,6 +144,8 @@ class Exports(ABC):
             TypeError: names of another type.
             ValueError: no names or labels, a label without a name, or the images' size is not known.
         """
+        from fastcam.conventions.fiftyone import fiftyone_detections
+
         return fiftyone_detections(self.host_boxes(), names)
 
     def to_yolo(
@@ -183,6 +183,8 @@ class Exports(ABC):
             ...     path.name, path.read_text()
             ('cat.txt', '7 0.5 0.5 1 1\n')
         """
+        from fastcam.conventions.yolo import yolo_files
+
         return _written(folder, yolo_files(self.host_boxes(), files, names, scores=scores))
 
     def to_voc(
@@ -211,6 +213,8 @@ class Exports(ABC):
                 pictures whose annotations would have the same name.
             OSError: a file cannot be written; the message names it.
         """
+        from fastcam.conventions.voc import voc_files
+
         return _written(folder, voc_files(self.host_boxes(), files, names, folder=pictures))
 
     def to_sam_prompts(self) -> list[list[dict[str, NDArray[Any]]]]:
@@ -238,6 +242,8 @@ class Exports(ABC):
             >>> prompt["box"].tolist(), prompt["mask_input"].shape
             ([25.0, 57.0, 166.0, 134.0], (1, 256, 256))
         """
+        from fastcam.conventions.sam import sam_prompts
+
         return sam_prompts(self.image_boxes())
 
 
@@ -246,5 +252,7 @@ def _written(folder: str | os.PathLike[str], contents: Mapping[Path, bytes]) -> 
     whole = {Path(folder, path): content for path, content in contents.items()}
     for parent in sorted({path.parent for path in whole} | {Path(folder)}):
         parent.mkdir(parents=True, exist_ok=True)
+    from fastcam.files import write_whole
+
     write_whole(whole)
     return list(whole)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -84,13 +85,17 @@ def judged_part(root: str | os.PathLike[str]) -> str:
         ...     judged_part(folder)
         'val'
     """
-    without_truth = not is_cub(root) and not _has_metadata(root, "test") and not Path(root, "test").is_dir()
-    return "val" if is_tiny_imagenet(root) or (without_truth and is_imagenet(root)) else "test"
+    if is_tiny_imagenet(root):
+        return "val"
+    # ImageNet's layout is any folder with a part of that name: what is another layout's, or has a test part, is not it.
+    other = is_cub(root) or _has_metadata(root, "test") or Path(root, "test").is_dir()
+    return "val" if is_imagenet(root) and not other else "test"
 
 
 def _has_metadata(root: str | os.PathLike[str], split: str) -> bool:
-    try:
-        metadata_folder(root, split=split)
-    except DataError:
-        return False
-    return True
+    """Whether any part has some: then reading one that has none names the file that is missing."""
+    for part in (split, "train", "val", "test"):
+        with contextlib.suppress(DataError):
+            metadata_folder(root, split=part)
+            return True
+    return False

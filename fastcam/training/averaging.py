@@ -29,8 +29,8 @@ def averaged(trainee: nn.Module, decay: float, device: torch.device) -> Averaged
         >>> for value in (1.0, 2.0):
         ...     _ = nn.init.constant_(layer.weight, value)
         ...     average.update_parameters(layer)
-        >>> average.module.weight.item()  # (1 + 1) / (10 + 1) of the first, the rest of the second
-        1.8181818723678589
+        >>> round(average.module.weight.item(), 4)  # 2 / 11 of the first, 9 / 11 of the second
+        1.8182
     """
 
     def follow(averages: _Tensors, parameters: _Tensors, updates: Tensor | int) -> None:
