@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
@@ -112,7 +111,4 @@ def box_tree(maps: Tensor | npt.NDArray[Any]) -> BoxTree:
     host = several.cpu()
     if host.dtype != torch.uint8:
         host, _ = score_levels(host, host.shape[1], host.shape[2], True)
-    boxes, areas, peaks, births, parents, image = box_trees(host)
-    deaths = np.where(parents >= 0, births[parents], 0)
-    columns = (boxes, areas, peaks, births, deaths, parents, image)
-    return BoxTree(*(torch.from_numpy(np.ascontiguousarray(column)).to(several.device) for column in columns))
+    return BoxTree(*(torch.from_numpy(column).to(several.device) for column in box_trees(host)))

@@ -75,7 +75,7 @@ def test_a_threshold_that_is_no_whole_number_is_refused(threshold):
 
 def as_records(columns):
     """Nodes with all that is known of their parents, in an order of their own."""
-    boxes, areas, peaks, births, parents, image = (np.asarray(column) for column in columns)
+    boxes, areas, peaks, births, _, parents, image = (np.asarray(column) for column in columns)
     own = [
         (int(image[k]), int(births[k]), *boxes[k].astype(int).tolist(), int(areas[k]), int(peaks[k]))
         for k in range(len(boxes))
@@ -90,10 +90,12 @@ def test_the_core_and_the_reference_find_the_same_nodes(monkeypatch, instruction
     wanted = ops.box_trees(maps)
     assert as_records(found) == as_records(wanted)
     for columns in (found, wanted):
-        parents, births, image = columns[4], columns[3], columns[5]
+        births, deaths, parents, image = columns[3:]
         inner = np.flatnonzero(parents >= 0)
         assert (parents[inner] > inner).all()
-        assert (births[parents[inner]] < births[inner]).all()
+        assert (deaths[inner] == births[parents[inner]]).all()
+        assert (deaths[parents < 0] == 0).all()
+        assert (deaths < births).all()
         assert (image[parents[inner]] == image[inner]).all()
         assert (np.diff(births)[np.diff(image) == 0] <= 0).all()
 

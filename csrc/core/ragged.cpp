@@ -13,48 +13,61 @@ namespace fastcam {
 
 namespace {
 
+template <class T>
+using OfMaps = std::vector<std::vector<T>>;
+
+template <class T>
+py::ssize_t total_of(const OfMaps<T>& found) {
+  std::size_t total = 0;
+  for (const auto& of_map : found) total += of_map.size();
+  return static_cast<py::ssize_t>(total);
+}
+
+// Calls write(row, number of the map, what was found), map by map.
+template <class T, class Write>
+void for_each_row(const OfMaps<T>& found, const Write& write) {
+  std::int64_t row = 0;
+  for (std::size_t i = 0; i < found.size(); ++i)
+    for (const T& one : found[i]) write(row++, static_cast<std::int64_t>(i), one);
+}
+
 py::tuple all_components(Address data, bool packed, std::int64_t count, int height, int width, std::string_view area,
                          int connectivity, int threads) {
   require("masks", data, count > 0);
   const MaskBatch masks{at<const void>(data), packed, height, width, area_of(area), connectivity};
-  std::vector<std::vector<Region>> found;
-  py::ssize_t total = 0;
+  OfMaps<Region> found;
   {
     const Working working;
     found = schedule::all(masks, count, threads);
-    for (const auto& regions : found) total += static_cast<py::ssize_t>(regions.size());
   }
+  const py::ssize_t total = total_of(found);
   py::array_t<float> boxes({total, py::ssize_t{4}});
   py::array_t<double> areas(total);
   py::array_t<std::int64_t> image(total);
-  std::size_t row = 0;
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    for (const Region& region : found[i]) {
-      write_box(region, boxes.mutable_data() + 4 * row);
-      areas.mutable_data()[row] = region.area;
-      image.mutable_data()[row++] = static_cast<std::int64_t>(i);
-    }
-  }
+  for_each_row(found, [box = boxes.mutable_data(), area = areas.mutable_data(), number = image.mutable_data()](
+                          std::int64_t row, std::int64_t mask, const Region& region) {
+    write_box(region, box + 4 * row);
+    area[row] = region.area;
+    number[row] = mask;
+  });
   return py::make_tuple(boxes, areas, image);
 }
 
 // Boxes (M, 4), areas, peaks, means and the numbers of the maps (M,).
 py::tuple columns_of(const schedule::ObjectsOfMaps& objects) {
-  py::ssize_t total = 0;
-  for (const auto& of_map : objects) total += static_cast<py::ssize_t>(of_map.size());
+  const py::ssize_t total = total_of(objects);
   py::array_t<float> boxes({total, py::ssize_t{4}});
   py::array_t<double> areas(total), peaks(total), means(total);
   py::array_t<std::int64_t> maps(total);
-  std::size_t row = 0;
-  for (std::size_t i = 0; i < objects.size(); ++i) {
-    for (const Object& object : objects[i]) {
-      write_box(object.region, boxes.mutable_data() + 4 * row);
-      areas.mutable_data()[row] = object.region.area;
-      peaks.mutable_data()[row] = object.peak;
-      means.mutable_data()[row] = object.mean;
-      maps.mutable_data()[row++] = static_cast<std::int64_t>(i);
-    }
-  }
+  for_each_row(objects, [box = boxes.mutable_data(), area = areas.mutable_data(), peak = peaks.mutable_data(),
+                         mean = means.mutable_data(),
+                         number = maps.mutable_data()](std::int64_t row, std::int64_t map, const Object& object) {
+    write_box(object.region, box + 4 * row);
+    area[row] = object.region.area;
+    peak[row] = object.peak;
+    mean[row] = object.mean;
+    number[row] = map;
+  });
   return py::make_tuple(boxes, areas, peaks, means, maps);
 }
 
@@ -103,31 +116,35 @@ py::tuple objects_in_masks(Address data, bool packed, std::int64_t count, int he
   return columns_of(objects);
 }
 
-// Boxes (M, 4), areas, peaks, levels, parents among all nodes or -1, and the numbers of the maps (M,).
+// Boxes (M, 4), areas, peaks, births, deaths, parents among all nodes or -1, and the numbers of the maps (M,).
 py::tuple box_trees(Address levels, std::int64_t count, int height, int width, int threads) {
   require("levels", levels, count > 0);
-  std::vector<std::vector<Node>> trees;
-  py::ssize_t total = 0;
+  OfMaps<Node> trees;
   {
     const Working working;
     trees = schedule::box_trees({at<const std::uint8_t>(levels), height, width}, count, threads);
-    for (const auto& nodes : trees) total += static_cast<py::ssize_t>(nodes.size());
   }
+  const py::ssize_t total = total_of(trees);
   py::array_t<float> boxes({total, py::ssize_t{4}});
-  py::array_t<std::int64_t> areas(total), peaks(total), of_levels(total), parents(total), maps(total);
-  std::int64_t row = 0;
-  for (std::size_t i = 0; i < trees.size(); ++i) {
-    const std::int64_t first = row;
-    for (const Node& node : trees[i]) {
-      write_box(node.region, boxes.mutable_data() + 4 * row);
-      areas.mutable_data()[row] = static_cast<std::int64_t>(node.region.area);
-      peaks.mutable_data()[row] = node.peak;
-      of_levels.mutable_data()[row] = node.level;
-      parents.mutable_data()[row] = node.parent < 0 ? -1 : first + node.parent;
-      maps.mutable_data()[row++] = static_cast<std::int64_t>(i);
-    }
-  }
-  return py::make_tuple(boxes, areas, peaks, of_levels, parents, maps);
+  py::array_t<std::int64_t> areas(total), peaks(total), births(total), deaths(total), parents(total), maps(total);
+  std::int64_t first = 0;
+  std::int64_t last_map = 0;
+  for_each_row(trees, [&, box = boxes.mutable_data(), area = areas.mutable_data(), peak = peaks.mutable_data(),
+                       birth = births.mutable_data(), death = deaths.mutable_data(), parent = parents.mutable_data(),
+                       number = maps.mutable_data()](std::int64_t row, std::int64_t map, const Node& node) {
+    if (map != last_map) first = row;
+    last_map = map;
+    const auto& nodes = trees[static_cast<std::size_t>(map)];
+    const Node* const around = node.parent < 0 ? nullptr : &nodes[static_cast<std::size_t>(node.parent)];
+    write_box(node.region, box + 4 * row);
+    area[row] = static_cast<std::int64_t>(node.region.area);
+    peak[row] = node.peak;
+    birth[row] = node.level;
+    death[row] = around == nullptr ? 0 : around->level;
+    parent[row] = around == nullptr ? -1 : first + node.parent;
+    number[row] = map;
+  });
+  return py::make_tuple(boxes, areas, peaks, births, deaths, parents, maps);
 }
 
 }  // namespace

@@ -11,7 +11,7 @@
 #include "core/core.hpp"
 #include "maps/axis.hpp"
 #include "vector/buffer.hpp"
-#include "vector/simd.hpp"
+#include "vector/lanes.hpp"
 
 namespace fastcam::FASTCAM_ISA {
 
@@ -23,22 +23,21 @@ class ScoreMap {
     const std::int64_t at = i * maps.h * maps.w;
     count_ = std::int64_t{maps.height} * maps.width;
     raw_ = maps.raw;
-    doubles_ = maps.dtype == Dtype::float64 ? static_cast<const double*>(maps.data) + at : nullptr;
+    doubles_ = given_doubles_ = maps.dtype == Dtype::float64 ? static_cast<const double*>(maps.data) + at : nullptr;
     floats_ = maps.dtype == Dtype::float64 ? nullptr : static_cast<const float*>(maps.data) + at;
-    if (!raw_) return;
-    const std::int64_t small = std::int64_t{maps.h} * maps.w;
-    if (doubles_ == nullptr) {
-      double* const wide = given_.reserve(static_cast<std::size_t>(small));
-      std::copy(floats_, floats_ + small, wide);
-      doubles_ = wide;
-    } else {
-      scale_down(small);
-    }
-    if (maps.h != maps.height || maps.w != maps.width) resize(maps);
-    find_range();
+    if (raw_ && !prepare(maps) && scale_down(maps)) prepare(maps);
   }
 
   std::int64_t pixels() const { return count_; }
+  bool raw() const { return raw_; }
+
+  // Writes the levels, trunc(255 score), of a raw map.
+  void write_levels(std::uint8_t* levels) const {
+    if (doubles_ == nullptr)
+      write_levels(floats_, levels);
+    else
+      write_levels(doubles_, levels);
+  }
 
   // Calls use(position, count, scores) for 64 scores at a time, until it returns false. Returns whether it never did.
   // Where count is less than 64, the scores behind it are some numbers from 0 to 1.
@@ -72,13 +71,63 @@ class ScoreMap {
     return use(p, n, scores);
   }
 
-  // Makes values smaller by a power of two where sums or differences of theirs may overflow: no normalization sees it.
-  void scale_down(std::int64_t count) {
-    constexpr double large = 0x1p1020, factor = 0x1p-4;
-    if (std::none_of(doubles_, doubles_ + count, [](double x) { return std::abs(x) > large; })) return;
-    double* const scaled = given_.reserve(static_cast<std::size_t>(count));
-    std::transform(doubles_, doubles_ + count, scaled, [](double x) { return x * factor; });
+  // A score times 255 is found by one product instead of a quotient and a product, which rounds otherwise. Where that
+  // might change a level, because the result is almost whole, the block is computed as the score is defined.
+  template <class T>
+  void write_levels(const T* values, std::uint8_t* levels) const {
+    constexpr double tolerance = 1e-9;
+    const double low = low_, span = span_, factor = 255 / span;
+    if (span == 0) {
+      std::memset(levels, 0, static_cast<std::size_t>(count_));
+      return;
+    }
+    const auto exact = [&](std::int64_t p) {
+      return static_cast<std::uint8_t>(static_cast<std::int32_t>((static_cast<double>(values[p]) - low) / span * 255));
+    };
+    std::int64_t p = 0;
+    for (; p + block <= count_ && std::isfinite(factor); p += block) {
+      constexpr double magic = 0x1.8p52;  // magic + x is rounded to an integer
+      double products[block];
+      for (int i = 0; i < block; ++i) products[i] = static_cast<double>(values[p + i]);
+      auto unsure = load(products) != load(products);
+      for (int i = 0; i < block; i += step) {
+        const auto product = (load(products + i) - low) * factor, above = product - (product + magic - magic);
+        unsure |= (above < tolerance) & (above > -tolerance);
+        store(products + i, product);
+      }
+      std::uint8_t of_block[block];
+      for (int i = 0; i < block; ++i) of_block[i] = static_cast<std::uint8_t>(static_cast<std::int32_t>(products[i]));
+      std::memcpy(levels + p, of_block, block);
+      if (lanes_set((Lanes)unsure) != 0)
+        for (int i = 0; i < block; ++i) levels[p + i] = exact(p + i);
+    }
+    for (; p < count_; ++p) levels[p] = exact(p);
+  }
+
+  // Resizes a raw map and finds its range. Returns whether all is finite.
+  bool prepare(const ScoreMaps& maps) {
+    if (maps.h == maps.height && maps.w == maps.width)
+      return doubles_ == nullptr ? find_range(floats_) : find_range(doubles_);
+    const std::int64_t small = std::int64_t{maps.h} * maps.w;
+    if (doubles_ == nullptr) {
+      double* const wide = given_.reserve(static_cast<std::size_t>(small));
+      std::copy(floats_, floats_ + small, wide);
+      doubles_ = wide;
+    }
+    resize(maps);
+    return find_range(doubles_);
+  }
+
+  // Where sums or differences of finite values overflow, makes them smaller by a power of two: normalization does not
+  // see it. Returns whether it did.
+  bool scale_down(const ScoreMaps& maps) {
+    if (maps.dtype != Dtype::float64) return false;
+    constexpr double factor = 0x1p-4;
+    const std::int64_t small = std::int64_t{maps.h} * maps.w;
+    double* const scaled = given_.reserve(static_cast<std::size_t>(small));
+    std::transform(given_doubles_, given_doubles_ + small, scaled, [](double x) { return x * factor; });
     doubles_ = scaled;
+    return std::all_of(scaled, scaled + small, [](double x) { return std::isfinite(x); });
   }
 
   void resize(const ScoreMaps& maps) {
@@ -98,37 +147,41 @@ class ScoreMap {
     for (int s = 0; s < x_.spans(); ++s) cubic_span(x_, from, x_.begin(s), x_.begin(s + 1), out);
   }
 
-  // The span stays 0 where the map is constant or not finite.
-  void find_range() {
-    low_ = doubles_[0];
-    double high = doubles_[0];
+  // The span is 0 where the map is constant or not finite. Returns whether it is finite.
+  template <class T>
+  bool find_range(const T* values) {
+    constexpr int several = lanes<T>;
+    T low = values[0], high = values[0];
     bool nan = false;
     std::int64_t p = 0;
-    if (count_ >= step) {
-      auto lows = load(doubles_), highs = lows;
+    if (count_ >= several) {
+      auto lows = load(values), highs = lows;
       auto nans = lows != lows;
-      for (; p + step <= count_; p += step) {
-        const auto v = load(doubles_ + p);
+      for (; p + several <= count_; p += several) {
+        const auto v = load(values + p);
         lows = v < lows ? v : lows;
         highs = v > highs ? v : highs;
         nans |= v != v;
       }
-      for (int i = 0; i < step; ++i) {
-        low_ = std::min(low_, lows[i]);
+      for (int i = 0; i < several; ++i) {
+        low = std::min(low, lows[i]);
         high = std::max(high, highs[i]);
         nan |= nans[i] != 0;
       }
     }
     for (; p < count_; ++p) {
-      low_ = std::min(low_, doubles_[p]);
-      high = std::max(high, doubles_[p]);
-      nan |= doubles_[p] != doubles_[p];
+      low = std::min(low, values[p]);
+      high = std::max(high, values[p]);
+      nan |= values[p] != values[p];
     }
-    span_ = high - low_;
-    if (nan || !std::isfinite(span_)) span_ = 0;
+    low_ = static_cast<double>(low);
+    span_ = static_cast<double>(high) - low_;
+    const bool finite = !nan && std::isfinite(span_);
+    if (!finite) span_ = 0;
+    return finite;
   }
 
-  const double* doubles_ = nullptr;
+  const double *doubles_ = nullptr, *given_doubles_ = nullptr;
   const float* floats_ = nullptr;
   std::int64_t count_ = 0;
   bool raw_ = false;
@@ -152,6 +205,10 @@ FASTCAM_INLINE bool are_inside(const double* scores) {
 
 // Writes the levels of a map's scores. Returns whether all scores lie in [0, 1].
 inline bool write_levels(const ScoreMap& map, std::uint8_t* levels) {
+  if (map.raw()) {
+    map.write_levels(levels);
+    return true;
+  }
   return map.read([&](std::int64_t p, int n, const double* scores) {
     if (!are_inside(scores)) return false;
     std::uint8_t levels_of_block[ScoreMap::block];

@@ -63,8 +63,8 @@ class Sweeper {
 
   // The contour of a component, or of a hole: that one is larger by 1 on every side.
   Contour contour(const Extent& e, int grown) const {
-    return {e.x0 - grown, e.y0 - grown, std::min(e.x1 + grown, map_.width() - 1),
-            std::min(e.y1 + grown, map_.height() - 1)};
+    return {e.x0() - grown, e.y0() - grown, std::min(e.x1() + grown, map_.width() - 1),
+            std::min(e.y1() + grown, map_.height() - 1)};
   }
   static double iou(const Contour& c, const GroundTruth& truth) { return truth.best_iou(c.x0, c.y0, c.x1, c.y1); }
 
@@ -106,7 +106,7 @@ class Sweeper {
     growth_.for_each([&](std::uint32_t number, const Grown& c) {
       if (!largest.may_win(most2(c))) return;
       const int x = first_x(number, c.extent, t);
-      largest.offer(has_holes(c) ? outline(x, c.extent.y0, t) : Gain::area2(c.sum), c.extent.y0, x, c.extent);
+      largest.offer(has_holes(c) ? outline(x, c.extent.y0(), t) : Gain::area2(c.sum), c.extent.y0(), x, c.extent);
     });
     return largest.winner();
   }
@@ -115,14 +115,14 @@ class Sweeper {
   // Twice the most that the component's area can be.
   static std::int64_t most2(const Grown& c) {
     const Extent& e = c.extent;
-    return has_holes(c) ? LargestByPolygon<Extent>::most_in_box2(e.x1 - e.x0, e.y1 - e.y0) : Gain::area2(c.sum);
+    return has_holes(c) ? LargestByPolygon<Extent>::most_in_box2(e.x1() - e.x0(), e.y1() - e.y0()) : Gain::area2(c.sum);
   }
 
   // The column of the component's first pixel in raster order.
   int first_x(std::uint32_t number, const Extent& extent, int t) {
-    const std::uint8_t* const row = map_.row(extent.y0);
-    int x = extent.x0;
-    while (row[x] <= t || outer_tree_.at(outer_.basin(x, extent.y0), t + 1) != number) ++x;
+    const std::uint8_t* const row = map_.row(extent.y0());
+    int x = extent.x0();
+    while (row[x] <= t || outer_tree_.at(outer_.basin(x, extent.y0()), t + 1) != number) ++x;
     return x;
   }
 

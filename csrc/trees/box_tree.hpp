@@ -58,7 +58,7 @@ class BoxTree {
       if (grown.sum == branch.pixels) return;
       const Extent& e = grown.extent;
       nodes_.reserve(static_cast<std::size_t>(count_) + 1)[count_] = {
-          {e.x0, e.y0, e.x1, e.y1, static_cast<double>(grown.sum)}, branch.peak, level, none};
+          {e.x0(), e.y0(), e.x1(), e.y1(), static_cast<double>(grown.sum)}, branch.peak, level, none};
       if (branch.node != none) node(branch).parent = count_;
       branch.node = count_++;
       branch.pixels = grown.sum;

@@ -10,24 +10,30 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 
 #include "trees/component_tree.hpp"
 #include "vector/pace.hpp"
 
 namespace fastcam::FASTCAM_ISA {
 
+// Half-open. The far ends are kept as what is left of them up to 65535, so that boxes are joined by minima alone.
 struct Extent {
-  std::uint16_t x0 = UINT16_MAX, y0 = UINT16_MAX, x1 = 0, y1 = 0;  // half-open
+  static constexpr int most = UINT16_MAX;
+  std::uint16_t low[4] = {most, most, most, most};  // x0, y0, most - x1, most - y1
+
+  int x0() const { return low[0]; }
+  int y0() const { return low[1]; }
+  int x1() const { return most - low[2]; }
+  int y1() const { return most - low[3]; }
 
   // Returns whether the extent has grown.
-  bool add(const Extent& other) {
+  bool add(const std::uint16_t* other) {
     const Extent before = *this;
-    x0 = std::min(x0, other.x0);
-    y0 = std::min(y0, other.y0);
-    x1 = std::max(x1, other.x1);
-    y1 = std::max(y1, other.y1);
-    return x0 != before.x0 || y0 != before.y0 || x1 != before.x1 || y1 != before.y1;
+    for (int i = 0; i < 4; ++i) low[i] = std::min(low[i], other[i]);
+    return std::memcmp(low, before.low, sizeof low) != 0;
   }
+  bool add(const Extent& other) { return add(other.low); }
 };
 
 // What is summed up over the pixels of a component.
@@ -65,35 +71,39 @@ class Growth {
     int first, stop;
   };
 
+  // What the pixels of one level add to a component, or to a basin.
+  struct Parts {
+    Buffer<std::uint16_t> lows;  // four each, of extents
+    Buffer<std::int64_t> sums;
+    Buffer<std::int64_t> offsets;  // where those of each component, or basin, would begin for key 0
+
+    template <Sums S>
+    void clear(std::int64_t size) {
+      const auto count = static_cast<std::size_t>(size);
+      lows.reserve(4 * count);
+      std::memset(lows.data(), -1, 8 * count);
+      if constexpr (S != Sums::none) {
+        sums.reserve(count);
+        std::fill(sums.data(), sums.data() + count, 0);
+      }
+    }
+  };
+
   template <bool Holes>
   void end_component(std::uint32_t c, std::uint32_t into);
   template <Sums S, bool Holes>
   int gather(const LevelMap& map, const Basins<Holes>& basins, const ComponentTree<Holes>& tree, int first, int end);
-  template <bool Holes>
-  void gather_extents(const LevelMap& map, const Basins<Holes>& basins, const ComponentTree<Holes>& tree, int y);
-  template <Sums S>
-  void gather_sums(const LevelMap& map, const Basins<false>& basins, const ComponentTree<false>& tree);
-
-  // Where the part is that the pixels of a basin have at a key.
-  template <bool Holes>
-  std::size_t part(const ComponentTree<Holes>& tree, std::uint32_t basin, int key) const {
-    if (key <= keys_.stop || key > keys_.first) return static_cast<std::size_t>(nobodys_);
-    const std::uint32_t c = tree.at(basin, key);
-    return static_cast<std::size_t>(Holes && c == 0 ? nobodys_ : offsets_[c] + key);
-  }
+  template <Sums S, bool Holes, class PartsOf>
+  void gather_rows(const LevelMap& map, const Basins<Holes>& basins, const ComponentTree<Holes>& tree, Parts& to,
+                   const PartsOf& parts_of);
+  template <Sums S, bool Holes>
+  void fold(const ComponentTree<Holes>& tree);
 
   Buffer<Grown> grown_;
   Buffer<std::uint32_t> alive_;
   std::uint32_t alive_count_ = 0;
-  // Parts: what the pixels of one level add to a component. The last is nobody's.
-  Buffer<Extent> extents_;
-  Buffer<std::int64_t> sums_;
-  Buffer<std::int64_t> offsets_;  // where those of each component would begin for key 0
-  std::int64_t nobodys_ = 0;
+  Parts parts_, of_basins_;
   Keys keys_{};
-  Buffer<std::int64_t> starts_;  // of each basin's sums by level
-  Buffer<std::uint32_t> pixels_of_basins_;
-  Buffer<std::int64_t> gains_of_basins_;
 };
 
 template <Sums S, bool Holes, class Visit>
@@ -115,9 +125,9 @@ void Growth::walk(const LevelMap& map, const Basins<Holes>& basins, const Compon
     });
     for (std::uint32_t i = 0; i < alive_count_; ++i) {
       const std::uint32_t c = alive_[i];
-      const auto part = static_cast<std::size_t>(offsets_[c] + key);
-      if constexpr (S != Sums::none) grown_[c].sum += sums_[part];
-      grown_[c].changed |= grown_[c].extent.add(extents_[part]);
+      const auto part = static_cast<std::size_t>(parts_.offsets[c] + key);
+      if constexpr (S != Sums::none) grown_[c].sum += parts_.sums[part];
+      grown_[c].changed |= grown_[c].extent.add(parts_.lows.data() + 4 * part);
     }
     visit(tree.level(key));
     constexpr std::int64_t pixels_a_component = 16;  // take about as long
@@ -136,7 +146,8 @@ void Growth::end_component(std::uint32_t c, std::uint32_t into) {
 }
 
 // Gathers the parts of all components at the keys from `first` down to `end`, which is left out, or to where there
-// would be too many. Returns where it stopped.
+// would be too many. Returns where it stopped. The parts of basins are gathered first, for which no pixel has to look
+// for its component; where these would be too many, as in noise, those of components at once.
 template <Sums S, bool Holes>
 int Growth::gather(const LevelMap& map, const Basins<Holes>& basins, const ComponentTree<Holes>& tree, int first,
                    int end) {
@@ -144,95 +155,84 @@ int Growth::gather(const LevelMap& map, const Basins<Holes>& basins, const Compo
   int stop = first;
   for (std::int64_t count = 0; stop > end && (stop == first || count + tree.alive(stop) <= most_parts); --stop)
     count += tree.alive(stop);
-  offsets_.reserve(tree.count());
-  std::int64_t size = 0;
+  keys_ = {first, stop};
+  parts_.offsets.reserve(tree.count());
+  of_basins_.offsets.reserve(tree.count());
+  std::int64_t size = 0, size_of_basins = 0;
   for (std::uint32_t c = Holes ? 1 : 0; c < tree.count(); ++c) {
     const int low = std::max(tree.last(c), stop), high = std::min(tree.first(c), first);
-    offsets_[c] = size - low - 1;
+    parts_.offsets[c] = size - low - 1;
     size += std::max(0, high - low);
+    of_basins_.offsets[c] = size_of_basins;
+    size_of_basins += tree.first(c) + 1;
   }
-  extents_.reserve(static_cast<std::size_t>(size) + 1);
-  std::fill(extents_.data(), extents_.data() + size, Extent{});
-  keys_ = {first, stop};
-  nobodys_ = size;
-  Pace pace;
-  for (int y = 0; y < map.height(); ++y) {
-    pace.add(map.width());
-    gather_extents(map, basins, tree, y);
-  }
-  if constexpr (S != Sums::none) {
-    sums_.reserve(static_cast<std::size_t>(size) + 1);
-    std::fill(sums_.data(), sums_.data() + size, 0);
-    gather_sums<S>(map, basins, tree);
+  parts_.clear<S>(size + 1);
+  if (size_of_basins <= 2 * std::int64_t{map.height()} * map.width()) {
+    of_basins_.clear<S>(size_of_basins);
+    gather_rows<S>(map, basins, tree, of_basins_, [&](std::uint32_t basin) {
+      return [offset = of_basins_.offsets[basin]](int key) { return offset + key; };
+    });
+    fold<S>(tree);
+  } else {
+    gather_rows<S>(map, basins, tree, parts_, [&](std::uint32_t basin) {
+      return [&, basin](int key) {
+        if (key <= stop || key > first) return size;  // nobody's
+        const std::uint32_t c = tree.at(basin, key);
+        return Holes && c == 0 ? size : parts_.offsets[c] + key;
+      };
+    });
   }
   return stop;
 }
 
-// The rows of a component are those of the peaks of its rows, and its columns those of the peaks of its columns: both
-// are part of it at their own levels, and few.
-template <bool Holes>
-void Growth::gather_extents(const LevelMap& map, const Basins<Holes>& basins, const ComponentTree<Holes>& tree, int y) {
-  const std::uint8_t* const row = map.row(y);
-  basins.for_each_segment(y, [&](std::uint32_t basin, int, int peak, int) {
-    Extent& e = extents_[part(tree, basin, tree.key(row[peak]))];
-    e.y0 = std::min(e.y0, static_cast<std::uint16_t>(y));
-    e.y1 = static_cast<std::uint16_t>(y + 1);  // rows come in order
-  });
-  basins.for_each_column_peak(map, y, [&](std::uint32_t basin, int x) {
-    Extent& e = extents_[part(tree, basin, tree.key(row[x]))];
-    e.x0 = std::min(e.x0, static_cast<std::uint16_t>(x));
-    e.x1 = std::max(e.x1, static_cast<std::uint16_t>(x + 1));
-  });
-}
-
-// Adds up what the pixels add to their components at their own levels: for each basin and level first, so that a pixel
-// takes no more than its level. Where these would be too many, as in noise, pixel by pixel.
-template <Sums S>
-void Growth::gather_sums(const LevelMap& map, const Basins<false>& basins, const ComponentTree<false>& tree) {
+// Adds what the pixels of all rows are to their parts: `parts_of(basin)(key)` tells which. The rows of a component are
+// those of the peaks of its rows, and its columns those of the peaks of its columns: both are part of it at their own
+// levels, and few.
+template <Sums S, bool Holes, class PartsOf>
+void Growth::gather_rows(const LevelMap& map, const Basins<Holes>& basins, const ComponentTree<Holes>& tree, Parts& to,
+                         const PartsOf& parts_of) {
   static constexpr auto gains = for_each_neighbourhood<std::int64_t>([](unsigned set) { return Gain::of(set); });
-  auto& of_basins = [&]() -> auto& {
-    if constexpr (S == Sums::gains)
-      return gains_of_basins_;
-    else
-      return pixels_of_basins_;
-  }();
-  starts_.reserve(tree.count());
-  std::int64_t size = 0;
-  for (std::uint32_t b = 0; b < tree.count(); ++b) {
-    starts_[b] = size;
-    size += tree.first(b) + 1;
-  }
-  const bool by_basins = size <= 2 * std::int64_t{map.height()} * map.width();
-  if (by_basins) {
-    of_basins.reserve(static_cast<std::size_t>(size));
-    std::fill(of_basins.data(), of_basins.data() + size, 0);
-  }
+  std::uint16_t* const lows = to.lows.data();
+  std::int64_t* const sums = to.sums.data();
   Pace pace;
   for (int y = 0; y < map.height(); ++y) {
     pace.add(map.width());
     const std::uint8_t *const row = map.row(y), *const neighbours = map.neighbours(y);
-    basins.for_each_segment(y, [&](std::uint32_t basin, int begin, int, int past) {
-      if (by_basins) {
-        auto* const of_levels = of_basins.data() + starts_[basin];
-        for (int x = begin; x < past; ++x) {
-          if constexpr (S == Sums::gains)
-            of_levels[row[x]] += gains[neighbours[x]];
-          else
-            ++of_levels[row[x]];
-        }
-      } else {
-        for (int x = begin; x < past; ++x)
-          sums_[part(tree, basin, row[x])] += S == Sums::gains ? gains[neighbours[x]] : 1;
-      }
+    basins.for_each_segment(y, [&](std::uint32_t basin, int begin, int peak, int past) {
+      const auto part = parts_of(basin);
+      std::uint16_t* const low = lows + 4 * part(tree.key(row[peak]));
+      low[1] = std::min(low[1], static_cast<std::uint16_t>(y));
+      low[3] = static_cast<std::uint16_t>(Extent::most - y - 1);  // rows come in order
+      if constexpr (S != Sums::none)
+        for (int x = begin; x < past; ++x) sums[part(tree.key(row[x]))] += S == Sums::gains ? gains[neighbours[x]] : 1;
+    });
+    basins.for_each_column_peak(map, y, [&](std::uint32_t basin, int x) {
+      std::uint16_t* const low = lows + 4 * parts_of(basin)(tree.key(row[x]));
+      low[0] = std::min(low[0], static_cast<std::uint16_t>(x));
+      low[2] = std::min(low[2], static_cast<std::uint16_t>(Extent::most - x - 1));
     });
   }
-  for (std::uint32_t b = 0; by_basins && b < tree.count(); ++b) {
+}
+
+// Adds the parts of basins to those of the components that they belong to.
+template <Sums S, bool Holes>
+void Growth::fold(const ComponentTree<Holes>& tree) {
+  for (std::uint32_t b = Holes ? 1 : 0; b < tree.count(); ++b) {
     std::uint32_t c = b;
     for (int key = std::min(tree.first(b), keys_.first); key > keys_.stop;) {
       c = tree.at(c, key);
-      std::int64_t* const to = sums_.data() + offsets_[c];
-      for (const int end = std::max(tree.last(c), keys_.stop); key > end; --key)
-        to[key] += of_basins[static_cast<std::size_t>(starts_[b] + key)];
+      if (Holes && c == 0) break;
+      const int end = std::max(tree.last(c), keys_.stop), count = key - end;
+      const std::int64_t from = of_basins_.offsets[b] + end + 1, to = parts_.offsets[c] + end + 1;
+      const std::uint16_t* const lows = of_basins_.lows.data() + 4 * from;
+      std::uint16_t* const lows_to = parts_.lows.data() + 4 * to;
+      for (int i = 0; i < 4 * count; ++i) lows_to[i] = std::min(lows_to[i], lows[i]);
+      if constexpr (S != Sums::none) {
+        const std::int64_t* const sums = of_basins_.sums.data() + from;
+        std::int64_t* const sums_to = parts_.sums.data() + to;
+        for (int i = 0; i < count; ++i) sums_to[i] += sums[i];
+      }
+      key = end;
     }
   }
 }

@@ -17,10 +17,10 @@ __all__ = ["box_trees", "stable_levels"]
 _Int64 = npt.NDArray[np.int64]
 
 
-def box_trees(levels: Tensor) -> tuple[npt.NDArray[np.float32], _Int64, _Int64, _Int64, _Int64, _Int64]:
+def box_trees(levels: Tensor) -> tuple[npt.NDArray[np.float32], _Int64, _Int64, _Int64, _Int64, _Int64, _Int64]:
     """Every node of levels (N, H, W) uint8 on the CPU, map by map, children before their parents.
 
-    Boxes (M, 4); areas, peaks, levels, parents among all nodes or -1, and the numbers of the maps, (M,) each.
+    Boxes (M, 4); areas, peaks, births, deaths, parents among all nodes or -1, and the numbers of the maps, (M,) each.
     """
     check_levels(levels)
     host = levels.contiguous()
@@ -29,13 +29,13 @@ def box_trees(levels: Tensor) -> tuple[npt.NDArray[np.float32], _Int64, _Int64, 
         return core.box_trees(host.data_ptr(), count, height, width, torch.get_num_threads())
     rows = []
     for i, one in enumerate(host.numpy()):
-        first = len(rows)
-        for n in reference.nodes(one):
-            parent = first + n.parent if n.parent >= 0 else -1
-            rows.append((n.x0, n.y0, n.x1, n.y1, n.pixels, n.peak, n.level, parent, i))
-    table = np.array(rows, np.int64).reshape(-1, 9)
-    areas, peaks, of_levels, parents, maps = table[:, 4:].T
-    return table[:, :4].astype(np.float32), areas, peaks, of_levels, parents, maps
+        first, nodes = len(rows), reference.nodes(one)
+        for n in nodes:
+            death, parent = (nodes[n.parent].level, first + n.parent) if n.parent >= 0 else (0, -1)
+            rows.append((n.x0, n.y0, n.x1, n.y1, n.pixels, n.peak, n.level, death, parent, i))
+    table = np.array(rows, np.int64).reshape(-1, 10)
+    areas, peaks, births, deaths, parents, maps = np.ascontiguousarray(table[:, 4:].T)
+    return table[:, :4].astype(np.float32), areas, peaks, births, deaths, parents, maps
 
 
 def stable_levels(levels: Tensor) -> Tensor:

@@ -107,3 +107,19 @@ def test_opcheck():
     torch.library.opcheck(score_levels, (maps, 8, 9, True))
     torch.library.opcheck(score_levels, (maps, 4, 5, False))
     torch.library.opcheck(score_histogram, (maps, masks, torch.tensor([0, 0.5, 1, 2, 3]).double(), False))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("low", "span"), [(0.0, 1.0), (-3.7, 0.013), (1e-3, 1e6), (0.0, 1e-310), (5.0, 255.0)])
+def test_levels_are_right_where_255_times_a_score_is_almost_whole(dtype, low, span, instruction_set):  # noqa: ARG001
+    """The quotient is rounded before it is multiplied: next to a whole number every rounding counts."""
+    exact = low + span * np.arange(256) / 255
+    near = np.concatenate([exact, np.nextafter(exact, -np.inf), np.nextafter(exact, np.inf)]).clip(low, low + span)
+    maps = torch.from_numpy(np.resize(near, (1, 29, 31))).to(dtype)
+    wide = maps.numpy().astype(np.float64)
+    wanted = ((wide - wide.min()) / (wide.max() - wide.min()) * 255).astype(np.uint8)
+    if wide.max() == wide.min():  # too small a span for float32
+        wanted[:] = 0
+    levels, inside = score_levels(maps, 29, 31, True)
+    assert inside.all()
+    assert np.array_equal(levels.numpy(), wanted)
