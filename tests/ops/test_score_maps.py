@@ -117,9 +117,8 @@ def test_levels_are_right_where_255_times_a_score_is_almost_whole(dtype, low, sp
     near = np.concatenate([exact, np.nextafter(exact, -np.inf), np.nextafter(exact, np.inf)]).clip(low, low + span)
     maps = torch.from_numpy(np.resize(near, (1, 29, 31))).to(dtype)
     wide = maps.numpy().astype(np.float64)
-    wanted = ((wide - wide.min()) / (wide.max() - wide.min()) * 255).astype(np.uint8)
-    if wide.max() == wide.min():  # too small a span for float32
-        wanted[:] = 0
+    found = wide.max() - wide.min()  # 0 where the span is too small for float32
+    wanted = ((wide - wide.min()) / (found or np.inf) * 255).astype(np.uint8)
     levels, inside = score_levels(maps, 29, 31, True)
     assert inside.all()
     assert np.array_equal(levels.numpy(), wanted)
