@@ -72,6 +72,8 @@ def _chosen(columns: _Columns, protocol: Protocol, height: int, width: int, work
 
 def with_ends(boxes: Tensor, height: int, width: int, protocol: Protocol) -> Tensor:
     """Half-open boxes with the ends that the protocol asks for, and its box where nothing was kept."""
+    if protocol.box_end != "clipped" and protocol.empty != "image":
+        return boxes
     # By numbers and not by tensors of them, which a GPU would have to be waited for.
     begin, x1, y1 = boxes.split([2, 1, 1], dim=1)
     empty = x1 == 0

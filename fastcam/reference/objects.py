@@ -45,7 +45,7 @@ def chosen(areas: Values, scores: Values, maps: Values, protocol: Protocol) -> n
         Numbers below M. The first one of a map with ``order="largest"`` is the one that ``keep="largest"`` keeps, so of
         equal pixel counts the first in raster order, of equal polygon areas the last.
     """
-    large = np.flatnonzero(areas >= protocol.min_area)
+    large = np.flatnonzero(areas >= protocol.min_area) if protocol.min_area > 0 else np.arange(len(areas))
     by_area = protocol.order == "largest"
     raster = -large if by_area and protocol.area == "polygon" else large
     ranks = areas[large] if by_area else scores[large]
