@@ -1,7 +1,7 @@
 """The paper's tables on one's own data: rows of trainings and protocols, judged alike."""
 
 from fastcam.reproduce.fine_tuning import FINE_TUNINGS, FineTuning
-from fastcam.reproduce.heads import SCHEDULES, Schedule
+from fastcam.reproduce.heads import SCHEDULES, Schedule, Search
 from fastcam.reproduce.report import markdown, write_plot
 from fastcam.reproduce.run import reproduce, unused_settings
 from fastcam.reproduce.table import Row, Table, Training
@@ -15,6 +15,7 @@ __all__ = [
     "FineTuning",
     "Row",
     "Schedule",
+    "Search",
     "Table",
     "Training",
     "markdown",

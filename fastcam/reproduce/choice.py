@@ -27,8 +27,8 @@ class Tried(Generic[_Schedule]):
 
     Attributes:
         schedule: the candidate.
-        accuracy: of the baseline on the images held out, as a fraction; None where its training diverged.
-        failure: why it cannot be taken, if so.
+        accuracy: on the images held out, as a fraction; None where the training diverged.
+        failure: how it did, if so.
     """
 
     schedule: _Schedule

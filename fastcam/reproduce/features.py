@@ -24,7 +24,13 @@ def feature_maps(
     model: Classifier, records: Sequence[Record], inputs: Inputs, *, batch_size: int = 16, workers: int = 0
 ) -> Tensor:
     """Return the maps that are pooled, (N, C, h, w) float32 on the CPU; the model is put into eval mode."""
-    return torch.cat([maps.float().cpu() for maps in _batches(model, records, inputs, batch_size, workers)])
+    every, first = torch.empty(0), 0
+    for maps in _batches(model, records, inputs, batch_size, workers):
+        if first == 0:  # joined at the end, they would stand in memory twice
+            every = torch.empty(len(records), *maps.shape[1:])
+        every[first : first + len(maps)] = maps
+        first += len(maps)
+    return every
 
 
 def pooled_features(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -54,28 +54,31 @@ class FineTuning(Candidate):
 
 
 FINE_TUNINGS = tuple(
-    FineTuning(lr, ratio, frozen) for frozen, lr, ratio in product((True, False), (0.003, 0.01), (1.0, 10.0))
+    FineTuning(lr, ratio, frozen) for frozen, lr, ratio in product((True, False), (0.003, 0.01), (0.1, 1.0, 10.0))
 )
-"""What the rates of an end-to-end training are chosen from."""
+"""What the rates of an end-to-end training are chosen from.
+
+The values that TAP pools are several times those of GAP, and so is the gradient of its classifier: it may want a lower
+rate there.
+"""
 
 
 def choose_fine_tuning(
-    config: TrainingConfig, engine: Fabric, out: Path, tried: Sequence[FineTuning], trainings: Sequence[Training]
+    config: TrainingConfig, engine: Fabric, out: Path, tried: Sequence[FineTuning], training: Training
 ) -> Choice[FineTuning]:
-    """Choose by the baseline's classification accuracy on training images held out; boxes have no part in it.
+    """Choose the rates of a training by its own classification accuracy; boxes have no part in it.
 
-    Every candidate trains the baseline's network for all of the epochs on what ``config.hold_out`` leaves of the
-    training images, into a folder of its own below ``out/choice``; a choice that was cut off goes on from there. Of
-    equally accurate ones the lower loss on the images held out is better. As all trainings get the same schedule, the
-    best is then tried with the others, and the next best where one of them diverges. A training has diverged where its
-    loss is not finite, or in the last epoch still that of a guess, to within a twentieth.
+    Every candidate trains the network for all of the epochs on what ``config.hold_out`` leaves of the training images,
+    into a folder of its own below ``out/choice``; a choice that was cut off goes on from there. Of equally accurate
+    ones the lower loss on the images held out is better. A candidate diverges where its loss is not finite, or in the
+    last epoch still that of a guess, to within a twentieth.
 
     Args:
         config: what all trainings share.
         engine: where.
         out: folder of the table.
         tried: the candidates; one alone is taken untried.
-        trainings: the baseline's first.
+        training: whose rates.
 
     Raises:
         ConfigError: no images held out, or no candidate that does not diverge.
@@ -84,37 +87,23 @@ def choose_fine_tuning(
         return Choice(tried[0], (), "as configured, not chosen")
     if not config.hold_out:
         raise ConfigError("hold_out must be above 0: it is what the rates are chosen on")
-    outcomes, ranks = {}, {}
+    outcomes, ranks = [], {}
     for one in tried:
         try:
-            accuracy, loss = _trial(one, trainings[0], config, engine, out)
+            accuracy, loss = _trial(one, training, config, engine, out)
         except DivergedError as error:
-            outcomes[one] = Tried(one, None, str(error))
+            outcomes.append(Tried(one, None, str(error)))
         else:
-            outcomes[one], ranks[one] = Tried(one, accuracy), (-accuracy, loss)
-    for one in sorted(ranks, key=lambda one: ranks[one]):
-        failure = _failure(one, trainings[1:], config, engine, out)
-        if failure is not None:
-            outcomes[one] = replace(outcomes[one], failure=failure)
-        else:
-            how = (
-                f"{trainings[0].title} after {config.epochs} epochs, one cut that holds out "
-                f"{100 * config.hold_out:g}% of the training images, in percent"
-            )
-            return Choice(one, tuple(outcomes.values()), how)
-    raise ConfigError(f"every candidate diverged: {'; '.join(f'{one.name}: {outcomes[one].failure}' for one in tried)}")
-
-
-def _failure(
-    one: FineTuning, trainings: Sequence[Training], config: TrainingConfig, engine: Fabric, out: Path
-) -> str | None:
-    """Say why a candidate cannot be taken for one of the trainings, if so."""
-    for training in trainings:
-        try:
-            _trial(one, training, config, engine, out)
-        except DivergedError as error:
-            return f"with {training.title} {error}"
-    return None
+            outcomes.append(Tried(one, accuracy))
+            ranks[one] = -accuracy, loss
+    if not ranks:
+        failures = "; ".join(f"{one.schedule.name}: {one.failure}" for one in outcomes)
+        raise ConfigError(f"every candidate for the rates of {training.title} diverged: {failures}")
+    how = (
+        f"after {config.epochs} epochs, one cut that holds out {100 * config.hold_out:g}% of the training images, "
+        "in percent"
+    )
+    return Choice(min(ranks, key=lambda one: ranks[one]), tuple(outcomes), how)
 
 
 def _trial(
@@ -135,13 +124,18 @@ def _trial(
 
 
 def fine_tuned(
-    config: TrainingConfig, engine: Fabric, out: Path, seeds: Sequence[int], trainings: Sequence[Training]
+    config: TrainingConfig,
+    engine: Fabric,
+    out: Path,
+    seeds: Sequence[int],
+    choices: Mapping[Training, Choice[FineTuning]],
 ) -> Iterator[Observed]:
     """Train on all training images with every seed, each into a folder of its own (``out/gap-0``), or go on there."""
     for seed in seeds:
-        for training in trainings:
+        for training, choice in choices.items():
             # The last epoch is judged: nothing is left to choose on images held out.
-            own = replace(training.applied(config), seed=seed, hold_out=0, select="last")
+            chosen = choice.schedule.applied(training.applied(config))
+            own = replace(chosen, seed=seed, hold_out=0, select="last")
             trained = train(own, out / f"{training.name}-{seed}", engine, resume=True, data_root=out)
             network = Network(
                 str(trained.checkpoint),

@@ -16,7 +16,7 @@ from fastcam.models.classifier import POOLINGS
 from fastcam.pooling import TAP
 from fastcam.reproduce.choice import Choice
 from fastcam.reproduce.features import feature_maps, pooled_features
-from fastcam.reproduce.heads import Schedule, choose_schedule, fit_head
+from fastcam.reproduce.heads import Schedule, Search, choose_schedule, fit_head, search_for
 from fastcam.reproduce.observed import Observed
 from fastcam.reproduce.table import Training
 from fastcam.training.build import build
@@ -34,18 +34,18 @@ def frozen(
     engine: Fabric,
     out: Path,
     seeds: Sequence[int],
-    schedules: Sequence[Schedule],
+    search: Search | None,
     trainings: Sequence[Training],
     training_split: Split,
-) -> tuple[Iterator[Observed], Choice[Schedule]]:
-    """Choose the schedule now, by the first training; train the classifiers as they are asked for.
+) -> tuple[Iterator[Observed], dict[Training, Choice[Schedule]]]:
+    """Choose the schedule of each training now; train the classifiers as they are asked for.
 
     Args:
         config: its data, model, weights, crop and TAP threshold.
         engine: where the features are computed.
         out: folder of the synthetic benchmark.
         seeds: one classifier of each training for each.
-        schedules: the candidates.
+        search: of every training; None: that for the number of images.
         trainings: which may differ in their pooling alone.
         training_split: the training images.
 
@@ -61,19 +61,24 @@ def frozen(
     poolings = [_pooling(one.applied(config), model) for one in trainings]
     pooled = pooled_features(model, training_split.records, inputs, poolings, workers=config.workers)
     labels = torch.tensor([record.label for record in training_split])
-    choice = choose_schedule(pooled[0], labels, classes, schedules)
+    search = search or search_for(len(labels))
+    choices = {
+        one: choose_schedule(given, labels, classes, search, what=f"schedule of {one.title}")
+        for one, given in zip(trainings, pooled, strict=True)
+    }
 
     def networks() -> Iterator[Observed]:
-        # Not before the schedule is chosen.
+        # Not before the schedules are chosen.
         testing = read_part(config.data, "test", out=out, images=config.images)
         features = feature_maps(model, testing.records, inputs, workers=config.workers)
         true = torch.tensor([record.label for record in testing])
+        of_tests = [pooling(features) for pooling in poolings]
         for seed in seeds:
-            for one, pooling, given in zip(trainings, poolings, pooled, strict=True):
-                head = fit_head(given, labels, classes, choice.schedule, seed=seed)
-                yield Observed(one, head(pooling(features)), _maps(features, head.weight, true))
+            for one, given, test in zip(trainings, pooled, of_tests, strict=True):
+                head = fit_head(given, labels, classes, choices[one].schedule, seed=seed)
+                yield Observed(one, head(test), _maps(features, head.weight, true))
 
-    return networks(), choice
+    return networks(), choices
 
 
 def _pooling(config: TrainingConfig, model: Classifier) -> nn.Module:

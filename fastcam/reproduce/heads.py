@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -12,9 +11,10 @@ from torch.nn import functional as F
 
 from fastcam.reproduce.choice import Candidate, Choice, Tried
 from fastcam.training.batches import mixed_seed
+from fastcam.training.config import ConfigError
 from fastcam.training.splits import stratified
 
-__all__ = ["SCHEDULES", "Schedule", "choose_schedule", "fit_head"]
+__all__ = ["SCHEDULES", "Schedule", "Search", "choose_schedule", "fit_head", "search_for"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,38 @@ class Schedule(Candidate):
 
 
 SCHEDULES = tuple(Schedule(lr, epochs) for lr, epochs in product((0.003, 0.01, 0.03, 0.1, 0.3), (25, 50, 100)))
-"""What the schedule of classifiers on cached features is chosen from."""
+"""What the schedule of classifiers on cached features is chosen from where images are few."""
+
+_OF_MANY_IMAGES = tuple(
+    Schedule(lr, epochs, batch_size=128) for lr, epochs in product((0.003, 0.01, 0.03, 0.1, 0.3), (5, 20))
+)
+_FEW_IMAGES = 5000
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a schedule is chosen from, and how.
+
+    Attributes:
+        schedules: the candidates.
+        cuts: stratified cuts of the images over which the accuracy is averaged.
+    """
+
+    schedules: tuple[Schedule, ...]
+    cuts: int
+
+
+def search_for(images: int) -> Search:
+    """Return the search for so many training images.
+
+    Up to 5,000 it is :data:`SCHEDULES` over five cuts. More images are seen less often, in larger batches, and one cut
+    tells enough.
+
+    Example:
+        >>> search_for(300).cuts, search_for(40_000).cuts
+        (5, 1)
+    """
+    return Search(SCHEDULES, 5) if images <= _FEW_IMAGES else Search(_OF_MANY_IMAGES, 1)
 
 
 def fit_head(pooled: Tensor, labels: Tensor, classes: int, schedule: Schedule, *, seed: int) -> nn.Linear:
@@ -87,27 +118,38 @@ def fit_head(pooled: Tensor, labels: Tensor, classes: int, schedule: Schedule, *
 
 
 def choose_schedule(
-    pooled: Tensor, labels: Tensor, classes: int, tried: Sequence[Schedule], *, cuts: int = 5, share: float = 0.2
+    pooled: Tensor, labels: Tensor, classes: int, search: Search, *, share: float = 0.2, what: str = "schedule"
 ) -> Choice[Schedule]:
     """Choose by the classification accuracy on training images held out; boxes have no part in it.
 
-    Of equally accurate ones the one with fewer epochs is better, then that with the lower rate.
+    Of equally accurate ones the one with fewer epochs is better, then that with the lower rate. A candidate diverges
+    where its weights are not finite with any cut.
 
     Args:
-        pooled: (N, C) float32, of the training images, pooled as the baseline does.
+        pooled: (N, C) float32, of the training images, pooled as the classifier will find them.
         labels: (N,) int64.
         classes: K.
-        tried: the candidates.
-        cuts: stratified cuts of the images over which the accuracy is averaged.
-        share: of the images that each holds out.
+        search: the candidates, and over how many cuts.
+        share: of the images that each cut holds out.
+        what: is chosen, for errors.
+
+    Raises:
+        ConfigError: every candidate diverged.
     """
-    accuracies = dict.fromkeys(tried, 0.0)
-    for seed in range(cuts):
+    accuracies: dict[Schedule, float | None] = dict.fromkeys(search.schedules, 0.0)
+    for seed in range(search.cuts):
         kept, held = stratified(labels.tolist(), share, seed=seed)
-        for schedule in tried:
+        for schedule, sum_so_far in accuracies.items():
+            if sum_so_far is None:
+                continue
             head = fit_head(pooled[kept], labels[kept], classes, schedule, seed=seed)
-            right = head(pooled[held]).argmax(dim=1) == labels[held]
-            accuracies[schedule] += right.double().mean().item() / cuts
-    best = min(tried, key=lambda one: (-round(accuracies[one], 9), one.epochs, one.lr))
-    how = f"mean over {cuts} cuts that hold out {100 * share:g}% of the training images, in percent; lr x epochs"
-    return Choice(best, tuple(Tried(one, accuracies[one]) for one in tried), how)
+            right = (head(pooled[held]).argmax(dim=1) == labels[held]).double().mean().item()
+            finite = bool(head.weight.isfinite().all())
+            accuracies[schedule] = sum_so_far + right / search.cuts if finite else None
+    able = {schedule: accuracy for schedule, accuracy in accuracies.items() if accuracy is not None}
+    if not able:
+        raise ConfigError(f"every candidate for the {what} diverged: {', '.join(one.name for one in accuracies)}")
+    best = min(able, key=lambda one: (-round(able[one], 9), one.epochs, one.lr))
+    over = f"mean over {search.cuts} cuts that hold out" if search.cuts > 1 else "one cut that holds out"
+    how = f"{over} {100 * share:g}% of the training images, in percent; lr x epochs"
+    return Choice(best, tuple(Tried(one, accuracy) for one, accuracy in accuracies.items()), how)

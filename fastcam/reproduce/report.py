@@ -84,13 +84,7 @@ def _notes(result: Mapping[str, Any]) -> list[str]:
             notes.append(f"{family}: GT Loc is lower than the baseline's with {', '.join(worse)}.")
         if unclear:
             notes.append(f"{family}: the images do not resolve the difference in GT Loc of {', '.join(unclear)}.")
-    choice = result["choice"]
-    if choice["tried"]:
-        tried = ", ".join(f"{one['name']}: {_accuracy(one)}" for one in choice["tried"])
-        notes.append(
-            "The schedule is the one with the best accuracy of the baseline's classifier on training images held out "
-            f"({choice['how']}): {tried}. Taken: {choice['taken']}."
-        )
+    notes += [_choice(title, choice) for title, choice in result["choices"].items()]
     times = f"{result['seconds']:.0f} s in all, {result['choice_seconds']:.0f} s of them for the choice"
     if result["resumed"]:
         times = f"{result['seconds']:.0f} s since it last went on from its checkpoints"
@@ -98,12 +92,18 @@ def _notes(result: Mapping[str, Any]) -> list[str]:
     return [line for note in notes for line in (note, "")][:-1]
 
 
+def _choice(title: str, choice: Mapping[str, Any]) -> str:
+    if not choice["tried"]:
+        return f"Schedule of {title}: {choice['taken']}, {choice['how']}."
+    tried = ", ".join(f"{one['name']}: {_accuracy(one)}" for one in choice["tried"])
+    return (
+        f"Schedule of {title}: {choice['taken']}, by its accuracy on training images held out ({choice['how']}): "
+        f"{tried}."
+    )
+
+
 def _accuracy(tried: Mapping[str, Any]) -> str:
-    if tried["accuracy"] is None:
-        return "diverged"
-    # The failure says with which training the candidate diverged, and then how.
-    failure = tried["failure"].partition(" the loss")[0] if tried["failure"] else ""
-    return f"{100 * tried['accuracy']:.1f}{f' (diverged {failure})' if failure else ''}"
+    return "diverged" if tried["accuracy"] is None else f"{100 * tried['accuracy']:.1f}"
 
 
 def _hurts(row: Mapping[str, Any]) -> bool:

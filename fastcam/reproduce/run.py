@@ -21,11 +21,11 @@ from fastcam.models import NETWORKS
 from fastcam.reproduce.choice import Choice
 from fastcam.reproduce.fine_tuning import FINE_TUNINGS, FineTuning, choose_fine_tuning, fine_tuned
 from fastcam.reproduce.frozen import frozen
-from fastcam.reproduce.heads import SCHEDULES, Schedule
+from fastcam.reproduce.heads import Schedule, Search
 from fastcam.reproduce.judged import RowJudged, judge_row
 from fastcam.reproduce.observed import Observed
 from fastcam.reproduce.summary import summarize, summarize_trivial
-from fastcam.reproduce.table import Table
+from fastcam.reproduce.table import Table, Training
 from fastcam.training.config import ConfigError, TrainingConfig
 from fastcam.training.data import read_part
 from fastcam.training.engine import Fabric
@@ -51,15 +51,15 @@ def reproduce(
     *,
     seeds: Sequence[int] = range(5),
     fine_tune: bool = False,
-    schedules: Sequence[Schedule] = SCHEDULES,
+    search: Search | None = None,
     fine_tunings: Sequence[FineTuning] = FINE_TUNINGS,
 ) -> dict[str, Any]:
     """Run each training of a table with every seed, and judge the rows of every family.
 
     With cached features the backbone is frozen, its maps are computed once, without augmentation, and only the linear
     classifier is trained. With ``fine_tune`` each network is trained end to end as ``config`` says, into ``out/gap-0``
-    and so on; a run that was cut off goes on from there. Either way all trainings get the same schedule, chosen for
-    the baseline's accuracy on training images held out, and are then run on all of them.
+    and so on; a run that was cut off goes on from there. Either way every training gets a schedule of its own, by the
+    same search for its accuracy on training images held out, and is then run on all of them.
 
     Args:
         table: such as :data:`fastcam.reproduce.TABLE_3`.
@@ -70,7 +70,7 @@ def reproduce(
         out: folder of the trainings.
         seeds: one run of each training for each.
         fine_tune: train end to end.
-        schedules: candidates for cached features.
+        search: for the schedules of classifiers on cached features; None: that for the number of images.
         fine_tunings: candidates for ``fine_tune``.
 
     Returns:
@@ -87,22 +87,21 @@ def reproduce(
     if config.method in table.not_for:
         raise ConfigError(f"method {config.method!r}: the rows are those of a single class activation map")
     training = read_part(config.data, "train", out=out, images=config.images)
-    choice: Choice[FineTuning] | Choice[Schedule]
+    choices: dict[Training, Choice[FineTuning]] | dict[Training, Choice[Schedule]]
     if fine_tune:
-        choice = chosen = choose_fine_tuning(config, engine, out, fine_tunings, table.trainings)
-        config = chosen.schedule.applied(config)
+        choices = {one: choose_fine_tuning(config, engine, out, fine_tunings, one) for one in table.trainings}
         described = _fine_tuning_described(config)
-        networks = fine_tuned(config, engine, out, seeds, table.trainings)
+        networks = fine_tuned(config, engine, out, seeds, choices)
     else:
-        networks, choice = frozen(config, engine, out, seeds, schedules, table.trainings, training)
-        described = _frozen_described(choice.schedule)
+        networks, choices = frozen(config, engine, out, seeds, search, table.trainings, training)
+        described = "frozen backbone, features cached, classifiers trained on them"
     chosen_after = time.perf_counter() - started
     testing = read_part(config.data, "test", out=out, images=config.images)
     return {
         **_facts(config, training, testing),
         "seeds": list(seeds),
         "training": described,
-        "choice": choice.to_json(),
+        "choices": {one.title: choice.to_json() for one, choice in choices.items()},
         **_judged(table, networks, training, testing, Inputs((config.crop, config.crop))),
         "machine": f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, {_machine(engine)}",
         "resumed": resumed,
@@ -186,18 +185,10 @@ def _facts(config: TrainingConfig, training: Split, testing: Split) -> dict[str,
     }
 
 
-def _frozen_described(schedule: Schedule) -> str:
-    return (
-        f"frozen backbone, features cached, both poolings' classifiers trained alike: lr {schedule.lr:g}, "
-        f"{schedule.epochs} epochs, batches of {schedule.batch_size}"
-    )
-
-
 def _fine_tuning_described(config: TrainingConfig) -> str:
-    decay = f", x {config.decay_factor:g} every {config.decay_every} epochs" if config.decay_every else ""
+    decay = f", rates x {config.decay_factor:g} every {config.decay_every} epochs" if config.decay_every else ""
     return (
-        f"fine-tuned end to end, both poolings alike: method {config.method}, {config.epochs} epochs, batches of "
-        f"{config.batch_size}, {FineTuning.of(config).name}{decay}"
+        f"fine-tuned end to end: method {config.method}, {config.epochs} epochs, batches of {config.batch_size}{decay}"
     )
 
 

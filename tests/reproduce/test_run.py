@@ -5,7 +5,18 @@ from pathlib import Path
 import pytest
 
 from fastcam import AUTHORS, PAPER
-from fastcam.reproduce import TABLE_3, FineTuning, Row, Schedule, Table, Training, markdown, reproduce, write_plot
+from fastcam.reproduce import (
+    TABLE_3,
+    FineTuning,
+    Row,
+    Schedule,
+    Search,
+    Table,
+    Training,
+    markdown,
+    reproduce,
+    write_plot,
+)
 from fastcam.training import ConfigError, TrainingConfig
 
 CUB = Path(__file__).resolve().parents[3] / "shared" / "data" / "CUB_200_2011_first10"
@@ -31,11 +42,13 @@ def check(result):
 
 
 def test_cached(config, engine, tmp_path):
-    schedules = [Schedule(0.01, 2), Schedule(0.1, 2)]
-    result = reproduce(TABLE_3, config, engine, tmp_path / "out", seeds=range(2), schedules=schedules)
+    search = Search((Schedule(0.01, 2), Schedule(0.1, 2)), 1)
+    result = reproduce(TABLE_3, config, engine, tmp_path / "out", seeds=range(2), search=search)
     check(result)
-    assert [one["lr"] for one in result["choice"]["tried"]] == [0.01, 0.1]
-    assert f"Taken: {result['choice']['taken']}." in markdown(result)
+    for title in ("GAP", "TAP"):
+        choice = result["choices"][title]
+        assert [one["lr"] for one in choice["tried"]] == [0.01, 0.1]
+        assert f"Schedule of {title}: {choice['taken']}, by its accuracy" in markdown(result)
     for name in ("a.png", "a.svg"):
         write_plot(tmp_path / name, result)
         assert (tmp_path / name).stat().st_size > 10_000
@@ -47,10 +60,11 @@ def test_fine_tuned_and_resumed(learning, engine, tmp_path):
     result = reproduce(TABLE_3, learning, engine, out, seeds=range(2), fine_tune=True, fine_tunings=tried)
     check(result)
     assert {path.name for path in out.iterdir()} == {"choice", "gap-0", "tap-0", "gap-1", "tap-1"}
-    assert (result["config"]["lr"], result["config"]["freeze_norm"]) == (0.01, False)
+    for title in ("GAP", "TAP"):
+        assert result["choices"][title]["taken"] == tried[1].name
     text = markdown(result)
     assert "lr 1e+09 (classifier x 1), normalization trained: diverged, lr 0.01 (classifier x 1)" in text
-    assert "Taken: lr 0.01 (classifier x 1), normalization trained." in text
+    assert "Schedule of TAP: lr 0.01 (classifier x 1), normalization trained, by its accuracy" in text
     written = {path: path.stat().st_mtime_ns for path in out.rglob("last.pt")}
     again = reproduce(TABLE_3, learning, engine, out, seeds=range(2), fine_tune=True, fine_tunings=tried)
     assert again["families"] == result["families"]
@@ -70,8 +84,9 @@ def test_fine_tuned_as_configured(config, engine, tmp_path):
     own = FineTuning.of(config)
     result = reproduce(TABLE_3, config, engine, tmp_path / "out", seeds=range(2), fine_tune=True, fine_tunings=[own])
     check(result)
-    assert result["choice"] == {"taken": own.name, "how": "as configured, not chosen", "tried": []}
-    assert "Taken" not in markdown(result)
+    as_configured = {"taken": own.name, "how": "as configured, not chosen", "tried": []}
+    assert result["choices"] == {"GAP": as_configured, "TAP": as_configured}
+    assert f"Schedule of TAP: {own.name}, as configured, not chosen." in markdown(result)
 
 
 def test_methods_with_another_map(config, engine, tmp_path):
