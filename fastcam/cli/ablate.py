@@ -39,8 +39,8 @@ _DEFAULTS = {"model": "efficientnet-lite0", "weights": "imagenet", "hold_out": 0
     "--choose/--no-choose",
     default=True,
     show_default=True,
-    help="With fine-tuned: choose each pooling's lr, classifier-ratio and freeze-norm on training images held out (--hold-out), "
-    "or train as the settings have them.",
+    help="With fine-tuned: choose each pooling's lr, classifier-ratio and freeze-norm on training images held out "
+    "(--hold-out), or train as the settings have them.",
 )
 @click.option("--device", default="auto", show_default=True, metavar="DEVICE", help="cpu, cuda, or auto.")
 def ablate(
@@ -56,9 +56,9 @@ def ablate(
 
     GAP and TAP are trained once for each seed and evaluated at the paper's fixed settings and at the oracle's
     threshold, as the paper's equations have it and as its released code does. Trivial predictors stand in the same
-    table. Each pooling's schedule is chosen by the same search, for its own accuracy on training images held out, never
-    on boxes. Settings are those of "fastcam train"; cached features use data, images, model, model-option, weights, crop,
-    tap-threshold and workers, and other options are named as not used.
+    table. Each pooling's schedule is chosen by the same search, for its own accuracy on training images held out,
+    never on boxes. Settings are those of "fastcam train"; cached features use data, images, model, model-option,
+    weights, crop, tap-threshold and workers, and other options are named as not used.
     """
     with ExitStack() as opened, click_errors(out):
         # Not at the top: they bring the engine, which the other commands can do without.
