@@ -5,7 +5,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 SITE = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 # It does not see the editable install, so another build can be imported in its place.
 BASE_PYTHON = $(shell $(BIN)/python -c 'import sys; print(sys._base_executable)')
-CXX_FILES := $(wildcard csrc/*/*.hpp csrc/*/*.cpp)
+CXX_FILES := $(wildcard csrc/*/*.hpp csrc/*/*.cpp csrc/*/*.h) $(wildcard examples/*.c)
+BUILD_FILES := pyproject.toml CMakeLists.txt $(wildcard csrc/*/*)
 # Seconds, after which a test counts as hung and the others go on.
 PATIENCE := 300
 CAM_PEERS := grad-cam torchcam ttach scikit-learn joblib threadpoolctl cloudpickle narwhals
@@ -24,14 +25,14 @@ help:  ## this list
 	$(PIP) install --quiet --constraint constraints.txt torch numpy scikit-build-core pybind11 cmake ninja
 	@touch $@
 
-.make/demo: .make/venv pyproject.toml CMakeLists.txt $(CXX_FILES)
+.make/demo: .make/venv $(BUILD_FILES)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable '.[demo]'
 	@touch $@
 
 # Not by way of .make/demo: with other flags the core would be compiled twice.
-.make/test: .make/venv pyproject.toml CMakeLists.txt $(CXX_FILES)
+.make/test: .make/venv $(BUILD_FILES)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --quiet --constraint constraints.txt --no-build-isolation \
-		-Ccmake.define.FASTCAM_ERRORS=ON --editable '.[test]'
+		-Ccmake.define.FASTCAM_ERRORS=ON -Ccmake.define.FASTCAM_C_LIBRARY=ON --editable '.[test]'
 	@touch $@ .make/demo
 
 # Beside the environment: with a torchvision that lacks its operators in it, torchmetrics would not load.
@@ -62,7 +63,8 @@ unit: .make/test .make/classifiers .make/triton36  ## pytest
 
 sanitize: .make/test  ## the C++ under AddressSanitizer and UndefinedBehaviorSanitizer
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --quiet --no-deps --no-build-isolation --upgrade --target build/sanitized-site \
-		-Cbuild-dir=build/sanitized -Ccmake.define.FASTCAM_SANITIZE=address,undefined .
+		-Cbuild-dir=build/sanitized -Ccmake.define.FASTCAM_C_LIBRARY=ON \
+		-Ccmake.define.FASTCAM_SANITIZE=address,undefined .
 	LD_PRELOAD="$$(c++ -print-file-name=libasan.so) $$(c++ -print-file-name=libubsan.so)" \
 		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 		OMP_NUM_THREADS=1 PYTHONSAFEPATH=1 PYTHONPATH=build/sanitized-site:$(SITE) $(BASE_PYTHON) -m pytest \
@@ -70,12 +72,17 @@ sanitize: .make/test  ## the C++ under AddressSanitizer and UndefinedBehaviorSan
 		tests/csrc tests/ops tests/test_masks.py
 
 dist: .make/test  ## sdist and wheel, the wheel imported where nothing else is, and a build without a compiler
-	rm -rf dist build/fresh
+	rm -rf dist build/fresh build/without-torch-wheel
 	$(BIN)/python -m build --outdir dist
 	$(PYTHON) -m venv build/fresh
 	build/fresh/bin/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt dist/*.whl
 	cd build/fresh && bin/python -c "import fastcam, fastcam.kernels, torch; from fastcam import _C; \
 		print('wheel', _C.core(), fastcam.boxes_from_masks(torch.ones(1, 3, 5, dtype=torch.bool)).boxes.tolist())"
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir build/without-torch-wheel \
+		-Ccmake.define.FASTCAM_INSTRUCTION_SETS=none ./without_torch
+	$(PIP) install --quiet --no-deps --upgrade --target build/without-torch-site build/without-torch-wheel/*.whl
+	PYTHONPATH=build/without-torch-site $(BIN)/python -P -c "import sys; sys.modules['torch'] = None; import numpy, fastcam_numpy; \
+		print('without torch', fastcam_numpy.boxes_from_maps(numpy.eye(3), size=(9, 9)).boxes.tolist())"
 	CXX=/nonexistent PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --quiet --no-deps --no-build-isolation --upgrade --target build/plain-site \
 		-Cbuild-dir=build/plain -Ccmake.define.FASTCAM_CORE=OFF .
 	PYTHONPATH=build/plain-site:$(SITE) $(BASE_PYTHON) -P -c "import torch, fastcam; from fastcam.ops.core import core; assert core is None; \

@@ -10,10 +10,12 @@ namespace fastcam {
 namespace baseline {
 extern const Core core;
 }
-#if defined(FASTCAM_X86)
+#if defined(FASTCAM_AVX2)
 namespace avx2 {
 extern const Core core;
 }
+#endif
+#if defined(FASTCAM_AVX512)
 namespace avx512 {
 extern const Core core;
 }
@@ -27,11 +29,15 @@ struct Runnable {
 
   Runnable() {
     cores[count++] = &baseline::core;
-#if defined(FASTCAM_X86)
+#if defined(FASTCAM_AVX2) || defined(FASTCAM_AVX512)
     __builtin_cpu_init();
     const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
                     __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("f16c");
+#endif
+#if defined(FASTCAM_AVX2)
     if (v3) cores[count++] = &avx2::core;
+#endif
+#if defined(FASTCAM_AVX512)
     if (v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2"))
