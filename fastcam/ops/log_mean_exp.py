@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.onnx import is_in_onnx_export
 
 __all__ = ["log_mean_exp"]
 
@@ -29,8 +30,8 @@ def log_mean_exp(x: Tensor, r: float) -> Tensor:
     factor = torch.where(small, torch.maximum(exponent, least), min(2 * r, limits.max / 8))
     unit = torch.where(small, unit, 1.0)
     power = (finite / 2 - half) / unit * factor
-    # Near 0 the logarithm of a mean near 1 would lose its digits.
-    less = power.expm1().mean((2, 3), keepdim=True)
+    # Near 0 the logarithm of a mean near 1 would lose its digits. The older of the exporters to ONNX has no expm1.
+    less = (power.exp() - 1 if is_in_onnx_export() else power.expm1()).mean((2, 3), keepdim=True)
     near = less > -0.5
     log = torch.where(near, less.masked_fill(~near, 0).log1p(), power.exp().mean((2, 3), keepdim=True).log())
     # A channel with infinities has them for its mean, as for its maximum.
