@@ -14,6 +14,7 @@ from fastcam.data import Record
 from fastcam.evaluation.loading import plain_signals
 from fastcam.inputs import Inputs
 from fastcam.models import Classifier
+from fastcam.reproduce.budget import Budget
 from fastcam.reproduce.kept import Kept
 from fastcam.training.batches import Pictures, usable_workers
 from fastcam.training.errors import reading_errors
@@ -29,12 +30,16 @@ def pooled_features(
     inputs: Inputs,
     poolings: Sequence[nn.Module],
     kept: Kept,
+    budget: Budget,
     *,
     workers: int = 0,
 ) -> list[Tensor]:
     """Return for each pooling what it makes of the maps, (N, C) float32 on the CPU; the maps are not kept.
 
     What 2048 images came to is kept at a time.
+
+    Raises:
+        BudgetSpentError: before all images were seen.
     """
     pooled: list[list[Tensor]] = [[] for _ in poolings]
     for first in range(0, len(records), _KEPT_AT_ONCE):
@@ -47,6 +52,7 @@ def pooled_features(
                     parts.append(pooling(maps).float().cpu())
             return {str(number): torch.cat(parts) for number, parts in enumerate(every)}
 
+        budget.check()
         found = kept.tensors(f"pooled/{first:08d}", of_part)
         for number, parts in enumerate(pooled):
             parts.append(found[str(number)])

@@ -16,6 +16,7 @@ from fastcam.inputs import Inputs
 from fastcam.models import Classifier
 from fastcam.models.classifier import POOLINGS
 from fastcam.pooling import TAP
+from fastcam.reproduce.budget import Budget
 from fastcam.reproduce.choice import Choice
 from fastcam.reproduce.features import features_in_batches, pooled_features
 from fastcam.reproduce.heads import Schedule, Search, choose_schedule, fit_head, held_out_accuracies, search_for
@@ -42,10 +43,11 @@ def frozen(
     search: Search | None,
     trainings: Sequence[Training],
     training_split: Split,
+    budget: Budget,
 ) -> tuple[Iterator[Observed], dict[Training, Choice[Schedule]]]:
     """Choose the schedule of each training now; train the classifiers as they are asked for.
 
-    What is computed is kept below ``out/cached``, where a run that was cut off goes on. Maps of test images are never
+    What is computed is kept below ``out/kept``, where a run that was cut off goes on. Maps of test images are never
     in memory together.
 
     Args:
@@ -56,9 +58,11 @@ def frozen(
         search: of every training; None: that for the number of images.
         trainings: which may differ in their pooling alone.
         training_split: the training images.
+        budget: after which no classifier is trained; what was trained is judged.
 
     Raises:
-        ConfigError: trainings that differ in more, which one backbone cannot serve; or ``out/cached`` is of another
+        BudgetSpentError: before every training had a classifier.
+        ConfigError: trainings that differ in more, which one backbone cannot serve; or ``out/kept`` is of another
             run.
     """
     others = sorted({name for one in trainings for name, _ in one.changes} - _CHANGEABLE)
@@ -71,19 +75,23 @@ def frozen(
     inputs = model.inputs.replace(resize=(config.crop, config.crop), crop=None)
     poolings = [_pooling(one.applied(config), model) for one in trainings]
     search = search or search_for(len(training_split))
-    kept = Kept(out / "cached", _follows_from(config, search, trainings, poolings, training_split))
-    pooled = pooled_features(model, training_split.records, inputs, poolings, kept, workers=config.workers)
+    kept = Kept(out / "kept" / "features", _follows_from(config, search, trainings, poolings, training_split))
+    pooled = pooled_features(model, training_split.records, inputs, poolings, kept, budget, workers=config.workers)
     labels = torch.tensor([record.label for record in training_split])
-    choices = {
-        one: _choice(one, given, labels, classes, search, kept) for one, given in zip(trainings, pooled, strict=True)
-    }
+    choices = {}
+    for one, given in zip(trainings, pooled, strict=True):
+        budget.check()
+        choices[one] = _choice(one, given, labels, classes, search, kept)
 
     def networks() -> Iterator[Observed]:
         # Not before the schedules are chosen.
         testing = read_part(config.data, "test", out=out, images=config.images)
         kept_of_tests = Kept(kept.folder / "networks", {"test": images_of(testing)})
-        heads, at = {}, {}
+        heads: dict[str, tuple[nn.Module, nn.Linear]] = {}
+        at: dict[str, Training] = {}
         for seed in seeds:
+            if at and budget.spent():
+                break
             for one, given, pooling in zip(trainings, pooled, poolings, strict=True):
                 head = _head(given, labels, classes, choices[one].schedule, seed, f"{one.name}-{seed}", kept_of_tests)
                 heads[f"{one.name}-{seed}"], at[f"{one.name}-{seed}"] = (pooling, head), one
