@@ -10,6 +10,7 @@ import click
 
 from fastcam.cli.errors import click_errors
 from fastcam.cli.settings import flag_of, names_given, settings_from, settings_options
+from fastcam.cli.tables import budget_options
 from fastcam.cli.terminal import say
 from fastcam.export import replacing, write_json
 from fastcam.lock import locked
@@ -28,6 +29,7 @@ _DEFAULTS = {"model": "efficientnet-lite0", "weights": "imagenet", "hold_out": 0
     help="Folder for ablation.md, ablation.json and ablation.png; made if it is not there.",
 )
 @click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Trainings of each pooling.")
+@budget_options
 @click.option(
     "--features",
     type=click.Choice(["cached", "fine-tuned"]),
@@ -47,6 +49,8 @@ def ablate(
     file: Path | None,
     out: Path,
     seeds: int,
+    budget: float | None,
+    rows: tuple[str, ...],
     features: str,
     choose: bool,
     device: str,
@@ -60,7 +64,7 @@ def ablate(
     never on boxes. Settings are those of "fastcam train"; cached features use data, images, model, model-option,
     weights, crop, tap-threshold and workers, and other options are named as not used.
     """
-    with ExitStack() as opened, click_errors(out):
+    with ExitStack() as opened, click_errors(out, goes_on=True):
         # Not at the top: they bring the engine, which the other commands can do without.
         from fastcam.reproduce import (
             FINE_TUNINGS,
@@ -82,13 +86,14 @@ def ablate(
             _say_unused(unused, fine_tune=fine_tune)
         candidates = FINE_TUNINGS if choose else (FineTuning.of(config),)
         result = reproduce(
-            TABLE_3,
+            TABLE_3.only(rows) if rows else TABLE_3,
             config,
             engine,
             out,
             seeds=range(seeds),
             fine_tune=fine_tune,
             fine_tunings=candidates,
+            budget=budget,
         )
         if engine.is_global_zero:
             text = markdown(result, TABLE_3.title)

@@ -69,8 +69,13 @@ def _out_of_memory(error: BaseException) -> str:
 
 
 @contextmanager
-def click_errors(out: Path) -> Iterator[None]:
-    """Turn the errors of a training into click's; of one that is interrupted say what ``out`` keeps."""
+def click_errors(out: Path, *, goes_on: bool = False) -> Iterator[None]:
+    """Turn the errors of a training into click's; of one that is interrupted say what ``out`` keeps.
+
+    Args:
+        out: folder of the training, or of several.
+        goes_on: the same command goes on by itself.
+    """
     try:
         from fastcam.evaluation.loading import WorkerError
         from fastcam.training.errors import TrainingError
@@ -85,5 +90,7 @@ def click_errors(out: Path) -> Iterator[None]:
         kept = (
             f"{out} keeps the finished epochs; go on with --resume" if (out / "last.pt").exists() else "nothing is kept"
         )
+        if goes_on:
+            kept = f"{out} keeps what is finished; the same command goes on"
         say(f"stopped; {kept}", error=True)
         raise

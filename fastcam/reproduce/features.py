@@ -14,23 +14,14 @@ from fastcam.data import Record
 from fastcam.evaluation.loading import plain_signals
 from fastcam.inputs import Inputs
 from fastcam.models import Classifier
+from fastcam.reproduce.budget import Budget
+from fastcam.reproduce.kept import Kept
 from fastcam.training.batches import Pictures, usable_workers
 from fastcam.training.errors import reading_errors
 
-__all__ = ["feature_maps", "pooled_features"]
+__all__ = ["features_in_batches", "pooled_features"]
 
-
-def feature_maps(
-    model: Classifier, records: Sequence[Record], inputs: Inputs, *, batch_size: int = 16, workers: int = 0
-) -> Tensor:
-    """Return the maps that are pooled, (N, C, h, w) float32 on the CPU; the model is put into eval mode."""
-    every, first = torch.empty(0), 0
-    for maps in _batches(model, records, inputs, batch_size, workers):
-        if first == 0:  # joined at the end, they would stand in memory twice
-            every = torch.empty(len(records), *maps.shape[1:])
-        every[first : first + len(maps)] = maps
-        first += len(maps)
-    return every
+_KEPT_AT_ONCE = 2048
 
 
 def pooled_features(
@@ -38,21 +29,40 @@ def pooled_features(
     records: Sequence[Record],
     inputs: Inputs,
     poolings: Sequence[nn.Module],
+    kept: Kept,
+    budget: Budget,
     *,
-    batch_size: int = 16,
     workers: int = 0,
 ) -> list[Tensor]:
-    """Return for each pooling what it makes of the maps, (N, C) float32 on the CPU; the maps are not kept."""
+    """Return for each pooling what it makes of the maps, (N, C) float32 on the CPU; the maps are not kept.
+
+    What 2048 images came to is kept at a time.
+
+    Raises:
+        BudgetSpentError: before all images were seen.
+    """
     pooled: list[list[Tensor]] = [[] for _ in poolings]
-    for maps in _batches(model, records, inputs, batch_size, workers):
-        for parts, pooling in zip(pooled, poolings, strict=True):
-            parts.append(pooling(maps).float().cpu())
+    for first in range(0, len(records), _KEPT_AT_ONCE):
+        part = records[first : first + _KEPT_AT_ONCE]
+
+        def of_part(part: Sequence[Record] = part) -> dict[str, Tensor]:
+            every: list[list[Tensor]] = [[] for _ in poolings]
+            for maps in features_in_batches(model, part, inputs, workers=workers):
+                for parts, pooling in zip(every, poolings, strict=True):
+                    parts.append(pooling(maps).float().cpu())
+            return {str(number): torch.cat(parts) for number, parts in enumerate(every)}
+
+        budget.check()
+        found = kept.tensors(f"pooled/{first:08d}", of_part)
+        for number, parts in enumerate(pooled):
+            parts.append(found[str(number)])
     return [torch.cat(parts) for parts in pooled]
 
 
-def _batches(
-    model: Classifier, records: Sequence[Record], inputs: Inputs, batch_size: int, workers: int
+def features_in_batches(
+    model: Classifier, records: Sequence[Record], inputs: Inputs, *, batch_size: int = 16, workers: int = 0
 ) -> Iterator[Tensor]:
+    """Yield the maps that are pooled, (n, C, h, w) on the model's device, in order; it is put into eval mode."""
     device = model.classifier.weight.device
     loader = DataLoader(
         Pictures(records, inputs),

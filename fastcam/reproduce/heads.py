@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -14,7 +15,7 @@ from fastcam.training.batches import mixed_seed
 from fastcam.training.config import ConfigError
 from fastcam.training.splits import stratified
 
-__all__ = ["SCHEDULES", "Schedule", "Search", "choose_schedule", "fit_head", "search_for"]
+__all__ = ["SCHEDULES", "Schedule", "Search", "choose_schedule", "fit_head", "held_out_accuracies", "search_for"]
 
 
 @dataclass(frozen=True)
@@ -117,13 +118,12 @@ def fit_head(pooled: Tensor, labels: Tensor, classes: int, schedule: Schedule, *
     return head.requires_grad_(False)
 
 
-def choose_schedule(
-    pooled: Tensor, labels: Tensor, classes: int, search: Search, *, share: float = 0.2, what: str = "schedule"
-) -> Choice[Schedule]:
-    """Choose by the classification accuracy on training images held out; boxes have no part in it.
+def held_out_accuracies(
+    pooled: Tensor, labels: Tensor, classes: int, search: Search, *, share: float = 0.2
+) -> list[float | None]:
+    """Return the accuracy of each of the search's schedules on training images held out; None for one that diverged.
 
-    Of equally accurate ones the one with fewer epochs is better, then that with the lower rate. A candidate diverges
-    where its weights are not finite with any cut.
+    A candidate diverges where its weights are not finite with any cut.
 
     Args:
         pooled: (N, C) float32, of the training images, pooled as the classifier will find them.
@@ -131,10 +131,6 @@ def choose_schedule(
         classes: K.
         search: the candidates, and over how many cuts.
         share: of the images that each cut holds out.
-        what: is chosen, for errors.
-
-    Raises:
-        ConfigError: every candidate diverged.
     """
     accuracies: dict[Schedule, float | None] = dict.fromkeys(search.schedules, 0.0)
     for seed in range(search.cuts):
@@ -146,10 +142,36 @@ def choose_schedule(
             right = (head(pooled[held]).argmax(dim=1) == labels[held]).double().mean().item()
             finite = bool(head.weight.isfinite().all())
             accuracies[schedule] = sum_so_far + right / search.cuts if finite else None
-    able = {schedule: accuracy for schedule, accuracy in accuracies.items() if accuracy is not None}
+    return [accuracies[schedule] for schedule in search.schedules]
+
+
+def choose_schedule(
+    search: Search, accuracies: Sequence[float | None], *, share: float = 0.2, what: str = "schedule"
+) -> Choice[Schedule]:
+    """Choose by the classification accuracy on training images held out; boxes have no part in it.
+
+    Of equally accurate ones the one with fewer epochs is better, then that with the lower rate.
+
+    Args:
+        search: the candidates.
+        accuracies: of each, as :func:`held_out_accuracies` returns them.
+        share: as there.
+        what: is chosen, for errors.
+
+    Raises:
+        ConfigError: every candidate diverged.
+
+    Example:
+        >>> search = Search((Schedule(0.1, 20), Schedule(0.01, 20), Schedule(10.0, 20)), cuts=1)
+        >>> choose_schedule(search, [0.5, 0.6, None]).schedule.name
+        'lr 0.01 x 20'
+    """
+    tried = tuple(Tried(one, accuracy) for one, accuracy in zip(search.schedules, accuracies, strict=True))
+    able = {one.schedule: one.accuracy for one in tried if one.accuracy is not None}
     if not able:
-        raise ConfigError(f"every candidate for the {what} diverged: {', '.join(one.name for one in accuracies)}")
+        names = ", ".join(one.name for one in search.schedules)
+        raise ConfigError(f"every candidate for the {what} diverged: {names}")
     best = min(able, key=lambda one: (-round(able[one], 9), one.epochs, one.lr))
     over = f"mean over {search.cuts} cuts that hold out" if search.cuts > 1 else "one cut that holds out"
     how = f"{over} {100 * share:g}% of the training images, in percent; lr x epochs"
-    return Choice(best, tuple(Tried(one, accuracy) for one, accuracy in accuracies.items()), how)
+    return Choice(best, tried, how)

@@ -10,9 +10,9 @@ from typing import Any
 
 from fastcam.export import replacing
 
-__all__ = ["markdown", "write_plot"]
+__all__ = ["MEASURE_TITLES", "cell", "choice_line", "markdown", "write_plot"]
 
-_MEASURES = {"top1_cls": "Top-1 Cls", "gt_loc": "GT Loc", "top1_loc": "Top-1 Loc"}
+MEASURE_TITLES = {"top1_cls": "Top-1 Cls", "gt_loc": "GT Loc", "top1_loc": "Top-1 Loc"}
 
 _TECHNIQUES = {"tap": "TAP", "nwc": "NWC", "pas": "PaS"}
 
@@ -39,28 +39,31 @@ def _caption(result: Mapping[str, Any]) -> list[str]:
         (
             f"Percent{spread}. In brackets the difference from the baseline and its 95% interval (paired bootstrap "
             "over images); *n.r.*: not resolved, the interval holds 0. The oracle threshold is chosen on the test "
-            "boxes, in steps of 0.01: no method, an upper bound."
+            "boxes, in steps of 0.01 (of more than 2,000 images first in steps of 0.05): no method, an upper bound."
         ),
     ]
 
 
 def _table(rows: Sequence[Mapping[str, Any]], trivial: Mapping[str, Any], family: str) -> list[str]:
     marks = [_TECHNIQUES[name] for name in rows[0]["techniques"]]
-    columns = [*_MEASURES.values(), f"{_MEASURES['gt_loc']}, oracle threshold"]
+    columns = [*MEASURE_TITLES.values(), f"{MEASURE_TITLES['gt_loc']}, oracle threshold"]
     lines = [f"| {' | '.join([*marks, *columns])} |", f"|{':-:|' * len(marks)}{'---|' * len(columns)}"]
-    for row in rows:
+    for row in (row for row in rows if "empty" not in row):
         used = ("✓" if on else "" for on in row["techniques"].values())
-        cells = (_cell(row[measure]) for measure in _MEASURES)
+        cells = (cell(row[measure]) for measure in MEASURE_TITLES)
         lines.append(f"| {' | '.join([*used, *cells])} | {100 * row['oracle_gt_loc']['mean']:.1f} |")
     for name, values in trivial.items():
-        own = values[family]
+        own = values.get(family, {})
+        if "gt_loc" not in own:
+            continue
         # The name stands in the first column, of a technique or of the accuracy.
         empty = " |" * len(marks)
         lines.append(f"| {name} |{empty} {100 * own['gt_loc']:.1f} | {100 * own['top1_loc']:.1f} | |")
     return lines
 
 
-def _cell(values: Mapping[str, Any]) -> str:
+def cell(values: Mapping[str, Any]) -> str:
+    """Say a number, its spread and its difference from the baseline."""
     spread = f" ± {100 * values['std']:.1f}" if len(values["seeds"]) > 1 else ""
     text = f"{100 * values['mean']:.1f}{spread}"
     difference = values.get("difference")
@@ -72,7 +75,11 @@ def _cell(values: Mapping[str, Any]) -> str:
 
 def _notes(result: Mapping[str, Any]) -> list[str]:
     notes = ["Trivial predictors look at no image; their Top-1 Loc takes the baseline's classifier."]
-    for family, rows in result["families"].items():
+    for family, every in result["families"].items():
+        rows = [row for row in every if "empty" not in row]
+        notes += [f"{family}, {row['name']}: {row['empty']}." for row in every if "empty" in row]
+        if not rows:
+            continue
         worse = [row["name"] for row in rows if _hurts(row)]
         unclear = [row["name"] for row in rows if "difference" in row["gt_loc"] and not _resolved(row)]
         against = {key: f"{100 * rows[-1]['against_centred'][key]:+.1f}" for key in ("mean", "low", "high")}
@@ -84,7 +91,7 @@ def _notes(result: Mapping[str, Any]) -> list[str]:
             notes.append(f"{family}: GT Loc is lower than the baseline's with {', '.join(worse)}.")
         if unclear:
             notes.append(f"{family}: the images do not resolve the difference in GT Loc of {', '.join(unclear)}.")
-    notes += [_choice(title, choice) for title, choice in result["choices"].items()]
+    notes += [choice_line(title, choice) for title, choice in result["choices"].items()]
     times = f"{result['seconds']:.0f} s in all, {result['choice_seconds']:.0f} s of them for the choice"
     if result["resumed"]:
         times = f"{result['seconds']:.0f} s since it last went on from its checkpoints"
@@ -92,7 +99,8 @@ def _notes(result: Mapping[str, Any]) -> list[str]:
     return [line for note in notes for line in (note, "")][:-1]
 
 
-def _choice(title: str, choice: Mapping[str, Any]) -> str:
+def choice_line(title: str, choice: Mapping[str, Any]) -> str:
+    """Say which schedule a training took, and what was tried."""
     if not choice["tried"]:
         return f"Schedule of {title}: {choice['taken']}, {choice['how']}."
     tried = ", ".join(f"{one['name']}: {_accuracy(one)}" for one in choice["tried"])
@@ -127,11 +135,14 @@ def write_plot(path: str | os.PathLike[str], result: Mapping[str, Any]) -> None:
         raise ImportError('the plot needs matplotlib: pip install "fastcam[training]"') from error
     families = result["families"]
     figure = Figure(figsize=(10, 3.4 * len(families)), layout="constrained")
-    for axes, (family, rows) in zip(figure.subplots(len(families), squeeze=False)[:, 0], families.items(), strict=True):
+    for axes, (family, every) in zip(
+        figure.subplots(len(families), squeeze=False)[:, 0], families.items(), strict=True
+    ):
+        rows = [row for row in every if "empty" not in row]
         for number, measure in enumerate(("gt_loc", "top1_loc")):
             places = [place + 0.4 * (number - 0.5) for place in range(len(rows))]
             means, stds = ([100 * row[measure][key] for row in rows] for key in ("mean", "std"))
-            bars = axes.bar(places, means, 0.38, yerr=stds, capsize=2, label=_MEASURES[measure])
+            bars = axes.bar(places, means, 0.38, yerr=stds, capsize=2, label=MEASURE_TITLES[measure])
             axes.bar_label(bars, fmt="%.0f", fontsize=8)
         axes.plot(
             range(len(rows)),
@@ -140,7 +151,7 @@ def write_plot(path: str | os.PathLike[str], result: Mapping[str, Any]) -> None:
             markersize=18,
             label="GT Loc, oracle threshold",
         )
-        for (name, values), style in zip(result["trivial"].items(), (":", "--", "-."), strict=True):
+        for (name, values), style in zip(result["trivial"].items(), (":", "--", "-."), strict=False):
             axes.axhline(100 * values[family]["gt_loc"], color="grey", linestyle=style, linewidth=1, label=name)
         axes.set_xticks(range(len(rows)), [row["name"].replace(" + ", "\n+ ") for row in rows], fontsize=8)
         axes.set(title=family, ylabel="%", ylim=(0, 100))

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, MutableMapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from fastcam.data import Split
-from fastcam.evaluation.judge import Judge
-from fastcam.evaluation.report import COLUMNS
-from fastcam.evaluation.trivial import trivial_boxes
-from fastcam.evaluation.truth import Truth, ground_truth
 from fastcam.inputs import Inputs
 from fastcam.models import NETWORKS
+from fastcam.reproduce.budget import Budget, BudgetSpentError
 from fastcam.reproduce.choice import Choice
 from fastcam.reproduce.fine_tuning import FINE_TUNINGS, FineTuning, choose_fine_tuning, fine_tuned
 from fastcam.reproduce.frozen import frozen
-from fastcam.reproduce.heads import Schedule, Search
-from fastcam.reproduce.judged import RowJudged, judge_row
-from fastcam.reproduce.observed import Observed
-from fastcam.reproduce.summary import summarize, summarize_trivial
+from fastcam.reproduce.heads import Search
+from fastcam.reproduce.judging import judge_table
+from fastcam.reproduce.kept import Kept
 from fastcam.reproduce.table import Table, Training
 from fastcam.training.config import ConfigError, TrainingConfig
 from fastcam.training.data import read_part
@@ -40,8 +36,6 @@ _OF_FINE_TUNING = (
 )
 _CHOSEN = ("lr", "classifier_ratio", "freeze_norm")
 
-_Results = dict[str, list[list[RowJudged]]]
-
 
 def reproduce(
     table: Table,
@@ -53,13 +47,15 @@ def reproduce(
     fine_tune: bool = False,
     search: Search | None = None,
     fine_tunings: Sequence[FineTuning] = FINE_TUNINGS,
+    budget: float | None = None,
+    extra: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Run each training of a table with every seed, and judge the rows of every family.
 
     With cached features the backbone is frozen, its maps are computed once, without augmentation, and only the linear
     classifier is trained. With ``fine_tune`` each network is trained end to end as ``config`` says, into ``out/gap-0``
-    and so on; a run that was cut off goes on from there. Either way every training gets a schedule of its own, by the
-    same search for its accuracy on training images held out, and is then run on all of them.
+    and so on. Either way every training gets a schedule of its own, by the same search for its accuracy on training
+    images held out, and is then run on all of them. A run that was cut off goes on from what ``out`` keeps.
 
     Args:
         table: such as :data:`fastcam.reproduce.TABLE_3`.
@@ -69,45 +65,90 @@ def reproduce(
         engine: where.
         out: folder of the trainings.
         seeds: one run of each training for each.
-        fine_tune: train end to end.
+        fine_tune: train end to end. A training that comes to nothing leaves its rows empty, and says why.
         search: for the schedules of classifiers on cached features; None: that for the number of images.
         fine_tunings: candidates for ``fine_tune``.
+        budget: minutes after which nothing more is trained; rows that were not reached say so.
+        extra: further numbers, of :data:`fastcam.reproduce.extra.EXTRA`.
 
     Returns:
-        Settings, and per family the rows of :func:`fastcam.reproduce.summary.summarize`: strings, numbers, lists and
-        dictionaries alone.
+        Settings, and per family the rows of :func:`fastcam.reproduce.summary.summarize`, or, with ``name``,
+        ``techniques`` and ``empty``, why there is none; strings, numbers, lists and dictionaries alone.
 
     Raises:
-        ConfigError: a choice that cannot be met.
+        ConfigError: a choice that cannot be met; or the budget is spent before the first row has a number.
         DataError: the data set is malformed.
         TrainingError: a training that cannot go on.
         ValueError: test images without boxes.
     """
-    started, resumed = time.perf_counter(), fine_tune and any(out.rglob("last.pt"))
+    started = time.perf_counter()
+    resumed = any(out.rglob("last.pt")) or (out / "kept").exists()
     if config.method in table.not_for:
         raise ConfigError(f"method {config.method!r}: the rows are those of a single class activation map")
     training = read_part(config.data, "train", out=out, images=config.images)
-    choices: dict[Training, Choice[FineTuning]] | dict[Training, Choice[Schedule]]
-    if fine_tune:
-        choices = {one: choose_fine_tuning(config, engine, out, fine_tunings, one) for one in table.trainings}
-        described = _fine_tuning_described(config)
-        networks = fine_tuned(config, engine, out, seeds, choices)
-    else:
-        networks, choices = frozen(config, engine, out, seeds, search, table.trainings, training)
-        described = "frozen backbone, features cached, classifiers trained on them"
-    chosen_after = time.perf_counter() - started
-    testing = read_part(config.data, "test", out=out, images=config.images)
+    _check_classes(training, config.data)
+    clock = Budget(budget, engine)
+    choices: dict[Training, Choice[Any]] = {}
+    failures: dict[Training, str] = {}
+    choose = _Choosing(partial(choose_fine_tuning, config, engine, out, fine_tunings, budget=clock), choices)
+    try:
+        if fine_tune:
+            networks = fine_tuned(config, engine, out, seeds, table.trainings, choose, budget=clock, failures=failures)
+        else:
+            networks, found = frozen(config, engine, out, seeds, search, table.trainings, training, clock)
+            choices.update(found)
+            choose.seconds = time.perf_counter() - started
+        testing = read_part(config.data, "test", out=out, images=config.images)
+        judged = judge_table(
+            table,
+            networks,
+            training,
+            testing,
+            Inputs((config.crop, config.crop)),
+            Kept(out / "kept" / "judged", {}),
+            failures,
+            extra,
+        )
+    except BudgetSpentError as error:
+        raise ConfigError(
+            f"{error} before the first row has a number; {out} keeps what is finished, and the same command goes on"
+        ) from error
+    if not any("empty" not in row for rows in judged["families"].values() for row in rows):
+        raise ConfigError("; ".join(dict.fromkeys(failures.values())))
+    cached = "frozen backbone, features cached, classifiers trained on them"
     return {
         **_facts(config, training, testing),
         "seeds": list(seeds),
-        "training": described,
+        "training": _fine_tuning_described(config) if fine_tune else cached,
         "choices": {one.title: choice.to_json() for one, choice in choices.items()},
-        **_judged(table, networks, training, testing, Inputs((config.crop, config.crop))),
+        **judged,
+        "undefined": dict(table.undefined),
         "machine": f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, {_machine(engine)}",
         "resumed": resumed,
-        "choice_seconds": chosen_after,
+        "choice_seconds": choose.seconds,
         "seconds": time.perf_counter() - started,
     }
+
+
+class _Choosing:
+    """Gives every training its rates, and keeps them.
+
+    Args:
+        choose: chooses the rates of one.
+        choices: where they are kept.
+    """
+
+    def __init__(
+        self, choose: Callable[[Training], Choice[FineTuning]], choices: MutableMapping[Training, Choice[Any]]
+    ) -> None:
+        self._choose, self._choices, self.seconds = choose, choices, 0.0
+
+    def __call__(self, training: Training) -> Choice[FineTuning]:
+        if training not in self._choices:
+            started = time.perf_counter()
+            self._choices[training] = self._choose(training)
+            self.seconds += time.perf_counter() - started
+        return self._choices[training]
 
 
 def unused_settings(given: Collection[str], *, fine_tune: bool, several: bool) -> tuple[str, ...]:
@@ -128,45 +169,13 @@ def unused_settings(given: Collection[str], *, fine_tune: bool, several: bool) -
     return tuple(name for name in unused if name in given)
 
 
-def _judged(
-    table: Table, networks: Iterable[Observed], training: Split, testing: Split, inputs: Inputs
-) -> dict[str, Any]:
-    """Judge the rows, and beside them what looks at no image."""
-    truth, trained_on = _truth(testing, inputs), _truth(training, inputs)
-    results, map_size = _judge(table, networks, truth, inputs.size)
-    first = next(iter(results.values()))[0]
-    correct = np.stack([one.judged.hits()["top1_cls"] for one in first])
-    trivial: dict[str, Any] = {}
-    families = {}
-    for family, rows in table.families.items():
-        protocol = rows[0].protocol
-        boxes = trivial_boxes(inputs.size, trained_on, protocol)
-        for name, box in boxes.items():
-            trivial.setdefault(COLUMNS[name], {})[family] = summarize_trivial(box, truth, protocol, correct)
-        centred = Judge(truth, protocol).fits(torch.from_numpy(boxes["centred_box"])[None])
-        families[family] = summarize(rows, results[family], centred)
-    return {"size": list(inputs.size), "map_size": list(map_size), "trivial": trivial, "families": families}
-
-
-def _truth(split: Split, inputs: Inputs) -> Truth:
-    if not split.has_boxes:
-        raise ValueError(f"localization is judged by boxes: {split.dataset} {split.name} has images without")
-    return ground_truth(split, inputs)
-
-
-def _judge(
-    table: Table, networks: Iterable[Observed], truth: Truth, size: tuple[int, int]
-) -> tuple[_Results, tuple[int, ...]]:
-    """Judge all rows with all seeds, by family and row; return the size of the maps too."""
-    results: _Results = {family: [[] for _ in rows] for family, rows in table.families.items()}
-    map_size: tuple[int, ...] = ()
-    for network in networks:
-        map_size = tuple(network.maps[False].shape[1:])
-        for family, rows in table.families.items():
-            for row, seeds in zip(rows, results[family], strict=True):
-                if row.training == network.training:
-                    seeds.append(judge_row(network, row.protocol, truth, size))
-    return results, map_size
+def _check_classes(split: Split, data: str) -> None:
+    """Refuse training images that leave classes out: a network would never be right of them."""
+    known = {record.label for record in split}
+    without = [name for label, name in enumerate(split.classes) if label not in known]
+    if without:
+        names = ", ".join(map(repr, without[:5])) + (f" and {len(without) - 5} more" if len(without) > 5 else "")
+        raise ConfigError(f"data: {data!r} has no training images of {names}")
 
 
 def _facts(config: TrainingConfig, training: Split, testing: Split) -> dict[str, Any]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Difference", "paired_difference", "spread_over_seeds"]
+from fastcam.reproduce.extra import pxap_of
+
+__all__ = ["Difference", "paired_difference", "pxap_difference", "spread_over_seeds"]
 
 
 @dataclass(frozen=True)
@@ -31,14 +35,14 @@ class Difference:
 
 
 def paired_difference(
-    row: NDArray[np.bool_], baseline: NDArray[np.bool_], *, resamples: int = 10_000, seed: int = 0
+    row: NDArray[Any], baseline: NDArray[Any], *, resamples: int = 10_000, seed: int = 0
 ) -> Difference:
     """Compare two rows image by image.
 
     For each image the difference of its hits is averaged over the seeds; images are then drawn with replacement.
 
     Args:
-        row: (S, N), whether each of N images is a hit with each of S seeds.
+        row: (S, N), whether each of N images is a hit with each of S seeds, or which share of one.
         baseline: (S, N), on the same images and seeds.
         resamples: how often N images are drawn.
         seed: settles the draws.
@@ -57,7 +61,41 @@ def paired_difference(
     return Difference(float(each.mean()), low, high)
 
 
-def spread_over_seeds(hits: NDArray[np.bool_]) -> tuple[float, float]:
+def pxap_difference(
+    row: Sequence[NDArray[np.int32]], baseline: Sequence[NDArray[np.int32]], *, resamples: int = 1000, seed: int = 0
+) -> Difference:
+    """Compare the PxAP of two rows: images are drawn with replacement, and PxAP is that of the pixels of those drawn.
+
+    Args:
+        row: for each seed the counts (N, 2, bins) of N images; see :func:`fastcam.reproduce.extra.pixel_counts`.
+        baseline: likewise, of the same images and as many seeds.
+        resamples: how often N images are drawn.
+        seed: settles the draws.
+
+    Example:
+        >>> counts = np.ones((4, 2, 10), np.int32)
+        >>> pxap_difference([counts], [counts]).resolved
+        False
+    """
+    images = len(row[0])
+    draw = np.random.default_rng(seed)
+    found = []
+    for part in _parts(resamples, 100):
+        # How often each image is drawn, for all the counts at once.
+        times = np.stack([np.bincount(draw.integers(images, size=images), minlength=images) for _ in range(part)])
+        found.append(_mean_pxap(row, times) - _mean_pxap(baseline, times))
+    low, high = np.percentile(np.concatenate(found), [2.5, 97.5]).tolist()
+    once = np.ones((1, images), np.int64)
+    return Difference(float((_mean_pxap(row, once) - _mean_pxap(baseline, once))[0]), low, high)
+
+
+def _mean_pxap(seeds: Sequence[NDArray[np.int32]], times: NDArray[np.int64]) -> NDArray[np.float64]:
+    """PxAP of each resample (R,), averaged over the seeds."""
+    drawn = [times.astype(np.float64) @ counts.reshape(len(counts), -1) for counts in seeds]
+    return np.asarray(np.mean([pxap_of(one.reshape(len(times), *seeds[0].shape[1:])) for one in drawn], axis=0))
+
+
+def spread_over_seeds(hits: NDArray[Any]) -> tuple[float, float]:
     """Return mean and standard deviation (of a sample; 0 for one seed) over S seeds of the hits (S, N)."""
     shares = hits.mean(axis=1)
     return float(shares.mean()), float(shares.std(ddof=1)) if len(shares) > 1 else 0.0

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from fastcam.evaluation.judge import Judge
 from fastcam.evaluation.truth import Truth
 from fastcam.protocol import Protocol
+from fastcam.reproduce.extra import pxap_of
 from fastcam.reproduce.judged import THRESHOLDS, RowJudged
-from fastcam.reproduce.statistics import paired_difference, spread_over_seeds
+from fastcam.reproduce.statistics import paired_difference, pxap_difference, spread_over_seeds
 from fastcam.reproduce.table import Row
 
 __all__ = ["MEASURES", "summarize", "summarize_trivial"]
@@ -24,36 +25,55 @@ MEASURES = ("top1_cls", "gt_loc", "top1_loc")
 
 
 def summarize(
-    rows: Sequence[Row], results: Sequence[Sequence[RowJudged]], centred: NDArray[np.bool_]
+    rows: Sequence[Row], results: Sequence[Sequence[RowJudged]], centred: NDArray[np.bool_] | None
 ) -> list[dict[str, Any]]:
     """Sum up the rows of one family.
 
     Args:
         rows: the baseline first.
         results: of each row, one entry a seed.
-        centred: (N,) bool, whether the centred box has found the object.
+        centred: (N,) bool, whether the centred box has found the object; None without boxes.
 
     Returns:
-        For each row a dictionary of ``name``, ``techniques`` and, as fractions, ``top1_cls``, ``gt_loc`` and
-        ``top1_loc``, each with ``mean``, ``std`` and ``seeds``, and with ``difference`` (``mean``, ``low``, ``high``,
-        ``resolved``) except for the baseline; ``against_centred``, the difference in GT Loc from the centred box;
-        ``oracle_gt_loc`` and ``oracle_threshold``, chosen on the same boxes.
+        For each row a dictionary of ``name``, ``techniques`` and, as fractions, ``top1_cls``, with boxes ``gt_loc`` and
+        ``top1_loc``, and what else was judged of ``maxboxaccv2`` and ``pxap``; each with ``mean``, ``std`` and
+        ``seeds``, and with ``difference`` (``mean``, ``low``, ``high``, ``resolved``) except for the baseline. With
+        boxes ``against_centred`` too, the difference in GT Loc from the centred box, and ``oracle_gt_loc`` and
+        ``oracle_threshold``, chosen on the same boxes.
     """
-    baseline = _hits(results[0])
     told = []
     for row, seeds in zip(rows, results, strict=True):
         entry: dict[str, Any] = {"name": row.name, "techniques": dict(row.techniques)}
-        hits = _hits(seeds)
-        for measure in MEASURES:
-            mean, std = spread_over_seeds(hits[measure])
-            entry[measure] = {"mean": mean, "std": std, "seeds": hits[measure].mean(axis=1).tolist()}
-            if row is not rows[0]:
-                entry[measure]["difference"] = _difference(hits[measure], baseline[measure])
-        entry["against_centred"] = _difference(hits["gt_loc"], centred[None])
-        best = [one.curve.max() for one in seeds]
-        entry["oracle_gt_loc"] = {"mean": float(np.mean(best)), "seeds": [float(one) for one in best]}
-        entry["oracle_threshold"] = [float(THRESHOLDS[one.curve.argmax()]) for one in seeds]
+        baseline = None if row is rows[0] else results[0]
+        entry |= _measured(seeds, baseline)
+        if centred is not None:
+            hits = np.stack([one.judged.hits()["gt_loc"] for one in seeds])
+            entry["against_centred"] = _difference(hits, centred[None])
+            best = [np.nanmax(one.curve) for one in seeds]
+            entry["oracle_gt_loc"] = {"mean": float(np.mean(best)), "seeds": [float(one) for one in best]}
+            entry["oracle_threshold"] = [float(THRESHOLDS[np.nanargmax(one.curve)]) for one in seeds]
         told.append(entry)
+    return told
+
+
+def _measured(seeds: Sequence[RowJudged], baseline: Sequence[RowJudged] | None) -> dict[str, Any]:
+    """Every number of a row, with its spread over seeds and its difference from the baseline."""
+    told: dict[str, Any] = {}
+    own = _of_images(seeds)
+    others = None if baseline is None else _of_images(baseline)
+    for measure, values in own.items():
+        mean, std = spread_over_seeds(values)
+        told[measure] = {"mean": mean, "std": std, "seeds": values.mean(axis=1).tolist()}
+        if others is not None:
+            told[measure]["difference"] = _difference(values, others[measure])
+    if "pxap" in seeds[0].extra:
+        counts = [one.extra["pxap"] for one in seeds]
+        found = np.array([pxap_of(one.sum(axis=0)) for one in counts])
+        std = float(found.std(ddof=1)) if len(found) > 1 else 0.0
+        told["pxap"] = {"mean": float(found.mean()), "std": std, "seeds": found.tolist()}
+        if baseline is not None:
+            difference = pxap_difference(counts, [one.extra["pxap"] for one in baseline])
+            told["pxap"]["difference"] = {**asdict(difference), "resolved": difference.resolved}
     return told
 
 
@@ -80,12 +100,12 @@ def summarize_trivial(
     }
 
 
-def _hits(seeds: Sequence[RowJudged]) -> dict[str, NDArray[np.bool_]]:
-    """For each measure (S, N) bool."""
-    every = [one.judged.hits() for one in seeds]
-    return {measure: np.stack([hits[measure] for hits in every]) for measure in MEASURES}
+def _of_images(seeds: Sequence[RowJudged]) -> dict[str, NDArray[Any]]:
+    """What is a mean over images: for each measure (S, N)."""
+    every = [{**one.judged.hits(), **one.extra} for one in seeds]
+    return {name: np.stack([one[name] for one in every]) for name in (*MEASURES, "maxboxaccv2") if name in every[0]}
 
 
-def _difference(row: NDArray[np.bool_], other: NDArray[np.bool_]) -> dict[str, Any]:
+def _difference(row: NDArray[Any], other: NDArray[Any]) -> dict[str, Any]:
     difference = paired_difference(row, other)
     return {**asdict(difference), "resolved": difference.resolved}

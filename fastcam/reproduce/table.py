@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -75,6 +75,7 @@ class Table:
         title: of the table.
         families: the rows of each family, the baseline first.
         not_for: methods of training that the table is not defined for.
+        undefined: rows that there cannot be, and why.
 
     Raises:
         ValueError: no rows, or rows of one family whose boxes have other ends or are compared otherwise.
@@ -83,6 +84,7 @@ class Table:
     title: str
     families: Mapping[str, tuple[Row, ...]]
     not_for: tuple[str, ...] = ()
+    undefined: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.families or not all(self.families.values()):
@@ -95,3 +97,26 @@ class Table:
     def trainings(self) -> tuple[Training, ...]:
         """The trainings of all rows, each once, that of the first baseline first."""
         return tuple(dict.fromkeys(row.training for rows in self.families.values() for row in rows))
+
+    def only(self, names: Sequence[str]) -> Table:
+        """Return the table with some of its rows, and the baselines of their families.
+
+        Args:
+            names: of rows, of families such as ``vgg16/has``, or of a part of these: ``vgg16``, ``has``.
+
+        Raises:
+            ValueError: a name that is none of these; the message lists them.
+        """
+        known = {part for family in self.families for part in (family, *family.split("/"))}
+        known |= {row.name for rows in self.families.values() for row in rows}
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise ValueError(f"row {unknown[0]!r} is not in the table; there are {', '.join(sorted(known))}")
+        families = {}
+        for family, rows in self.families.items():
+            whole = {family, *family.split("/")} & set(names)
+            chosen = tuple(row for row in rows if whole or row.name in names)
+            if chosen:
+                families[family] = chosen if chosen[0] is rows[0] else (rows[0], *chosen)
+        left_out = {name: why for name, why in self.undefined.items() if {name, *name.split("/")} & set(names)}
+        return replace(self, families=families, undefined=left_out)

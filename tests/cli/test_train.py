@@ -106,7 +106,8 @@ def test_wrong_input(tmp_path, arguments, message):
 def test_ablate(birds):
     (birds / "a.yaml").write_text("data: birds\nweights: null\n")
     result = run("ablate", "a.yaml", "--out", "out", *SMALL, "--seeds", "1")
-    assert {path.name for path in (birds / "out").iterdir()} == {"ablation.md", "ablation.json", "ablation.png"}
+    names = {"ablation.md", "ablation.json", "ablation.png"}
+    assert {path.name for path in (birds / "out").iterdir()} == {*names, "kept"}
     assert "## AUTHORS" in result.output
     assert json.loads((birds / "out" / "ablation.json").read_text())["seeds"] == [0]
 

@@ -91,7 +91,7 @@ def test_nothing_to_choose_from(config, engine, tmp_path):
 def test_all_trainings_learn_from_all_images_at_their_own_rates(config, engine, tmp_path):
     settings = replace(config, hold_out=0.25, select="best")
     choices = {GAP: Choice(GOOD, (), ""), TAP: Choice(replace(GOOD, lr=0.02), (), "")}
-    networks = list(fine_tuned(settings, engine, tmp_path, [3], choices))
+    networks = list(fine_tuned(settings, engine, tmp_path, [3], [GAP, TAP], choices.__getitem__))
     assert [network.training for network in networks] == [GAP, TAP]
     gap, tap = (read_checkpoint(tmp_path / name / "last.pt")["config"] for name in ("gap-3", "tap-3"))
     assert {name for name in gap if gap[name] != tap[name]} == {"pooling", "lr"}

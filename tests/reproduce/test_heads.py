@@ -1,7 +1,15 @@
 import pytest
 import torch
 
-from fastcam.reproduce.heads import SCHEDULES, Schedule, Search, choose_schedule, fit_head, search_for
+from fastcam.reproduce.heads import (
+    SCHEDULES,
+    Schedule,
+    Search,
+    choose_schedule,
+    fit_head,
+    held_out_accuracies,
+    search_for,
+)
 from fastcam.training import ConfigError
 
 
@@ -9,6 +17,10 @@ def toy(n=60):
     draw = torch.Generator().manual_seed(0)
     labels = torch.arange(n) % 3
     return torch.randn(n, 8, generator=draw) + 3 * torch.nn.functional.one_hot(labels, 8), labels
+
+
+def chosen(pooled, labels, search, **options):
+    return choose_schedule(search, held_out_accuracies(pooled, labels, 3, search), **options)
 
 
 def test_a_seed_settles_it():
@@ -22,30 +34,30 @@ def test_a_seed_settles_it():
 def test_the_choice_is_the_most_accurate_on_images_held_out():
     pooled, labels = toy()
     useless, good = Schedule(lr=0.0, epochs=5), Schedule(lr=0.1, epochs=5)
-    choice = choose_schedule(pooled, labels, 3, Search((useless, good), 5))
+    choice = chosen(pooled, labels, Search((useless, good), 5))
     assert choice.schedule == good
     assert [one.schedule for one in choice.tried] == [useless, good]
     assert choice.tried[1].accuracy > 0.8
     # The images held out are not trained on: labels without sense cannot be learnt.
     noise = torch.randint(0, 3, (60,), generator=torch.Generator().manual_seed(1))
-    (only,) = choose_schedule(pooled, noise, 3, Search((Schedule(lr=0.5, epochs=100),), 5)).tried
+    (only,) = chosen(pooled, noise, Search((Schedule(lr=0.5, epochs=100),), 5)).tried
     assert only.accuracy < 0.6
 
 
 def test_of_equals_the_shortest():
     pooled, labels = toy()
     tried = Schedule(lr=0.0, epochs=9), Schedule(lr=0.0, epochs=2)
-    assert choose_schedule(pooled, labels, 3, Search(tried, 5)).schedule == tried[1]
+    assert chosen(pooled, labels, Search(tried, 5)).schedule == tried[1]
 
 
 def test_what_diverges_is_lost_alone():
     pooled, labels = toy()
     diverging, good = Schedule(lr=1e38, epochs=5), Schedule(lr=0.1, epochs=5)
-    choice = choose_schedule(pooled, labels, 3, Search((diverging, good), 2))
+    choice = chosen(pooled, labels, Search((diverging, good), 2))
     assert choice.schedule == good
     assert choice.tried[0].accuracy is None
     with pytest.raises(ConfigError, match="every candidate for the schedule of TAP diverged: lr 1e"):
-        choose_schedule(pooled, labels, 3, Search((diverging,), 1), what="schedule of TAP")
+        chosen(pooled, labels, Search((diverging,), 1), what="schedule of TAP")
 
 
 def test_many_images_are_searched_with_less():

@@ -59,7 +59,7 @@ def test_fine_tuned_and_resumed(learning, engine, tmp_path):
     tried = [FineTuning(1e9, 1.0, False), FineTuning(0.01, 1.0, False)]
     result = reproduce(TABLE_3, learning, engine, out, seeds=range(2), fine_tune=True, fine_tunings=tried)
     check(result)
-    assert {path.name for path in out.iterdir()} == {"choice", "gap-0", "tap-0", "gap-1", "tap-1"}
+    assert {path.name for path in out.iterdir()} == {"choice", "kept", "gap-0", "tap-0", "gap-1", "tap-1"}
     for title in ("GAP", "TAP"):
         assert result["choices"][title]["taken"] == tried[1].name
     text = markdown(result)
@@ -105,7 +105,7 @@ def test_equal_trainings_run_once_and_any_table_is_judged(config, engine, tmp_pa
     assert table.trainings == (gmp, lse)
     own = FineTuning.of(config)
     result = reproduce(table, config, engine, tmp_path / "out", seeds=[0], fine_tune=True, fine_tunings=[own])
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"gmp-0", "lse-0"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"kept", "gmp-0", "lse-0"}
     assert [row["name"] for row in result["families"]["mine"]] == ["a", "b", "c"]
     first, second, third = (row["top1_cls"]["seeds"] for row in result["families"]["mine"])
     assert first == second

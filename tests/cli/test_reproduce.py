@@ -1,0 +1,70 @@
+"""``fastcam reproduce``: a group whose commands are loaded when they are called."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from fastcam.cli.ablate import ablate
+from fastcam.cli.main import main
+from fastcam.cli.reproduce import reproduce
+from fastcam.data.synthetic import write_synthetic
+
+SMALL = ["--model-option", "width=0.0625", "--crop", "32", "--resize", "32", "--epochs", "1", "--workers", "0"]
+
+
+@pytest.fixture
+def birds(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_synthetic("birds", train=32, test=12, classes=2, size=32)
+    return tmp_path
+
+
+def run(*arguments, code=0):
+    result = CliRunner().invoke(main, ["reproduce", *arguments])
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result
+
+
+def test_the_tables_are_listed():
+    assert {"table1", "table2", "table3", "table4"} <= set(reproduce.list_commands(None))
+    assert reproduce.get_command(None, "table3") is ablate
+    for name in ("table1", "table2", "table4"):
+        assert "--budget MINUTES" in run(name, "--help").output
+    assert "No such command 'table9'" in run("table9", code=2).output
+
+
+def test_rows_of_a_table(birds):
+    options = ["--data", "birds", "--out", "out", *SMALL, "--no-choose", "--seeds", "1", "--rows", "vgg16/has"]
+    result = run("table1", *options, "--metric", "maxboxaccv2")
+    assert "| VGG16 | HaS + Ours |" in result.output
+    assert (birds / "out" / "table1.md").read_text() in result.output
+    assert json.loads((birds / "out" / "table1.json").read_text())["seeds"] == [0]
+    assert "MaxBoxAccV2" in result.output
+
+
+def test_rows_of_table_3(birds):
+    options = ["--data", "birds", "--out", "out", "--model", "vgg16", "--crop", "32", "--workers", "0"]
+    narrow = ["--model-option", "width=0.0625", "--seeds", "1", "--rows", "NWC"]
+    (birds / "a.yaml").write_text("weights: null\n")
+    run("table3", "a.yaml", *options, *narrow)
+    rows = json.loads((birds / "out" / "ablation.json").read_text())["families"]["AUTHORS"]
+    assert [row["name"] for row in rows] == ["baseline", "NWC"]
+
+
+@pytest.mark.usefixtures("birds")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--rows", "hass"], "row 'hass' is not in the table; there are"),
+        (["--budget", "0"], "0"),
+        (["--budget", "0.0001"], "minutes is spent before the first row has a number"),
+        (["--data", "nowhere"], "'nowhere' is no folder"),
+        (["--metric", "pxap"], "PxAP is judged by masks"),
+    ],
+)
+def test_wrong_input(options, message):
+    given = ["--data", "birds", "--out", "out", *SMALL, "--no-choose", "--seeds", "1", "--rows", "vgg16/has", *options]
+    result = run("table1", *given, code=2 if options == ["--budget", "0"] else 1)
+    assert message in result.output
