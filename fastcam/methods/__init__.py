@@ -10,6 +10,7 @@ from fastcam.methods.method import Method, Outcome
 from fastcam.methods.recipe import Recipe
 from fastcam.methods.spg import SPG
 from fastcam.methods.table import COMPATIBILITY, METHODS, create_method, why_not
+from fastcam.methods.wildcat import WELDON, WILDCAT
 
 __all__ = [
     "ADL",
@@ -17,6 +18,8 @@ __all__ = [
     "COMPATIBILITY",
     "METHODS",
     "SPG",
+    "WELDON",
+    "WILDCAT",
     "ACoL",
     "CutMix",
     "HaS",

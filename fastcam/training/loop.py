@@ -77,7 +77,7 @@ def train(
             remove_leftovers(out)
         split = read_part(config.data, "train", out=data_root or out, images=config.images, truth=False)
     torch.manual_seed(mixed_seed(config.seed, 0))
-    model, method = build(config, len(split.classes))
+    model, method = build(config, len(split.classes), classes=split.classes)
     run = _Run(config, out, engine, split, Trainee(model, method, freeze_norm=config.freeze_norm), tensorboard)
     last = run.files.last
     if last.exists():
