@@ -4,6 +4,7 @@ from fastcam.methods.acol import ACoL
 from fastcam.methods.adl import ADL
 from fastcam.methods.cam import CAM
 from fastcam.methods.cutmix import CutMix
+from fastcam.methods.danet import DANet
 from fastcam.methods.extractor import MethodExtractor
 from fastcam.methods.has import HaS
 from fastcam.methods.method import Method, Outcome
@@ -22,6 +23,7 @@ __all__ = [
     "WILDCAT",
     "ACoL",
     "CutMix",
+    "DANet",
     "HaS",
     "Method",
     "MethodExtractor",

@@ -12,6 +12,7 @@ from fastcam.methods.acol import ACoL
 from fastcam.methods.adl import ADL
 from fastcam.methods.cam import CAM
 from fastcam.methods.cutmix import CutMix
+from fastcam.methods.danet import DANet
 from fastcam.methods.has import HaS
 from fastcam.methods.method import Method
 from fastcam.methods.spg import SPG
@@ -21,7 +22,7 @@ from fastcam.models import NETWORKS
 __all__ = ["COMPATIBILITY", "METHODS", "create_method", "why_not"]
 
 METHODS: Mapping[str, type[Method]] = MappingProxyType(
-    {method.name: method for method in (CAM, HaS, ADL, CutMix, ACoL, SPG, WELDON, WILDCAT)}
+    {method.name: method for method in (CAM, HaS, ADL, CutMix, ACoL, SPG, DANet, WELDON, WILDCAT)}
 )
 """Every method's class by its name."""
 

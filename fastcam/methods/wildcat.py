@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fastcam.methods.fraction import checked_fraction
+from fastcam.methods.mean import as_mean
 from fastcam.methods.method import Method, Outcome
 from fastcam.models.classifier import Classifier
 
@@ -67,7 +68,7 @@ class WILDCAT(Method):
     :class:`ScorePooling` (Eq. 2). The mean of M linear maps is a linear map, exactly: the classifier that is kept is
     this mean, its class activation map is WILDCAT's map but for the bias, and the M maps need not be held one by one.
     All of them get the same gradient, 1/M of that of their mean, so that gradient descent moves the mean as it would
-    move a single map with 1/M of the gradient, momentum and weight decay included. That is what ``maps`` does here.
+    move a single map with 1/M of the gradient: that is what ``maps`` does here (:func:`fastcam.methods.mean.as_mean`).
 
     The model's own pooling has no part in it; ``model(images)`` gives WILDCAT's scores.
 
@@ -98,14 +99,9 @@ class WILDCAT(Method):
     def forward(self, model: Classifier, images: Tensor, labels: Tensor) -> Outcome:
         """Return the cross-entropy of the pooled scores."""
         features = model.forward_features(images)
-        weight, bias = (self._as_mean(one) for one in (model.classifier.weight, model.classifier.bias))
+        weight, bias = (as_mean(one, self.maps) for one in (model.classifier.weight, model.classifier.bias))
         logits = self.pool(F.conv2d(features, weight[:, :, None, None], bias))
         return Outcome(F.cross_entropy(logits, labels), logits)
-
-    def _as_mean(self, parameter: Tensor) -> Tensor:
-        # The same values, and 1/M of the gradient.
-        fixed = parameter.detach()
-        return fixed + (parameter - fixed) / self.maps
 
     def extra_repr(self) -> str:
         """Return what is between the brackets of the module's repr."""

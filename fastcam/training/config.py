@@ -41,7 +41,7 @@ class TrainingConfig:
         model_options: further arguments of the model: ``width``, ``large_feature_map``, ``last_stride``.
         weights: ``"imagenet"``, a file, or None for random ones.
         new_classifier: start the last layer afresh even where the weights have one.
-        method: ``cam``, ``has``, ``adl``, ``cutmix``, ``acol``, ``spg``, ``weldon`` or ``wildcat``.
+        method: ``cam``, ``has``, ``adl``, ``cutmix``, ``acol``, ``spg``, ``danet``, ``weldon`` or ``wildcat``.
         method_options: its arguments.
         epochs: how often the training images are seen.
         batch_size: images that a step of the optimizer sees, in all processes together.
