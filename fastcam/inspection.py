@@ -138,8 +138,9 @@ def inspect_network(network: Network) -> Inspection:
     images = torch.randn((2, 3, *network.inputs.size), generator=generator, device="cpu").to(network.device)
     localizer, remarks = network.extractor, []
     if not isinstance(localizer, Localizer):
-        if isinstance(localizer, MethodExtractor) and type(localizer.method).extract is not Method.extract:
-            remarks.append(f"boxes are found in the maps of its method, {localizer.method.name}, and not in these")
+        method = localizer.method if isinstance(localizer, MethodExtractor) else None
+        if method is not None and (type(method).extract is not Method.extract or method.replaces_pooling):
+            remarks.append(f"boxes are found in the maps of its method, {method.name}, and not in these")
         localizer = Localizer(network.model)
     source: Attachment | GradientSource | NamedSource
     if localizer.names is None:
@@ -147,12 +148,14 @@ def inspect_network(network: Network) -> Inspection:
             # What it warns of stands in the result.
             warnings.simplefilter("ignore", HeadMismatchWarning)
             source = localizer.inspect(images)
-        method = "cam" if isinstance(source, Attachment) else localizer.method
+        maps_by = "cam" if isinstance(source, Attachment) else localizer.method
         pooled = source
     else:
-        source, method, pooled = _by_names(localizer, images), "cam", None
+        source, maps_by, pooled = _by_names(localizer, images), "cam", None
     maps = nameable_maps(network.model, images, pooled)
-    return Inspection(network.name, network.extractor.num_classes, network.inputs, source, method, maps, tuple(remarks))
+    return Inspection(
+        network.name, network.extractor.num_classes, network.inputs, source, maps_by, maps, tuple(remarks)
+    )
 
 
 def _said(inputs: Inputs) -> str:

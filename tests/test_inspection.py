@@ -93,13 +93,15 @@ def test_the_model_and_its_gradients_are_left_alone():
     assert all(not part._forward_hooks for part in network.model.modules())
 
 
-def test_a_method_with_maps_of_its_own_is_said():
-    model, method = VGG16(num_classes=5, width=1 / 16).eval(), create_method("acol")
+@pytest.mark.parametrize("name", ["acol", "wildcat"])
+def test_a_method_with_maps_of_its_own_is_said(name):
+    model, method = VGG16(num_classes=5, width=1 / 16).eval(), create_method(name)
     method.attach(model)
     network = Network(
         "it", model, MethodExtractor(model, method.eval()), Inputs((64, 64)), tuple("abcde"), torch.device("cpu")
     )
-    assert "boxes are found in the maps of its method, acol, and not in these" in str(inspect_network(network))
+    assert f"boxes are found in the maps of its method, {name}, and not in these" in str(inspect_network(network))
+    model = VGG16(num_classes=5, width=1 / 16).eval()
     cam = create_method("cam")
     network = Network("it", model, MethodExtractor(model, cam), Inputs((64, 64)), tuple("abcde"), torch.device("cpu"))
     assert inspect_network(network).remarks == ()

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from fastcam.activation import Index, cam
 from fastcam.extractors.extraction import Extraction, check_choice, chosen_classes
 from fastcam.extractors.extractor import checked_images
 from fastcam.extractors.positions import check_positions
+from fastcam.methods.branch import second_head
 from fastcam.methods.fraction import checked_fraction
 from fastcam.methods.method import Method, Outcome
 from fastcam.methods.spread import spread
@@ -57,19 +58,7 @@ class ACoL(Method):
         """Build classifier B."""
         linear = model.classifier
         channels = min(1024, linear.in_features)
-        self.neck = nn.Sequential(
-            nn.Conv2d(model.backbone_channels, channels, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.ReLU(),
-        )
-        self.classifier = nn.Linear(channels, linear.out_features)
-        for layer in self.neck:
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-        nn.init.normal_(self.classifier.weight, std=0.01)
-        nn.init.zeros_(self.classifier.bias)
+        self.neck, self.classifier = second_head(model.backbone_channels, channels, linear.out_features)
 
     def forward(self, model: Classifier, images: Tensor, labels: Tensor) -> Outcome:
         """Return the sum of both classifiers' cross-entropies, and A's logits."""

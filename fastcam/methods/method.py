@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -35,11 +35,30 @@ class Method(nn.Module):
         name: in :data:`fastcam.methods.METHODS` and on the command line.
         published: the networks that the literature defines the method for, and where.
         elsewhere: whether it is defined for any other network, and why, or why not.
+        replaces_pooling: whether it pools in its own way, so that the model's pooling, TAP or another, has no part in
+            it: of the paper's three techniques, two are left, NWC and PaS.
     """
 
     name: ClassVar[str]
     published: ClassVar[Mapping[str, str]] = {}
     elsewhere: ClassVar[tuple[bool, str]] = (True, "acts on images and labels alone: any classifier")
+    replaces_pooling: ClassVar[bool] = False
+
+    def name_classes(self, classes: Sequence[str]) -> None:
+        """Read what depends on the classes' names, by label; called before ``attach`` where a training begins.
+
+        Raises:
+            ValueError: what an option names lacks a class, or is malformed.
+        """
+
+    def expect(self, state: Mapping[str, Tensor]) -> None:
+        """Take from the weights of a checkpoint how large the branches are; called before ``attach`` in its place.
+
+        No file is read here: the checkpoint may have come from another machine.
+
+        Raises:
+            ValueError: a state that no training leaves.
+        """
 
     def attach(self, model: Classifier) -> None:
         """Prepare a model: insert layers, or build branches from the sizes that it tells.

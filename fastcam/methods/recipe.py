@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
+
+from torch import Tensor
 
 from fastcam.methods.method import Method
 from fastcam.methods.table import create_method, why_not
@@ -70,6 +72,8 @@ class Recipe:
         *,
         weights: str | os.PathLike[str] | None = None,
         new_classifier: bool = False,
+        classes: Sequence[str] | None = None,
+        method_state: Mapping[str, Tensor] | None = None,
     ) -> tuple[Classifier, Method]:
         """Build network and method for a number of classes, the method attached to the network.
 
@@ -77,6 +81,8 @@ class Recipe:
             num_classes: K.
             weights: see :func:`fastcam.models.create`.
             new_classifier: likewise.
+            classes: their names, by label, of which a method may want to know more.
+            method_state: the method's weights in a checkpoint, which tell that instead; they are not loaded.
 
         Raises:
             OSError: the weights cannot be read.
@@ -103,6 +109,10 @@ class Recipe:
             **self.model_options,
         )
         method = create_method(self.method, **self.method_options)
+        if classes is not None:
+            method.name_classes(classes)
+        if method_state is not None:
+            method.expect(method_state)
         method.attach(model)
         return model, method
 

@@ -12,15 +12,17 @@ from fastcam.methods.acol import ACoL
 from fastcam.methods.adl import ADL
 from fastcam.methods.cam import CAM
 from fastcam.methods.cutmix import CutMix
+from fastcam.methods.danet import DANet
 from fastcam.methods.has import HaS
 from fastcam.methods.method import Method
 from fastcam.methods.spg import SPG
+from fastcam.methods.wildcat import WELDON, WILDCAT
 from fastcam.models import NETWORKS
 
 __all__ = ["COMPATIBILITY", "METHODS", "create_method", "why_not"]
 
 METHODS: Mapping[str, type[Method]] = MappingProxyType(
-    {method.name: method for method in (CAM, HaS, ADL, CutMix, ACoL, SPG)}
+    {method.name: method for method in (CAM, HaS, ADL, CutMix, ACoL, SPG, DANet, WELDON, WILDCAT)}
 )
 """Every method's class by its name."""
 
@@ -41,7 +43,7 @@ def create_method(name: str, **options: Any) -> Method:  # noqa: ANN401
 
     Args:
         name: one of :data:`METHODS`.
-        options: its arguments; the defaults are wsolevaluation's.
+        options: its arguments; the defaults are wsolevaluation's where it has the method.
 
     Raises:
         ValueError: an unknown name, or an option out of range.

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fastcam.activation import Index
 from fastcam.extractors.extraction import LinearExtraction, check_choice, chosen_classes
@@ -32,15 +33,20 @@ class Classifier(nn.Module, Extractor):
     ``forward(images)`` is ``forward_head(forward_features(images))``. The features are those of a pretrained backbone,
     ``forward_backbone``, and of what the paper puts behind it, ``forward_neck``: convolutions or nothing. Methods with
     their own branches (ACoL) take the backbone's output; methods that act inside (ADL, SPG) find the modules that the
-    literature names in ``adl_positions`` and ``spg_positions``, and reach them by ``get_submodule``.
+    literature names in ``adl_positions``, ``spg_positions`` and ``danet_positions``, and reach them by
+    ``get_submodule``.
 
     Attributes:
         pool: the pooling, (N, C, h, w) to (N, C).
+        score_pool: None, or what pools the classes' maps (N, K, h, w) to the logits in the place of ``pool``, which
+            pools features: of the methods with ``replaces_pooling``.
         classifier: the linear layer, C to K.
         backbone_channels: channels of the backbone's output.
         adl_positions: the modules behind which an attention-based dropout layer stands.
         spg_positions: the modules whose outputs SPG's branches B1 and B2 take, in this order, with their channels;
             None where the literature defines no such branches.
+        danet_positions: the modules whose outputs DANet's branches take, that of the classes' parents first, then that
+            of their grandparents, with their channels; None likewise.
         inputs: what the ImageNet weights were trained to see of a picture.
         tap_threshold: the paper's threshold for this network.
         weight_names: how other libraries' files name its weights.
@@ -53,8 +59,10 @@ class Classifier(nn.Module, Extractor):
     backbone_channels: int
     adl_positions: tuple[str, ...]
     spg_positions: Mapping[str, int] | None = None
+    danet_positions: Mapping[str, int] | None = None
     weights_report: WeightsReport | None = None
     pool: nn.Module
+    score_pool: nn.Module | None
     classifier: nn.Linear
 
     @classmethod
@@ -80,8 +88,13 @@ class Classifier(nn.Module, Extractor):
 
     def forward_head(self, features: Tensor) -> Tensor:
         """Return the logits (N, K) from the maps."""
-        logits: Tensor = self.classifier(self.pool(features))
-        return logits
+        if self.score_pool is None:
+            logits: Tensor = self.classifier(self.pool(features))
+            return logits
+        pooled: Tensor = self.score_pool(
+            F.conv2d(features, self.classifier.weight[:, :, None, None], self.classifier.bias)
+        )
+        return pooled
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits (N, K) from images (N, 3, H, W)."""
@@ -107,6 +120,7 @@ class Classifier(nn.Module, Extractor):
         if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1:
             raise ValueError(f"num_classes must be a positive integer, got {num_classes!r}")
         self.pool = self._pooling(pooling, tap_threshold)
+        self.score_pool = None
         self.classifier = nn.Linear(channels, num_classes)
         for part in self.modules():
             if isinstance(part, nn.Conv2d):

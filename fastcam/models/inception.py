@@ -88,6 +88,8 @@ class InceptionV3(Classifier):
         self.Mixed_6e = _InceptionC(self.Mixed_6d.out, width, 192)
         self.backbone_channels = self.Mixed_6e.out
         self.spg_positions = {"maxpool3": self.Mixed_5d.out, "Mixed_6e": self.Mixed_6e.out}
+        # As DANet's released code has it.
+        self.danet_positions = {"Mixed_5d": self.Mixed_5d.out, "maxpool2": wide(192)}
         self.SPG_A3_1b = nn.Sequential(nn.Conv2d(self.backbone_channels, wide(1024), 3, padding=1), nn.ReLU())
         self.SPG_A3_2b = nn.Sequential(nn.Conv2d(wide(1024), wide(1024), 3, padding=1), nn.ReLU())
         self.dropout = nn.Dropout(dropout)

@@ -76,6 +76,8 @@ class VGG16(Classifier):
         self.backbone_channels = channels
         # B1 takes conv4_3 after its pooling, B2 conv5_3.
         self.spg_positions = {"features.23": channels, "features.29": channels}
+        # The pools behind conv4_3 and conv3_3, as DANet's released code has it.
+        self.danet_positions = {"features.23": channels, "features.16": scaled(256, width)}
         self.conv6 = nn.Conv2d(channels, scaled(1024, width), 3, padding=1)
         self.relu6 = nn.ReLU(inplace=True)
         self._finish(scaled(1024, width), num_classes, pooling, tap_threshold)

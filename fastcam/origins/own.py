@@ -77,12 +77,14 @@ def _restored(trained: TrainedFile, pooling: str | None) -> Loaded:
     recipe = trained.recipe
     if pooling is not None and pooling != recipe.pooling:
         recipe = Recipe.of({**vars(recipe), "pooling": pooling, "tap_threshold": None})
+    # Of the method no more is known than its weights say: what its options name, such as a file, is elsewhere.
+    state = trained.method_state
     # On no device first, where a network of any size takes no memory: it has to be the one whose weights these are.
     with torch.device("meta"):
-        _check_shapes(trained, *recipe.build(len(trained.classes)))
-    model, method = recipe.build(len(trained.classes))
-    for part, state in ((model, trained.state_dict), (method, trained.method_state)):
-        part.load_state_dict(state)
+        _check_shapes(trained, *recipe.build(len(trained.classes), method_state=state))
+    model, method = recipe.build(len(trained.classes), method_state=state)
+    for part, weights in ((model, trained.state_dict), (method, state)):
+        part.load_state_dict(weights)
     # As in training: convolutions on a CPU are faster so.
     for part in (model, method):
         part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

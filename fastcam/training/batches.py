@@ -14,13 +14,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fastcam.data import Record
 from fastcam.evaluation.loading import plain_signals
 from fastcam.inputs import Inputs
 
-__all__ = ["Augmentation", "Order", "Pictures", "mixed_seed", "picture_loader", "usable_workers"]
+__all__ = ["Augmentation", "Order", "Pictures", "mixed_seed", "picture_loader", "resized_crops", "usable_workers"]
 
 
 def mixed_seed(*numbers: int) -> int:
@@ -148,6 +149,36 @@ class Order(Sampler[list[int]]):
         return lambda low, high: draw.integers(low, high, self._batch_size)
 
 
+def resized_crops(draw: Callable[[int, int], NDArray[Any]], height: int, width: int) -> NDArray[np.int64]:
+    """Draw the crops of GoogLeNet's augmentation (Szegedy et al., CVPR 2015, section 6).
+
+    The area is uniform in 8 to 100 percent of the image's, the ratio of the sides uniform in 3/4 to 4/3 and as often
+    upright as not. A crop that does not fit is drawn again, ten times at most; then it is the whole image.
+
+    Args:
+        draw: of :meth:`Order.draws`.
+        height: of the images.
+        width: of the images.
+
+    Returns:
+        (N, 4): y0, x0, y1, x1, half-open.
+    """
+
+    def uniform(low: float, high: float) -> NDArray[np.float64]:
+        return low + (high - low) * draw(0, 1 << 32) / (1 << 32)
+
+    sides = np.array([[height], [width]])
+    chosen, missing = sides, np.array(True)
+    for _ in range(10):
+        area, ratio, upright = uniform(0.08, 1) * height * width, uniform(3 / 4, 4 / 3), draw(0, 2)
+        ratio = np.where(upright, ratio, 1 / ratio)
+        drawn = np.rint(np.sqrt(area * np.stack((ratio, 1 / ratio)))).astype(np.int64).clip(1)
+        fits = missing & (drawn <= sides).all(0)
+        chosen, missing = np.where(fits, drawn, chosen), missing & ~fits
+    starts = np.floor(np.stack((uniform(0, 1), uniform(0, 1))) * (sides - chosen + 1)).astype(np.int64)
+    return np.concatenate((starts, starts + chosen)).T
+
+
 class Augmentation:
     """Random crops and mirror images of a batch, by one gather on its device.
 
@@ -155,6 +186,7 @@ class Augmentation:
         crop: side of the crop in pixels.
         flip: mirror half of the images.
         inputs: whose mean and deviation normalize.
+        googlenet_resize: crops of :func:`resized_crops`, resized to ``crop``, in place of crops of that size.
 
     Example:
         >>> order = Order(4, 2, parts=1, rank=0, processes=1, seed=0)
@@ -162,8 +194,8 @@ class Augmentation:
         torch.Size([2, 3, 8, 8])
     """
 
-    def __init__(self, crop: int, flip: bool, inputs: Inputs) -> None:
-        self._crop, self._flip, self._inputs = crop, flip, inputs
+    def __init__(self, crop: int, flip: bool, inputs: Inputs, *, googlenet_resize: bool = False) -> None:
+        self._crop, self._flip, self._inputs, self._googlenet_resize = crop, flip, inputs, googlenet_resize
 
     def __call__(self, images: Tensor, order: Order, number: int) -> Tensor:
         """Turn the process's part ``number``, (N, 3, h, w) uint8, into (N, 3, crop, crop) float32, normalized."""
@@ -172,6 +204,9 @@ class Augmentation:
         height, width = images.shape[2:]
         # One draw after the other, always: what is drawn for an image does not depend on the options.
         tops, lefts, mirrored = draw(0, height - self._crop + 1), draw(0, width - self._crop + 1), draw(0, 2)
+        if self._googlenet_resize:
+            boxes = resized_crops(draw, height, width)[own]
+            return self._inputs.normalized(self._resized(images, boxes, mirrored[own].astype(bool) & self._flip))
         across = np.arange(self._crop)
         xs = np.where(mirrored[own, None] & self._flip, across[::-1], across) + lefts[own, None]
         ys = across + tops[own, None]
@@ -180,3 +215,14 @@ class Augmentation:
         # Indexing (N, h, w, 3) keeps a pixel's channels together: the result is channels last, as convolutions like it.
         cropped = images.permute(0, 2, 3, 1)[row[:, None, None], y[:, :, None], x[:, None, :]]
         return self._inputs.normalized(cropped.permute(0, 3, 1, 2))
+
+    def _resized(self, images: Tensor, boxes: NDArray[np.int64], mirrored: NDArray[np.bool_]) -> Tensor:
+        """Cut and resize each image, bilinear and antialiased, to uint8 as a picture's own resizing gives it."""
+        size = (self._crop, self._crop)
+        resized = [
+            F.interpolate(image[None, :, y0:y1, x0:x1].float(), size, mode="bilinear", antialias=True)
+            for image, (y0, x0, y1, x1) in zip(images, boxes.tolist(), strict=True)
+        ]
+        pixels = torch.cat(resized).round_().to(torch.uint8)
+        mirror = torch.from_numpy(mirrored).to(images.device)[:, None, None, None]
+        return torch.where(mirror, pixels.flip(3), pixels).contiguous(memory_format=torch.channels_last)

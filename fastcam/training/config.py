@@ -41,7 +41,7 @@ class TrainingConfig:
         model_options: further arguments of the model: ``width``, ``large_feature_map``, ``last_stride``.
         weights: ``"imagenet"``, a file, or None for random ones.
         new_classifier: start the last layer afresh even where the weights have one.
-        method: ``cam``, ``has``, ``adl``, ``cutmix``, ``acol`` or ``spg``.
+        method: ``cam``, ``has``, ``adl``, ``cutmix``, ``acol``, ``spg``, ``danet``, ``weldon`` or ``wildcat``.
         method_options: its arguments.
         epochs: how often the training images are seen.
         batch_size: images that a step of the optimizer sees, in all processes together.
@@ -59,6 +59,8 @@ class TrainingConfig:
         freeze_norm: leave the running statistics of batch normalization, and its parameters, as they are.
         resize: side in pixels that a training image is resized to before it is cropped.
         crop: side of the random crop, and of the whole image at evaluation.
+        googlenet_resize: random crops of 8 to 100 percent of the area and 3/4 to 4/3 in shape, resized to ``crop``, in
+            place of crops of that size: GoogLeNet's, which Choe et al. (2018) put beside HaS.
         keep_pictures: decode every picture once and keep it in memory, resize x resize x 3 bytes each.
         flip: mirror half of the images.
         hold_out: share of each class's training images that the metrics of every epoch come from.
@@ -100,6 +102,7 @@ class TrainingConfig:
     freeze_norm: bool = False
     resize: int = 256
     crop: int = 224
+    googlenet_resize: bool = False
     keep_pictures: bool = False
     flip: bool = True
     hold_out: float = 0.1

@@ -77,7 +77,7 @@ def train(
             remove_leftovers(out)
         split = read_part(config.data, "train", out=data_root or out, images=config.images, truth=False)
     torch.manual_seed(mixed_seed(config.seed, 0))
-    model, method = build(config, len(split.classes))
+    model, method = build(config, len(split.classes), classes=split.classes)
     run = _Run(config, out, engine, split, Trainee(model, method, freeze_norm=config.freeze_norm), tensorboard)
     last = run.files.last
     if last.exists():
@@ -124,7 +124,7 @@ class _Run:
         self.loader = loader(Pictures(records, whole, keep=keep), batch_sampler=self.order)
         self.held_out = loader(Pictures(judged, self.inputs, keep=keep), batch_size=config.batch_size)
         self.any_held_out = bool(held)
-        self.augment = Augmentation(config.crop, config.flip, self.inputs)
+        self.augment = Augmentation(config.crop, config.flip, self.inputs, googlenet_resize=config.googlenet_resize)
         self.optimizer = make_optimizer(trainee, config)
         # What is judged and kept: what is trained, or its moving average.
         self.average = averaged(trainee, config.average, engine.device) if config.average else None

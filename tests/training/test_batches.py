@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from fastcam.inputs import Inputs
-from fastcam.training.batches import Augmentation, Order
+from fastcam.training.batches import Augmentation, Order, resized_crops
 
 
 def order(batch_size=8, parts=1, rank=0, processes=1, count=40, seed=0):
@@ -77,6 +79,54 @@ def test_no_flip_keeps_the_crops():
     plain, mirrored = (Augmentation(6, flip, Inputs())(images, order(), 0) for flip in (False, True))
     for one, other in zip(plain, mirrored, strict=True):
         assert torch.equal(one, other) or torch.equal(one.flip(2), other)
+
+
+def test_crops_of_googlenet_have_its_areas_and_shapes():
+    generator = np.random.default_rng(0)
+    y0, x0, y1, x1 = resized_crops(lambda low, high: generator.integers(low, high, 20000), 256, 256).T
+    assert (np.minimum(y0, x0) >= 0).all()
+    assert (np.maximum(y1, x1) <= 256).all()
+    height, width = y1 - y0, x1 - x0
+    area, ratio = height * width / 256**2, width / height
+    assert 0.075 < area.min() < 0.09
+    assert area.max() > 0.98
+    # Rounded to whole pixels: of 72, the smallest side, half a pixel is 1 in 144.
+    assert (np.abs(np.log(ratio)) < np.log(4 / 3) + 0.02).all()
+    # Wider than high as often as not, to four standard deviations.
+    assert abs((ratio > 1).mean() - (ratio < 1).mean()) < 4 / 20000**0.5
+    # Up to three quarters of the area every shape fits, and there it is uniform.
+    small = area[area < 0.7]
+    assert np.histogram(small, 5, (0.08, 0.7))[0] / len(small) == pytest.approx([0.2] * 5, abs=0.02)
+    # Corners reach every place that the crop leaves.
+    place = (y0 / np.maximum(256 - height, 1))[height < 200]
+    assert np.histogram(place, 4, (0, 1))[0] / len(place) == pytest.approx([0.25] * 4, abs=0.02)
+
+
+def test_a_crop_that_never_fits_is_the_whole_image():
+    # In a strip of 8 x 100 no crop has the shape and 8 percent and more of the area unless it is 8 to 11 wide.
+    crops = resized_crops(lambda _, high: np.full(3, high - 1), 8, 100)
+    assert crops.tolist() == [[0, 0, 8, 100]] * 3
+
+
+def test_resized_crops_are_those_of_pillow():
+    own, flat = order(), Inputs(mean=(0, 0, 0), std=(1 / 255,) * 3)
+    smooth = torch.rand(8, 3, 5, 6, generator=torch.Generator().manual_seed(0))
+    images = (torch.nn.functional.interpolate(smooth, (48, 48), mode="bicubic").clamp(0, 1) * 255).to(torch.uint8)
+    plain, mirrored = (Augmentation(32, flip, flat, googlenet_resize=True)(images, own, 2) for flip in (False, True))
+    draw = own.draws(2)
+    for _ in range(3):
+        draw(0, 2)  # of the crops and mirrors without it
+    for image, (y0, x0, y1, x1), got in zip(images, resized_crops(draw, 48, 48).tolist(), plain, strict=True):
+        pixels = image[:, y0:y1, x0:x1].permute(1, 2, 0).numpy()
+        wanted = np.asarray(Image.fromarray(pixels).resize((32, 32), Image.Resampling.BILINEAR))
+        assert np.abs(got.permute(1, 2, 0).numpy() - wanted).max() <= 1.01
+    turned = [torch.equal(one, other.flip(2)) for one, other in zip(plain, mirrored, strict=True)]
+    assert 0 < sum(turned) < 8
+    assert all(same or torch.equal(*pair) for same, pair in zip(turned, zip(plain, mirrored, strict=True), strict=True))
+    assert plain.is_contiguous(memory_format=torch.channels_last)
+    parts = order(parts=2)
+    half = Augmentation(32, True, flat, googlenet_resize=True)(images[4:], parts, 5)
+    assert torch.equal(half, mirrored[4:])
 
 
 def test_wrong_batches():

@@ -24,6 +24,7 @@ def equal(one, other):
 
 _PAIRS = [(method, model) for method, models in COMPATIBILITY.items() for model, (good, _) in models.items() if good]
 _SAMPLE = {("cam", "vgg16"), ("cutmix", "resnet50"), ("adl", "efficientnet-lite0"), ("acol", "vgg16"), ("spg", "vgg16")}
+_SAMPLE |= {("danet", "vgg16"), ("weldon", "vgg16"), ("wildcat", "resnet50")}
 
 
 @pytest.fixture
