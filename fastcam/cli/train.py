@@ -31,7 +31,13 @@ __all__ = ["train"]
 @click.option("--resume", is_flag=True, help="Go on from last.pt in --out, if it is there.")
 @click.option("--tensorboard", is_flag=True, help="Also log to tensorboard/ in --out.")
 @click.option("--test/--no-test", default=True, help="End with the test images and their boxes, read only then.")
-@click.option("--protocol", type=click.Choice(list(NAMED)), default="paper", show_default=True, help="Of the test.")
+@click.option("--protocol", type=click.Choice(list(NAMED)), help="Of the test. [default: paper]")
+@click.option(
+    "--ours/--no-ours",
+    default=None,
+    help="With the paper's three techniques: TAP in training, NWC and PaS in the test; or with none of them. Says "
+    "--pooling and --protocol.",
+)
 @click.option("--device", default="auto", show_default=True, metavar="DEVICE", help="cpu, cuda, or auto.")
 def train(
     file: Path | None,
@@ -39,7 +45,8 @@ def train(
     resume: bool,
     tensorboard: bool,
     test: bool,
-    protocol: str,
+    protocol: str | None,
+    ours: bool | None,
     device: str,
     **settings: Any,  # noqa: ANN401
 ) -> None:
@@ -51,12 +58,17 @@ def train(
     """
     with ExitStack() as opened, click_errors(out):
         # Not at the top: they bring the engine, which the other commands can do without.
+        from fastcam.reproduce.tables import with_techniques
         from fastcam.training.data import read_part
         from fastcam.training.engine import start_engine
         from fastcam.training.final import final_pass
         from fastcam.training.loop import train as run
 
-        config = settings_from(file, settings)
+        config, judged_by = settings_from(file, settings), NAMED[protocol or "paper"]
+        if ours is not None:
+            if protocol is not None or settings["pooling"] is not None:
+                raise click.UsageError("--ours and --no-ours say --pooling and --protocol: give one or the other")
+            config, judged_by = with_techniques(config, ours=ours)
         engine = start_engine(config.precision, device)
         if engine.is_global_zero:
             opened.enter_context(locked(out))
@@ -72,8 +84,9 @@ def train(
         results: dict[str, Any] = {"checkpoint": trained.checkpoint.name, **last}
         if test:
             split = read_part(config.data, "test", out=out, images=config.images)
-            judged = final_pass(trained, split, engine, workers=config.workers, protocol=NAMED[protocol])
-            results |= {"protocol": protocol, "test": judged}
+            judged = final_pass(trained, split, engine, workers=config.workers, protocol=judged_by)
+            name = next(name for name, known in NAMED.items() if known == judged_by)
+            results |= {"protocol": name, "test": judged}
         if engine.is_global_zero:
             write_json(out / "results.json", results)
             say(f"{_epoch_line(last)}; {trained.checkpoint}")

@@ -118,5 +118,9 @@ class Table:
             chosen = tuple(row for row in rows if whole or row.name in names)
             if chosen:
                 families[family] = chosen if chosen[0] is rows[0] else (rows[0], *chosen)
-        left_out = {name: why for name, why in self.undefined.items() if {name, *name.split("/")} & set(names)}
+        left_out = {
+            name: why
+            for name, why in self.undefined.items()
+            if {name, name.removesuffix("/ours"), *name.split("/")} & set(names)
+        }
         return replace(self, families=families, undefined=left_out)

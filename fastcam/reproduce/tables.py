@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from fastcam.protocol import AUTHORS, PAPER, Protocol
+from fastcam.methods import METHODS
+from fastcam.protocol import AUTHORS, PAPER, VANILLA, Protocol
 from fastcam.reproduce.table import Row, Table, Training
+from fastcam.training.config import ConfigError, TrainingConfig
 
-__all__ = ["NOT_OURS", "TABLES", "TABLE_3"]
+__all__ = ["NOT_OURS", "TABLES", "TABLE_3", "with_techniques"]
 
 NOT_OURS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -52,3 +54,26 @@ TABLE_3: Final = Table(
 
 TABLES: Final[Mapping[str, Table]] = MappingProxyType({"table3": TABLE_3})
 """The tables by the names that a command line takes."""
+
+
+def with_techniques(config: TrainingConfig, *, ours: bool) -> tuple[TrainingConfig, Protocol]:
+    """Return a training and the protocol of its test with the paper's three techniques, or without any of them.
+
+    Args:
+        config: a training; its pooling does not count, and stays where the method pools in a way of its own.
+        ours: TAP in training, NWC and PaS in localization.
+
+    Raises:
+        ConfigError: a method that they are not defined for.
+
+    Example:
+        >>> config, protocol = with_techniques(TrainingConfig(data="birds", method="has"), ours=True)
+        >>> config.pooling, protocol == PAPER
+        ('tap', True)
+    """
+    if ours and config.method in NOT_OURS:
+        raise ConfigError(f"method {config.method!r} has no form with the three techniques: {NOT_OURS[config.method]}")
+    protocol = PAPER if ours else VANILLA
+    if getattr(METHODS.get(config.method), "replaces_pooling", False):
+        return config, protocol
+    return _POOLINGS[ours].applied(config), protocol

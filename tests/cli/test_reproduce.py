@@ -5,6 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from fastcam.checkpoint import read_checkpoint
 from fastcam.cli.ablate import ablate
 from fastcam.cli.main import main
 from fastcam.cli.reproduce import reproduce
@@ -68,3 +69,31 @@ def test_wrong_input(options, message):
     given = ["--data", "birds", "--out", "out", *SMALL, "--no-choose", "--seeds", "1", "--rows", "vgg16/has", *options]
     result = run("table1", *given, code=2 if options == ["--budget", "0"] else 1)
     assert message in result.output
+
+
+@pytest.mark.parametrize(("flag", "pooling", "protocol"), [("--ours", "tap", "paper"), ("--no-ours", "gap", "vanilla")])
+def test_train_with_the_techniques_or_without(birds, flag, pooling, protocol):
+    options = [
+        "train",
+        "--data",
+        "birds",
+        "--model",
+        "vgg16",
+        "--method",
+        "has",
+        *SMALL,
+        "--batch-size",
+        "8",
+        "--tap-threshold",
+        "0.2",
+    ]
+    assert CliRunner().invoke(main, [*options, flag, "--out", "run"]).exit_code == 0
+    assert json.loads((birds / "run" / "results.json").read_text())["protocol"] == protocol
+    config = read_checkpoint(birds / "run" / "last.pt")["config"]
+    assert (config["pooling"], config["tap_threshold"]) == (pooling, 0.2 if pooling == "tap" else None)
+    for given in (["--pooling", "gmp"], ["--protocol", "authors"]):
+        refused = CliRunner().invoke(main, [*options, flag, "--out", "other", *given])
+        assert "--ours and --no-ours say --pooling and --protocol" in refused.output
+        assert refused.exit_code == 2
+    refused = CliRunner().invoke(main, [*options, "--method", "acol", "--ours", "--out", "other"])
+    assert "method 'acol' has no form with the three techniques: its map is" in refused.output

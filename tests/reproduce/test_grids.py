@@ -83,6 +83,7 @@ def test_some_rows():
     assert set(made.only(["adl"]).families) == {f"{backbone}/adl" for backbone in BACKBONES}
     assert {one.split("/")[0] for one in made.only(["googlenet"]).families} == {"googlenet"}
     assert set(made.only(["mobilenetv1"]).undefined) == {one for one in made.undefined if "mobilenetv1" in one}
+    assert list(made.only(["vgg16/acol"]).undefined) == ["vgg16/acol/ours"]
     some = TABLE_3.only(["TAP + NWC"]).families["AUTHORS"]
     assert [row.name for row in some] == ["baseline", "TAP + NWC"]
     assert TABLE_3.only(["AUTHORS"]).families == {"AUTHORS": TABLE_3.families["AUTHORS"]}
