@@ -22,11 +22,11 @@ def second_head(channels: int, hidden: int, classes: int) -> tuple[nn.Sequential
         torch.Size([2, 5])
     """
     convolutions = [nn.Conv2d(count, hidden, 3, padding=1) for count in (channels, hidden)]
+    classifier = nn.Linear(hidden, classes)
     for one in convolutions:
         nn.init.kaiming_normal_(one.weight, nonlinearity="relu")
         assert one.bias is not None
         nn.init.zeros_(one.bias)
-    classifier = nn.Linear(hidden, classes)
     nn.init.normal_(classifier.weight, std=0.01)
     nn.init.zeros_(classifier.bias)
     first, second = convolutions
