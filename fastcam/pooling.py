@@ -8,11 +8,10 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 from torch._jit_internal import is_scripting
-from torch.jit._trace import is_tracing
-from torch.onnx import is_in_onnx_export
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from fastcam.ops import pooling as ops
+from fastcam.ops.exporting import exports_to_onnx
 from fastcam.ops.log_mean_exp import log_mean_exp
 from fastcam.ops.pooling_derivatives import decompositions
 from fastcam.reference.pooling import tap_forward
@@ -57,11 +56,7 @@ def tap(x: Tensor, threshold: float, *, keepdim: bool = False) -> Tensor:
     _check_features(x)
     if type(threshold) is not float or not 0 <= threshold < 1:
         threshold = _checked_threshold(threshold)
-    pooled: Tensor
-    if (type(x) is not Tensor or is_tracing()) and is_in_onnx_export():
-        pooled = tap_forward(x, threshold)[0]  # by operators that ONNX has
-    else:
-        pooled = ops.tap(x, threshold)
+    pooled: Tensor = tap_forward(x, threshold)[0] if exports_to_onnx(x) else ops.tap(x, threshold)
     return pooled[:, :, None, None] if keepdim else pooled
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.onnx import is_in_onnx_export
+
+from fastcam.ops.exporting import exports_to_onnx
 
 __all__ = ["log_mean_exp"]
 
@@ -31,7 +32,7 @@ def log_mean_exp(x: Tensor, r: float) -> Tensor:
     unit = torch.where(small, unit, 1.0)
     power = (finite / 2 - half) / unit * factor
     # Near 0 the logarithm of a mean near 1 would lose its digits. The older of the exporters to ONNX has no expm1.
-    less = (power.exp() - 1 if is_in_onnx_export() else power.expm1()).mean((2, 3), keepdim=True)
+    less = (power.exp() - 1 if exports_to_onnx(x) else power.expm1()).mean((2, 3), keepdim=True)
     near = less > -0.5
     log = torch.where(near, less.masked_fill(~near, 0).log1p(), power.exp().mean((2, 3), keepdim=True).log())
     # A channel with infinities has them for its mean, as for its maximum.

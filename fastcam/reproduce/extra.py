@@ -87,7 +87,7 @@ def pxap_of(counts: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.fl
     """Return PxAP for counts (..., 2, bins) of a whole data set, as :class:`fastcam.metrics.PxAP` does.
 
     Example:
-        >>> counts = np.zeros((2, 10))
+        >>> counts = np.zeros((2, 12))  # the last bins, beyond 1, are empty
         >>> counts[0, 6], counts[1, 9], counts[1, 3] = 1, 1, 1  # as in the example of PxAP
         >>> round(float(pxap_of(counts)), 4)
         0.8333
