@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Collection, MutableMapping, Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,12 +29,10 @@ from fastcam.training.engine import Fabric
 
 __all__ = ["reproduce", "unused_settings"]
 
-# What the classifiers on cached features do not depend on, and what is chosen where there are several candidates.
-_OF_FINE_TUNING = (
-    *("new_classifier", "method", "method_options", "epochs", "batch_size", "accumulate", "lr", "classifier_ratio"),
-    *("momentum", "weight_decay", "decay_every", "decay_factor", "freeze_norm", "resize", "flip", "hold_out"),
-    "precision",
-)
+# Settings that classifiers on cached features depend on; the table sets some of them. And what is chosen where there
+# are several candidates.
+_OF_CACHED = {"data", "images", "model", "model_options", "weights", "crop", "tap_threshold", "workers"}
+_OF_TABLE = {"pooling", "seed", "select"}
 _CHOSEN = ("lr", "classifier_ratio", "freeze_norm")
 
 
@@ -165,8 +164,11 @@ def unused_settings(given: Collection[str], *, fine_tune: bool, several: bool) -
         >>> unused_settings({"lr", "epochs", "crop"}, fine_tune=True, several=True)
         ('lr',)
     """
-    unused = (_CHOSEN if several else ()) if fine_tune else _OF_FINE_TUNING
-    return tuple(name for name in unused if name in given)
+    if fine_tune:
+        unused: Collection[str] = _CHOSEN if several else ()
+    else:
+        unused = {field.name for field in fields(TrainingConfig)} - _OF_CACHED - _OF_TABLE
+    return tuple(field.name for field in fields(TrainingConfig) if field.name in unused and field.name in given)
 
 
 def _check_classes(split: Split, data: str) -> None:
