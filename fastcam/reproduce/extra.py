@@ -84,10 +84,10 @@ def gaussian_counts(split: Split, inputs: Inputs) -> NDArray[np.int32]:
 
 
 def pxap_of(counts: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.float64]:
-    """Return PxAP for counts (..., 2, bins) of a whole data set, as :class:`fastcam.metrics.PxAP` does.
+    """Return PxAP for counts (..., 2, bins), the last bin empty, as :class:`fastcam.metrics.PxAP` does.
 
     Example:
-        >>> counts = np.zeros((2, 10))
+        >>> counts = np.zeros((2, 11))
         >>> counts[0, 6], counts[1, 9], counts[1, 3] = 1, 1, 1  # as in the example of PxAP
         >>> round(float(pxap_of(counts)), 4)
         0.8333
