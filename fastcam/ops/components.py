@@ -18,7 +18,7 @@ from fastcam.ops.tags import TAGS_OF_WAITING
 from fastcam.protocol import Area
 from fastcam.reference import components as reference
 
-__all__ = ["all_components", "largest"]
+__all__ = ["all_components", "kernels_take", "largest"]
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
 _library.define(
@@ -31,15 +31,14 @@ _LONGEST_SIDE: Final = 0x7FFF
 _MOST_PIXELS: Final = 1 << 20
 
 
-def _kernels_take(masks: Tensor, width: int) -> bool:
-    """Whether components are found on the masks' own device, without a wait; else the host finds them.
+def kernels_take(device: torch.device, height: int, width: int) -> bool:
+    """Whether components of masks are found on the masks' own device, without a wait; else the host finds them.
 
     A program labels a mask alone, and its scratch memory for the worst case grows with the mask; x and y of a pixel
     share 32 bits.
     """
-    height = masks.shape[1]
     fits = max(height, width) <= _LONGEST_SIDE and height * width <= _MOST_PIXELS
-    return fits and kernels_run_on(masks.device)
+    return fits and kernels_run_on(device)
 
 
 def _words(masks: Tensor) -> Tensor:
@@ -82,7 +81,7 @@ def _any_device(masks: Tensor, width: int, area: Area, connectivity: int) -> tup
 
 def _cuda(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[Tensor, Tensor]:
     boxes, areas = _empty(masks, width, area, connectivity)
-    if not _kernels_take(masks, width):
+    if not kernels_take(masks.device, masks.shape[1], width):
         return _by_way_of_the_host(_words(masks), width, area, connectivity)
     from fastcam.kernels import components as kernel
 
@@ -128,7 +127,7 @@ def all_components(masks: Tensor, width: int, area: Area, connectivity: int) -> 
     check_masks(masks, width, area, connectivity)
     if masks.is_meta:
         raise TypeError("masks must hold values, for their components to be counted, got a meta tensor")
-    if masks.is_cuda and _kernels_take(masks, width):
+    if masks.is_cuda and kernels_take(masks.device, masks.shape[1], width):
         return _all_by_kernels(masks, width, area, connectivity)
     if masks.is_cuda:
         masks = _words(masks)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from fastcam.ops.components import largest
 from fastcam.ops.core import core
 from fastcam.ops.masks import binarize, unpack
 from fastcam.ops.objects import localize_all, locate_all, with_ends
+from fastcam.ops.objects_by_kernels import values_with
 from fastcam.ops.options import core_protocol, protocol_of
 from fastcam.ops.results import ARGUMENTS, boxes_and_areas, parts_of_maps
 from fastcam.ops.tags import TAGS_OF_WAITING
@@ -64,9 +64,7 @@ def _locate_any_device(maps: Tensor, height: int, width: int, *options: Any) -> 
 
 def _of_one(protocol: Protocol) -> tuple[Any, ...]:
     """The values of a protocol that finds the largest component alone, as one of all."""
-    names = (field.name for field in dataclasses.fields(protocol))
-    one = {"keep": "all", "scores": "peak", "order": "largest", "min_area": 0.0, "max_boxes": 1}
-    return tuple((dict(zip(names, protocol.values, strict=True)) | one).values())
+    return values_with(protocol, keep="all", scores="peak", order="largest", min_area=0.0, max_boxes=1)
 
 
 def _first_boxes(every: tuple[Tensor, ...], height: int, width: int, protocol: Protocol) -> _Found:
