@@ -265,6 +265,9 @@ def mask_cases(n: int = 256) -> dict[str, Callable[[], object]]:
 def component_cases(n: int = 256) -> dict[str, Callable[[], object]]:
     """From packed masks to boxes: the largest component, or up to 16 of each mask."""
     from fastcam.kernels import components
+    from fastcam.kernels.objects import objects
+
+    from fastcam.protocol import Protocol
 
     def case(polygon: bool, room: int, size: tuple[int, int]) -> Callable[[], object]:
         def run() -> None:
@@ -279,12 +282,36 @@ def component_cases(n: int = 256) -> dict[str, Callable[[], object]]:
 
         return run
 
-    return {
+    def scored(polygon: bool) -> Callable[[], object]:
+        protocol = Protocol(keep="all", scores="mean", area="polygon" if polygon else "pixels", order="highest")
+
+        def run() -> None:
+            packed = torch.empty((n, 224, 4), dtype=torch.int64, device="meta")
+            of_masks, rows = packed.new_empty(n), packed.new_empty(16 * n)
+            objects(
+                packed,
+                of_masks.new_empty((n, 224, 224), dtype=torch.float32),
+                protocol,
+                16,
+                ranked=True,
+                least=of_masks.float(),
+                begins=of_masks,
+                boxes=rows.new_empty((16 * n, 4), dtype=torch.int32),
+                areas=rows.double() if polygon else rows,
+                scores=rows.float(),
+                counts=of_masks,
+            )
+
+        return run
+
+    found = {
         f"components, {kept} by {'polygon' if polygon else 'pixels'}, {size[0]}x{size[1]}": case(polygon, room, size)
         for kept, room in (("largest", 0), ("all", 16))
         for polygon in (False, True)
         for size in ((224, 224), (1024, 1024))
     }
+    every = {False: "pixels", True: "polygon"}
+    return {**found, **{f"components, scored, by {area}, 224x224": scored(polygon) for polygon, area in every.items()}}
 
 
 if __name__ == "__main__":
