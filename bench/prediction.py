@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from compiled import Launch, cam_cases, component_cases, launches, mask_cases, tap_cases
+from compiled import Launch, launches
+from compiled_cases import cam_cases, component_cases, mask_cases, tap_cases
 
 __all__ = ["PASSES", "predict"]
 

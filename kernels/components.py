@@ -31,6 +31,7 @@ _R: Final = 256
 _WARPS: Final = 8
 # Asked for: by itself the compiler takes 64 for polygons and for scores, and spills.
 _REGISTERS: Final = 80
+_REGISTERS_OF_SCORES: Final = 96
 
 _NEVER: Final = tl.constexpr(0x7FFFFFFF)
 _INTEGERS: Final = ["masks", "height", "width", "row", "capacity", "stride", "room"]
@@ -282,5 +283,5 @@ def launch(
                 T=_T,
                 R=_R,
                 num_warps=_WARPS,
-                maxnreg=_REGISTERS if polygon or heat else None,
+                maxnreg=_REGISTERS_OF_SCORES if heat else _REGISTERS if polygon else None,
             )
