@@ -35,6 +35,14 @@ class PaddedObjects:
         labels: (N[, T]) int64; None where none were given.
         size: (H, W) in pixels that the boxes refer to.
         protocol: by which they were found.
+
+    Example:
+        >>> import torch, fastcam
+        >>> heat = torch.eye(8)[None]
+        >>> protocol = fastcam.PAPER.replace(keep="all", max_boxes=3, connectivity=4)
+        >>> found = fastcam.padded_boxes_from_maps(heat, protocol=protocol)
+        >>> found.boxes[0, 1], found.counts
+        (tensor([1., 1., 2., 2.]), tensor([8]))
     """
 
     boxes: Tensor
