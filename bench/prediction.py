@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from compiled import Launch, cam_cases, launches, mask_cases, tap_cases
+from compiled import Launch, launches
+from compiled_cases import cam_cases, component_cases, mask_cases, tap_cases
 
 __all__ = ["PASSES", "predict"]
 
@@ -11,11 +12,18 @@ ISSUED = 132 * 4 * 1.75e9  # instructions of warps a second: what all its schedu
 # Of 14x14 maps resized to 224x224; tests/kernels/test_percentile.py counts them.
 PASSES = {"smooth": 7, "noise": 13}
 
+# Of masks of smooth maps at 224x224: tiles of 256 words and of 256 runs; turns over the runs of a word; rounds until
+# every parent is a root, three steps each of at most 224 rows; rounds of unions, and those after them.
+TILES_OF_WORDS, TILES_OF_RUNS, EVENTS, ROUNDS, UNIONS, ROUNDS_AFTER = 7, 2, 2, 6, 2, 2
+# Of a load that waits for another, by the L2 cache: a mask's program has few warps to wait meanwhile.
+LATENCY = 270 / 1.75e3  # microseconds
+
 
 def predict() -> str:
     """Registers, loads and bytes of the code compiled for sm_90, and the time they allow on an H200."""
     wide = {name: case for name, case in tap_cases().items() if any(f"{s}x{s} " in name for s in (7, 14, 28))}
     cases = {**wide, **cam_cases(), **{name: case for name, case in mask_cases().items() if "224x224" in name}}
+    cases |= {name: case for name, case in component_cases().items() if "largest" in name and "224x224" in name}
     found = launches(cases, 90)
     lines = [
         f"Not measured: no GPU was there. Compiled for sm_90 by Triton {found[0].compiler}; N=256, C=1024. MB is what",
@@ -23,7 +31,9 @@ def predict() -> str:
         "instruction for each of 132 x 4 schedulers a cycle at 1.75 GHz, which no program quite reaches. A loop counts",
         f"as often as it is run through: the search for a percentile takes {PASSES['smooth']} passes over a smooth map",
         f"and {PASSES['noise']} over noise.",
-        "The larger time is the prediction; the gaps between launches are not in it.",
+        "The larger time is the prediction; the gaps between launches are not in it. Components are counted for smooth",
+        f"masks: {TILES_OF_RUNS * 256} runs, {ROUNDS} rounds to the roots; a mask's program waits for one load after",
+        f"the other, {LATENCY * 1000:.0f} ns each, which is added to its code; of its second launch no mask is left.",
         "",
         *asked_for(found),
         "",
@@ -46,11 +56,46 @@ def turns(one: Launch, passes: int = PASSES["smooth"]) -> list[float]:
     if one.kernel == "find_threshold":  # extremes; passes, and tiles in each; what comes next; the bits of a raw cutoff
         maximum = "VANILLA" in one.case or "WSOLEVAL" in one.case  # which the first loop finds
         return [tiles, 0 if maximum else passes, tiles, tiles, 32][: len(one.loops)]
+    if one.kernel == "_largest":
+        return turns_of_components("polygon" in one.case, one.arguments["capacity"] > 2048)
     if one.kernel == "_mask":
         return [tiles * 256 / one.programs]
     if one.kernel == "_add_up":  # four at a time
         return [*divmod(one.arguments["splits"] - 1, 4)]
     return []
+
+
+def turns_of_components(polygon: bool, late: bool) -> list[float]:
+    """The masks of a program; in each the steps of kernels/labels.py and areas.py, and loops within them."""
+    tiles = TILES_OF_RUNS
+    flatten, join, again = [ROUNDS, tiles], [tiles, UNIONS], [ROUNDS_AFTER, tiles]
+    ground = [tiles, *flatten, *join, *again] if polygon else []
+    return [
+        0 if late else 1,
+        TILES_OF_WORDS,
+        EVENTS,
+        tiles,
+        tiles,
+        *flatten,
+        *join,
+        *again,
+        *ground,
+        tiles,
+        tiles,
+        tiles,
+    ]
+
+
+def waiting(one: Launch) -> float:
+    """Microseconds that a program of components waits for loads of which each needs the one before."""
+    if one.kernel != "_largest" or one.arguments["capacity"] > 2048:
+        return 0
+    tiles = TILES_OF_RUNS
+    labelling = 5 * tiles + 3 * tiles * (ROUNDS + ROUNDS_AFTER) + 2 * tiles * UNIONS
+    loads = 2 * TILES_OF_WORDS + labelling + 4 * tiles
+    if "polygon" in one.case:
+        loads += labelling + 8 * tiles
+    return loads * LATENCY
 
 
 def moving(one: Launch) -> float:
@@ -61,7 +106,7 @@ def moving(one: Launch) -> float:
 def computing(one: Launch, passes: int = PASSES["smooth"]) -> float:
     """Microseconds that the launch's instructions take."""
     programs = -(-one.programs // 132) * 132
-    return programs * one.warps * one.executed(turns(one, passes)) / ISSUED * 1e6
+    return programs * one.warps * one.executed(turns(one, passes)) / ISSUED * 1e6 + waiting(one)
 
 
 def asked_for(found: list[Launch]) -> list[str]:
@@ -89,11 +134,24 @@ def asked_for(found: list[Launch]) -> list[str]:
             total = sum(max(moving(one), computing(one, passes)) for one in parts)
             what = f"localize to packed masks, N=256, bf16 {layout}, 14x14 -> 224x224, {kind}"
             lines.append(f"| {what} | 5x a read | {total / read:.1f}x ({total:.0f} us) | |")
+            if kind == "noise":
+                continue
+            for name, area in (("PAPER", "pixels"), ("AUTHORS", "polygon")):
+                total = sum(
+                    max(moving(one), computing(one, passes))
+                    for one in found
+                    if one.case.startswith((f"cam, 14x14 {layout} bf", f"masks, {name} 224x224 alone"))
+                    or one.case == f"components, largest by {area}, 224x224"
+                )
+                what = f"localize to boxes by {name}, N=256, bf16 {layout}, 14x14 -> 224x224, {kind}"
+                lines.append(f"| {what} | 6x a read | {total / read:.1f}x ({total:.0f} us) | |")
     return lines
 
 
 def bytes_of(case: str, kernel: str, n: int = 256, channels: int = 1024) -> float:
     """What the launch must read and write."""
+    if case.startswith("components"):
+        return n * 224 * 4 * 8 + n * (16 + 8)
     if case.startswith("masks"):
         rows = n * 14 * 256 * 4
         full = n * 224 * 224 * (4 if "PAPER" in case or "VANILLA" in case else 1) if "with maps" in case else 0

@@ -14,6 +14,7 @@ from fastcam.extractors import Localizer
 from fastcam.localization import Localization, boxes_from_maps, localize
 from fastcam.masks import MaskBoxes, PackedMasks, boxes_from_masks
 from fastcam.objects import Objects
+from fastcam.padded import PaddedObjects, localize_padded, padded_boxes_from_maps
 from fastcam.pooling import TAP, tap
 from fastcam.protocol import AUTHORS, PAPER, VANILLA, WSOLEVAL, Protocol
 from fastcam.trees import BoxTree, box_tree
@@ -35,6 +36,7 @@ __all__ = [
     "Network",
     "Objects",
     "PackedMasks",
+    "PaddedObjects",
     "Protocol",
     "box_iou",
     "box_tree",
@@ -44,6 +46,8 @@ __all__ = [
     "crop_boxes",
     "load",
     "localize",
+    "localize_padded",
+    "padded_boxes_from_maps",
     "resize_boxes",
     "tap",
 ]

@@ -23,7 +23,7 @@ from fastcam.reference.masks import working_dtype
 from fastcam.result import Localization
 from fastcam.sizes import Size, Sizes, checked_sizes
 
-__all__ = ["Localization", "Objects", "boxes_from_maps", "checked_maps", "localize", "localize_maps"]
+__all__ = ["Localization", "Objects", "boxes_from_maps", "check_units", "checked_maps", "localize", "localize_maps"]
 
 
 def localize(
@@ -60,7 +60,7 @@ def localize(
         ``int(theta * np.percentile(levels, percentile))``. A map with a NaN gives an empty box. Of float64 features
         all of it is computed in float64, maps and thresholds included, by PyTorch's operations and not the compiled
         core: from the map to the mask that takes tens of times as long. With ``keep="all"`` it is :class:`Objects`, any
-        number of boxes an image; on CUDA the maps are then copied to the host, which is waited for.
+        number of boxes an image; on CUDA their number is waited for. :func:`localize_padded` waits for nothing.
 
     Raises:
         TypeError: an argument of the wrong type or dtype.
@@ -86,7 +86,7 @@ def localize(
     if chosen.keep == "all":
         every = objects_found(localize_all(features, weight, labels, *options), return_maps, return_masks)
         return all_shaped(every, shape, labels, sizes, chosen)
-    found = ops.localize(features, weight, labels, *options)
+    found = ops.localize_by(chosen, *sizes)(features, weight, labels, *options)
     return shaped(wanted_parts(found, return_maps, return_masks), shape, labels, sizes, chosen)
 
 
@@ -199,11 +199,7 @@ def boxes_from_maps(
     listed = maps if isinstance(maps, Sequence) else [maps]
     several = [checked_maps(one) for one in listed]
     _check_not_layers(listed)
-    if chosen.quantize and chosen.normalize == "none" and any(one.dtype == torch.uint8 for one in several):
-        raise ValueError(
-            "protocol.quantize without normalize takes maps in [0, 1], got uint8 maps; "
-            'divide them by 255, or use normalize="max"'
-        )
+    check_units(several, chosen)
     several = [one for one in several if len(one)] or several[:1] or [torch.zeros(0, 1, 1)]
     images = sum(map(len, several))
     several = [one.to(working_dtype(one.dtype)) for one in several]
@@ -229,6 +225,15 @@ def _overridden(protocol: Protocol, percentile: float | None, threshold: Thresho
     given = {"percentile": percentile, "threshold": threshold}
     changes = {name: value for name, value in given.items() if value is not None}
     return protocol.replace(**changes) if changes else protocol
+
+
+def check_units(maps: Sequence[Tensor], protocol: Protocol) -> None:
+    """Refuse levels where the protocol takes maps in [0, 1]."""
+    if protocol.quantize and protocol.normalize == "none" and any(one.dtype == torch.uint8 for one in maps):
+        raise ValueError(
+            "protocol.quantize without normalize takes maps in [0, 1], got uint8 maps; "
+            'divide them by 255, or use normalize="max"'
+        )
 
 
 def checked_maps(maps: Tensor | npt.NDArray[Any]) -> Tensor:

@@ -19,7 +19,7 @@ from fastcam.kernels.launch import on_device_of
 from fastcam.kernels.runs import find_runs, run_at
 from torch import Tensor
 
-__all__ = ["every", "largest"]
+__all__ = ["every", "how_many", "labelled", "largest", "launch", "number_of", "scratch_of", "widen_boxes"]
 
 # Runs that the first launch has room for: about twice those of a mask of 224x224 that is not noise.
 _CAPACITY: Final = 2048
@@ -29,15 +29,16 @@ _LATE_SCRATCH: Final = 1 << 24  # numbers, of all programs of the second launch 
 _T: Final = 256  # with more than a word a thread, sm_80 has to spill registers
 _R: Final = 256
 _WARPS: Final = 8
-# Asked for: by itself the compiler takes 64 for polygons, and spills.
+# Asked for: by itself the compiler takes 64 for polygons and for scores, and spills.
 _REGISTERS: Final = 80
+_REGISTERS_OF_SCORES: Final = 96
 
 _NEVER: Final = tl.constexpr(0x7FFFFFFF)
 _INTEGERS: Final = ["masks", "height", "width", "row", "capacity", "stride", "room"]
 
 
 @triton.jit
-def _scratch(scratch, height, row, capacity, stride):
+def scratch_of(scratch, height, row, capacity, stride):
     """Where this program's rank, first, end, parent, area and ground lie."""
     rank = scratch + tl.program_id(0).to(tl.int64) * stride
     first = rank + height * row
@@ -45,7 +46,7 @@ def _scratch(scratch, height, row, capacity, stride):
 
 
 @triton.jit
-def _how_many(masks, late, LATE: tl.constexpr):
+def how_many(masks, late, LATE: tl.constexpr):
     """How many masks the launch is for: all, or those on the list."""
     if LATE:
         return tl.load(late)
@@ -54,7 +55,7 @@ def _how_many(masks, late, LATE: tl.constexpr):
 
 
 @triton.jit
-def _number(late, turn, LATE: tl.constexpr):
+def number_of(late, turn, LATE: tl.constexpr):
     """Which mask's turn it is."""
     if LATE:
         return tl.load(late + 1 + turn)
@@ -63,7 +64,7 @@ def _number(late, turn, LATE: tl.constexpr):
 
 
 @triton.jit
-def _labelled(bits, n, rank, first, end, parent, area, ground, late, height, width, row, capacity,
+def labelled(bits, n, rank, first, end, parent, area, ground, late, height, width, row, capacity,
               REACH: tl.constexpr, POLYGON: tl.constexpr, T: tl.constexpr, R: tl.constexpr):  # fmt: skip
     """Label mask n and gather the areas at the roots; returns how many runs it has, or -1 if it is put on the list."""
     words = height * row
@@ -140,10 +141,10 @@ def _largest(
     REACH: tl.constexpr, POLYGON: tl.constexpr, LATE: tl.constexpr, T: tl.constexpr, R: tl.constexpr,
 ):  # fmt: skip
     """Box and area of the largest component of masks pid, pid + programs, ...; of those in ``late`` where LATE."""
-    rank, first, end, parent, area, ground = _scratch(scratch, height, row, capacity, stride)
-    for turn in range(tl.program_id(0), _how_many(masks, late, LATE), tl.num_programs(0)):
-        n = _number(late, turn, LATE)
-        total = _labelled(bits, n, rank, first, end, parent, area, ground, late, height, width, row, capacity,
+    rank, first, end, parent, area, ground = scratch_of(scratch, height, row, capacity, stride)
+    for turn in range(tl.program_id(0), how_many(masks, late, LATE), tl.num_programs(0)):
+        n = number_of(late, turn, LATE)
+        total = labelled(bits, n, rank, first, end, parent, area, ground, late, height, width, row, capacity,
                           REACH, POLYGON, T, R)  # fmt: skip
         if total >= 0:
             chosen, value = _largest_root(parent, area, total, POLYGON, R)
@@ -158,17 +159,17 @@ def _every(
     REACH: tl.constexpr, POLYGON: tl.constexpr, LATE: tl.constexpr, T: tl.constexpr, R: tl.constexpr,
 ):  # fmt: skip
     """Boxes and areas of the first ``room`` components of each mask, from ``begins`` on; and how many there are."""
-    rank, first, end, parent, area, ground = _scratch(scratch, height, row, capacity, stride)
-    for turn in range(tl.program_id(0), _how_many(masks, late, LATE), tl.num_programs(0)):
-        n = _number(late, turn, LATE)
-        total = _labelled(bits, n, rank, first, end, parent, area, ground, late, height, width, row, capacity,
+    rank, first, end, parent, area, ground = scratch_of(scratch, height, row, capacity, stride)
+    for turn in range(tl.program_id(0), how_many(masks, late, LATE), tl.num_programs(0)):
+        n = number_of(late, turn, LATE)
+        total = labelled(bits, n, rank, first, end, parent, area, ground, late, height, width, row, capacity,
                           REACH, POLYGON, T, R)  # fmt: skip
         if total >= 0:
             begin = tl.load(begins + n)
             found = _store_roots(boxes + begin * 4, areas + begin, first, parent, area, ground, total, room, R)
             tl.store(counts + n, found)
             tl.debug_barrier()
-            _widen_boxes(boxes + begin * 4, first, end, parent, ground, total, room, R)
+            widen_boxes(boxes + begin * 4, first, end, parent, ground, total, room, R)
 
 
 @triton.jit
@@ -193,7 +194,7 @@ def _store_roots(boxes, areas, first, parent, area, number, total, room, R: tl.c
 
 
 @triton.jit
-def _widen_boxes(boxes, first, end, parent, number, total, room, R: tl.constexpr):
+def widen_boxes(boxes, first, end, parent, number, total, room, R: tl.constexpr):
     """Widen the box of every root by its runs; a root's own row is the first."""
     for start in range(0, total, R):
         j = start + tl.arange(0, R)
@@ -212,7 +213,7 @@ def largest(packed: Tensor, width: int, polygon: bool, connectivity: int, boxes:
     ``packed`` (N, H, words) int64, contiguous, N at least 1; H and W at most 32,767, as x and y share 32 bits;
     ``boxes`` (N, 4) float32; ``areas`` (N,) int64, or float64 of polygons.
     """
-    _launch(_largest, packed, width, polygon, connectivity, (boxes, areas))
+    launch(_largest, packed, width, polygon, connectivity, (boxes, areas))
 
 
 def every(
@@ -231,19 +232,22 @@ def every(
     Those of mask n stand in ``boxes`` (M, 4) and ``areas`` (M,) int32, pixels or twice the polygon, from row
     ``begins[n]``, int64, on. ``counts`` (N,) int64 are of all components, whether there is room or not.
     """
-    _launch(_every, packed, width, polygon, connectivity, (begins, boxes, areas, counts), room=room)
+    launch(_every, packed, width, polygon, connectivity, (begins, boxes, areas, counts), (room,))
 
 
-def _launch(
+def launch(
     kernel: Any,  # noqa: ANN401
     packed: Tensor,
     width: int,
     polygon: bool,
     connectivity: int,
     tensors: tuple[Tensor, ...],
-    **numbers: int,
+    numbers: tuple[int, ...] = (),
+    *,
+    heat: int = 0,
+    **kinds: object,
 ) -> None:
-    """Launch for all masks, then for those of too many runs."""
+    """Launch for all masks, then for those of too many runs; ``heat``: numbers of 64 bits more a run."""
     n, height, words = packed.shape
     row = 2 * words
     most = height * ((width + 1) // 2)
@@ -254,27 +258,30 @@ def _launch(
             return
         stride = -(-(height * row + 5 * runs + 1) // 32) * 32
         if is_late:
-            programs = max(1, min(programs, _LATE_SCRATCH // stride))
+            programs = max(1, min(programs, _LATE_SCRATCH // (stride + 2 * heat * runs)))
         programs = min(n, programs)
-        scratch = packed.new_empty(programs * stride, dtype=torch.int32)
+        scratch = [packed.new_empty(programs * stride, dtype=torch.int32)]
+        if heat:
+            scratch.append(packed.new_empty(programs * heat * runs))
         with on_device_of(packed):
             kernel[(programs,)](
                 packed.view(torch.int32),
                 *tensors,
                 late,
-                scratch,
+                *scratch,
                 n,
                 height,
                 width,
                 row,
                 runs,
                 stride,
-                **numbers,
+                *numbers,
+                **kinds,
                 REACH=1 if connectivity == 8 else 0,
                 POLYGON=polygon,
                 LATE=is_late,
                 T=_T,
                 R=_R,
                 num_warps=_WARPS,
-                maxnreg=_REGISTERS if polygon else None,
+                maxnreg=_REGISTERS_OF_SCORES if heat else _REGISTERS if polygon else None,
             )

@@ -18,7 +18,7 @@ LEVELS = [
     ["reference"],
     ["kernels"],
     ["ops"],
-    ["activation", "masks", "own_masks", "pooling", "result", "objects", "ragged", "localization", "trees"],
+    ["activation", "masks", "own_masks", "pooling", "result", "objects", "ragged", "localization", "padded", "trees"],
     ["tables", "decoding", "inputs", "images", "export", "draw", "safe_load", "folders", "formats"],
     ["extractors"],
     ["data", "metrics"],

@@ -14,32 +14,35 @@ from fastcam.ops.core import core
 from fastcam.ops.gpu import kernels_run_on
 from fastcam.ops.masks import pack, unpack
 from fastcam.ops.results import area_dtype, boxes_and_areas
-from fastcam.ops.tags import TAGS_OF_WAITING
+from fastcam.ops.tags import TAGS, TAGS_OF_WAITING
 from fastcam.protocol import Area
 from fastcam.reference import components as reference
 
-__all__ = ["all_components", "largest"]
+__all__ = ["all_components", "fit_kernels", "kernels_take", "largest"]
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
-_library.define(
-    "largest(Tensor masks, int width, str area, int connectivity) -> (Tensor, Tensor)",
-    tags=TAGS_OF_WAITING,
-)
+# One operator by two names: tags are of a name, and whether the host waits on a GPU depends on the size.
+_NAMES: Final = {"largest": TAGS, "largest_waiting": TAGS_OF_WAITING}
+for _name, _tags in _NAMES.items():
+    _library.define(f"{_name}(Tensor masks, int width, str area, int connectivity) -> (Tensor, Tensor)", tags=_tags)
 
 
 _LONGEST_SIDE: Final = 0x7FFF
 _MOST_PIXELS: Final = 1 << 20
 
 
-def _kernels_take(masks: Tensor, width: int) -> bool:
-    """Whether components are found on the masks' own device, without a wait; else the host finds them.
+def kernels_take(device: torch.device, height: int, width: int) -> bool:
+    """Whether components of masks are found on the masks' own device, without a wait; else the host finds them.
 
     A program labels a mask alone, and its scratch memory for the worst case grows with the mask; x and y of a pixel
     share 32 bits.
     """
-    height = masks.shape[1]
-    fits = max(height, width) <= _LONGEST_SIDE and height * width <= _MOST_PIXELS
-    return fits and kernels_run_on(masks.device)
+    return fit_kernels(height, width) and kernels_run_on(device)
+
+
+def fit_kernels(height: int, width: int) -> bool:
+    """Whether masks are of a size that kernels take, on whatever device."""
+    return max(height, width) <= _LONGEST_SIDE and height * width <= _MOST_PIXELS
 
 
 def _words(masks: Tensor) -> Tensor:
@@ -82,7 +85,7 @@ def _any_device(masks: Tensor, width: int, area: Area, connectivity: int) -> tup
 
 def _cuda(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[Tensor, Tensor]:
     boxes, areas = _empty(masks, width, area, connectivity)
-    if not _kernels_take(masks, width):
+    if not kernels_take(masks.device, masks.shape[1], width):
         return _by_way_of_the_host(_words(masks), width, area, connectivity)
     from fastcam.kernels import components as kernel
 
@@ -115,12 +118,22 @@ def _sent(found: Tensor, device: torch.device) -> Tensor:
     return found.pin_memory().to(device, non_blocking=True)
 
 
-torch.library.register_fake("fastcam::largest", _empty)
-_library.impl("largest", _any_device, "CompositeExplicitAutograd")
-_library.impl("largest", _cuda, "CUDA")
-if core is not None:
-    _library.impl("largest", _cpu, "CPU")
-largest = torch.ops.fastcam.largest.default
+for _name in _NAMES:
+    torch.library.register_fake(f"fastcam::{_name}", _empty)
+    _library.impl(_name, _any_device, "CompositeExplicitAutograd")
+    _library.impl(_name, _cuda, "CUDA")
+    if core is not None:
+        _library.impl(_name, _cpu, "CPU")
+
+
+def largest(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[Tensor, Tensor]:
+    """Return the boxes (N, 4) and areas (N,) of the largest components, by the operator that says if anyone waits."""
+    operators = torch.ops.fastcam
+    fits = fit_kernels(masks.shape[1], width)
+    found: tuple[Tensor, Tensor] = (operators.largest if fits else operators.largest_waiting).default(
+        masks, width, area, connectivity
+    )
+    return found
 
 
 def all_components(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -128,7 +141,7 @@ def all_components(masks: Tensor, width: int, area: Area, connectivity: int) -> 
     check_masks(masks, width, area, connectivity)
     if masks.is_meta:
         raise TypeError("masks must hold values, for their components to be counted, got a meta tensor")
-    if masks.is_cuda and _kernels_take(masks, width):
+    if masks.is_cuda and kernels_take(masks.device, masks.shape[1], width):
         return _all_by_kernels(masks, width, area, connectivity)
     if masks.is_cuda:
         masks = _words(masks)

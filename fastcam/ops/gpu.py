@@ -19,6 +19,7 @@ def kernels_run_on(device: torch.device) -> bool:
         import fastcam.kernels.activation
         import fastcam.kernels.components
         import fastcam.kernels.masks
+        import fastcam.kernels.objects
         import fastcam.kernels.pooling  # noqa: F401
     except ImportError as error:
         return _no(device, f"triton cannot be imported ({error}): pip install triton")

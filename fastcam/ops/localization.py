@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
 from fastcam.ops.activation import check_sums, count_of_maps, features_for_core, flat_maps, rows_for_core
 from fastcam.ops.arguments import check_maps
-from fastcam.ops.components import largest
+from fastcam.ops.components import fit_kernels, largest
 from fastcam.ops.core import core
 from fastcam.ops.masks import binarize, unpack
 from fastcam.ops.objects import localize_all, locate_all, with_ends
+from fastcam.ops.objects_by_kernels import values_with
 from fastcam.ops.options import core_protocol, protocol_of
 from fastcam.ops.results import ARGUMENTS, boxes_and_areas, parts_of_maps
-from fastcam.ops.tags import TAGS_OF_WAITING
+from fastcam.ops.tags import TAGS, TAGS_OF_WAITING
 from fastcam.protocol import Protocol
 
-__all__ = ["localize", "locate"]
+__all__ = ["localize", "localize_by", "locate", "locate_by"]
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
 _RESULTS = "(Tensor boxes, Tensor areas, Tensor thresholds, Tensor maps, Tensor masks)"
-_library.define(f"locate(Tensor maps, {ARGUMENTS}) -> {_RESULTS}", tags=TAGS_OF_WAITING)
-_library.define(
-    f"localize(Tensor features, Tensor weight, Tensor? index, {ARGUMENTS}) -> {_RESULTS}",
-    tags=TAGS_OF_WAITING,
-)
+# Each operator has two names: tags are of a name, and whether the host waits on a GPU depends on size and protocol.
+_TAGS: Final = {"": TAGS, "_waiting": TAGS_OF_WAITING}
+for _end, _tags in _TAGS.items():
+    _library.define(f"locate{_end}(Tensor maps, {ARGUMENTS}) -> {_RESULTS}", tags=_tags)
+    _library.define(
+        f"localize{_end}(Tensor features, Tensor weight, Tensor? index, {ARGUMENTS}) -> {_RESULTS}", tags=_tags
+    )
 
 _Found = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
@@ -64,9 +67,7 @@ def _locate_any_device(maps: Tensor, height: int, width: int, *options: Any) -> 
 
 def _of_one(protocol: Protocol) -> tuple[Any, ...]:
     """The values of a protocol that finds the largest component alone, as one of all."""
-    names = (field.name for field in dataclasses.fields(protocol))
-    one = {"keep": "all", "scores": "peak", "order": "largest", "min_area": 0.0, "max_boxes": 1}
-    return tuple((dict(zip(names, protocol.values, strict=True)) | one).values())
+    return values_with(protocol, keep="all", scores="peak", order="largest", min_area=0.0, max_boxes=1)
 
 
 def _first_boxes(every: tuple[Tensor, ...], height: int, width: int, protocol: Protocol) -> _Found:
@@ -147,12 +148,31 @@ def _localize_cpu(
     return found
 
 
-torch.library.register_fake("fastcam::locate", _locate_empty)
-_library.impl("locate", _locate_any_device, "CompositeExplicitAutograd")
-torch.library.register_fake("fastcam::localize", _localize_empty)
-_library.impl("localize", _localize_any_device, "CompositeExplicitAutograd")
-if core is not None:
-    _library.impl("locate", _locate_cpu, "CPU")
-    _library.impl("localize", _localize_cpu, "CPU")
+for _end in _TAGS:
+    torch.library.register_fake(f"fastcam::locate{_end}", _locate_empty)
+    _library.impl(f"locate{_end}", _locate_any_device, "CompositeExplicitAutograd")
+    torch.library.register_fake(f"fastcam::localize{_end}", _localize_empty)
+    _library.impl(f"localize{_end}", _localize_any_device, "CompositeExplicitAutograd")
+    if core is not None:
+        _library.impl(f"locate{_end}", _locate_cpu, "CPU")
+        _library.impl(f"localize{_end}", _localize_cpu, "CPU")
 locate = torch.ops.fastcam.locate.default
 localize = torch.ops.fastcam.localize.default
+_locate_waiting = torch.ops.fastcam.locate_waiting.default
+_localize_waiting = torch.ops.fastcam.localize_waiting.default
+
+
+def locate_by(protocol: Protocol, height: int, width: int) -> Callable[..., _Found]:
+    """Return the operator ``locate`` whose tags say whether the host waits on a GPU for such masks."""
+    return _locate_waiting if _waits(protocol, height, width) else locate
+
+
+def localize_by(protocol: Protocol, height: int, width: int) -> Callable[..., _Found]:
+    """Return the operator ``localize`` whose tags say the same."""
+    return _localize_waiting if _waits(protocol, height, width) else localize
+
+
+def _waits(protocol: Protocol, height: int, width: int) -> bool:
+    # What is most stable is found on the host, and the peaks of hysteresis are those of all boxes.
+    by_host = protocol.threshold == "stable" or protocol.high_threshold is not None
+    return by_host or not fit_kernels(height, width)

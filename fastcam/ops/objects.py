@@ -1,7 +1,8 @@
 """``fastcam::locate_all``, from maps to the boxes of all components; ``fastcam::localize_all``, from features at once.
 
-How many boxes there are depends on the data, so whoever calls these waits for them. They are found on the CPU: on
-another device the small maps are copied to it, and what is found is copied back.
+How many boxes there are depends on the data, so whoever calls these waits for them: on a GPU for that number alone, if
+its kernels take the maps. Where there are no kernels, the small maps are copied to the CPU, and what is found is copied
+back.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import torch
 from torch import Tensor
 
 from fastcam.ops.activation import check_sums, count_of_maps, features_for_core, flat_maps, rows_for_core
-from fastcam.ops.arguments import check_maps
+from fastcam.ops.arguments import check_maps, check_size_of
+from fastcam.ops.components import kernels_take
 from fastcam.ops.core import core
 from fastcam.ops.masks import binarize, unpack
+from fastcam.ops.objects_by_kernels import clipped, ragged_by_kernels
 from fastcam.ops.options import core_protocol, protocol_of
 from fastcam.ops.results import ARGUMENTS, OfMaps, boxes_and_areas, parts_of_maps
 from fastcam.ops.tags import TAGS_OF_WAITING
@@ -72,16 +75,12 @@ def _chosen(columns: _Columns, protocol: Protocol, height: int, width: int, work
 
 def with_ends(boxes: Tensor, height: int, width: int, protocol: Protocol) -> Tensor:
     """Half-open boxes with the ends that the protocol asks for, and its box where nothing was kept."""
-    if protocol.box_end != "clipped" and protocol.empty != "image":
-        return boxes
-    # By numbers and not by tensors of them, which a GPU would have to be waited for.
-    begin, x1, y1 = boxes.split([2, 1, 1], dim=1)
-    empty = x1 == 0
-    if protocol.box_end == "clipped":
-        x1, y1 = x1.clamp(max=width - 1), y1.clamp(max=height - 1)
-    if protocol.empty == "image":
-        x1, y1 = x1.masked_fill(empty, width), y1.masked_fill(empty, height)
-    return torch.cat((begin, x1, y1), dim=1)
+    with_end = clipped(boxes, height, width, protocol)
+    if protocol.empty != "image":
+        return with_end
+    begin, x1, y1 = with_end.split([2, 1, 1], dim=1)
+    empty = boxes[:, 2:3] == 0
+    return torch.cat((begin, x1.masked_fill(empty, width), y1.masked_fill(empty, height)), dim=1)
 
 
 def _locate_fake(maps: Tensor, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
@@ -94,6 +93,16 @@ def _locate_any_device(maps: Tensor, height: int, width: int, *options: Any) -> 
     check_maps(maps)
     _check_values("maps", maps)
     return _sent(locate_all(maps.cpu(), height, width, *options), maps.device)
+
+
+def _locate_cuda(maps: Tensor, height: int, width: int, *options: Any) -> _Found:  # noqa: ANN401
+    check_maps(maps)
+    check_size_of(protocol_of(*options[:-2]), height, width)
+    if not kernels_take(maps.device, height, width):
+        return _locate_any_device(maps, height, width, *options)
+    boxes, areas, scores, numbers, *of_maps = ragged_by_kernels(maps, height, width, *options)
+    thresholds, full, masks = of_maps
+    return boxes, areas, scores, numbers, thresholds, full, masks
 
 
 def _check_values(name: str, tensor: Tensor) -> None:
@@ -225,6 +234,7 @@ def _localize_cpu(
 torch.library.register_fake("fastcam::locate_all", _locate_fake)
 _library.impl("locate_all", _locate_any_device, "CompositeExplicitAutograd")
 _library.impl("locate_all", _locate_cpu, "CPU")
+_library.impl("locate_all", _locate_cuda, "CUDA")
 torch.library.register_fake("fastcam::localize_all", _localize_fake)
 _library.impl("localize_all", _localize_any_device, "CompositeExplicitAutograd")
 _library.impl("localize_all", _localize_cpu, "CPU")

@@ -8,6 +8,7 @@ import warnings
 import pytest
 import torch
 from cases import LAYOUTS, heat_maps
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import fastcam
 from fastcam import PAPER
@@ -102,7 +103,41 @@ def test_what_the_host_waits_for_is_kept_out_of_cuda_graphs():
         for operator in [getattr(torch.ops.fastcam, name).default]
     }
     captured = {"tap", "tap_keeping", "tap_spread", "tap_forward", "tap_backward", "cam", "binarize", "in_range"}
+    captured |= {"largest", "locate", "localize", "locate_padded"}
     assert {name for name, unsafe in found.items() if not unsafe} == captured
+
+
+@pytest.mark.skipif(not hasattr(torch.Tag, "cudagraph_unsafe"), reason="PyTorch has no such tag")
+@pytest.mark.parametrize(
+    ("fields", "size", "waits"),
+    [
+        ({}, (20, 30), False),
+        ({"threshold": "otsu"}, (20, 30), False),
+        ({}, (1024, 1024), False),
+        ({}, (1024, 1025), True),
+        ({}, (40000, 1), True),
+        ({"threshold": "stable"}, (20, 30), True),
+        ({"high_threshold": 0.9}, (20, 30), True),
+    ],
+    ids=str,
+)
+def test_who_waits_says_so(fields, size, waits):
+    operators = []
+
+    class Called(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            if func.namespace == "fastcam":
+                operators.append(func)
+            return func(*args, **(kwargs or {}))
+
+    protocol = PAPER.replace(**fields)
+    with Called():
+        fastcam.localize(torch.ones(1, 2, 3, 3), torch.ones(1, 2), size=size, protocol=protocol)
+        fastcam.boxes_from_maps(torch.ones(1, 3, 3), size=size, protocol=protocol)
+        if not fields:
+            fastcam.boxes_from_masks(torch.ones(1, *size, dtype=torch.bool))
+    assert len(operators) == (2 if fields else 3)
+    assert [torch.Tag.cudagraph_unsafe in operator.tags for operator in operators] == [waits] * len(operators)
 
 
 CHECKED = ["contiguous", "channels_last", "permuted", "every other"]

@@ -143,7 +143,7 @@ def test_what_waits_is_seen():
 )
 def test_masks_that_go_by_way_of_the_host(shape, taken, on_gpu):  # noqa: ARG001
     plain = torch.empty(shape, dtype=torch.bool, device="meta")
-    assert components._kernels_take(plain, shape[2]) == taken
+    assert components.kernels_take(plain.device, *shape[1:]) == taken
 
 
 def test_an_index_on_the_gpu_beside_features_on_the_cpu_is_waited_for():
