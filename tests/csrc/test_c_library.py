@@ -43,7 +43,7 @@ class Protocol:
     """A protocol of the library, with some fields changed."""
 
     def __init__(self, name, **changes):
-        self.handle = POINTER()
+        self.handle = self._as_parameter_ = POINTER()
         assert library.fastcam_protocol_create(name.encode(), ctypes.byref(self.handle)) == OK
         for field, value in changes.items():
             assert self.set(field, value) == OK
@@ -60,14 +60,16 @@ def word(value):
 
 
 def address(array):
-    return POINTER(None if array is None else array.ctypes.data)
+    pointer = POINTER(None if array is None else array.ctypes.data)
+    pointer.array = array  # lives as long
+    return pointer
 
 
 def boxes_from_maps(maps, size, protocol, threads=1):
     boxes, areas = np.empty((len(maps), 4), np.float32), np.empty(len(maps))
     thresholds = np.empty(len(maps), np.float32)
     status = library.fastcam_boxes_from_maps(
-        address(maps), LONG(len(maps)), *map(INT, maps.shape[1:]), *map(INT, size), protocol.handle, INT(threads),
+        address(maps), LONG(len(maps)), *map(INT, maps.shape[1:]), *map(INT, size), protocol, INT(threads),
         address(boxes), address(areas), address(thresholds),
     )  # fmt: skip
     assert status == OK
@@ -77,7 +79,7 @@ def boxes_from_maps(maps, size, protocol, threads=1):
 def objects_from_maps(maps, size, protocol, capacity):
     objects, found = (Object * capacity)(), LONG(-1)
     status = library.fastcam_objects_from_maps(
-        address(maps), LONG(len(maps)), *map(INT, maps.shape[1:]), *map(INT, size), protocol.handle, INT(2),
+        address(maps), LONG(len(maps)), *map(INT, maps.shape[1:]), *map(INT, size), protocol, INT(2),
         LONG(capacity), objects, ctypes.byref(found),
     )  # fmt: skip
     assert status == OK
@@ -183,7 +185,7 @@ def maps_call(**changes):
     return library.fastcam_boxes_from_maps(
         arguments["maps"], LONG(arguments["count"]),
         *(INT(arguments[name]) for name in ("map_height", "map_width", "height", "width")),
-        protocol and protocol.handle, INT(arguments["threads"]), arguments["boxes"], None, None,
+        protocol, INT(arguments["threads"]), arguments["boxes"], None, None,
     )  # fmt: skip
 
 
@@ -219,7 +221,7 @@ def test_memory_that_is_not_there_is_a_status():
 
 def objects_call(capacity, objects, found):
     return library.fastcam_objects_from_maps(
-        address(MAPS), LONG(1), INT(7), INT(9), INT(7), INT(9), Protocol("paper").handle, INT(1),
+        address(MAPS), LONG(1), INT(7), INT(9), INT(7), INT(9), Protocol("paper"), INT(1),
         LONG(capacity), objects, found,
     )  # fmt: skip
 
