@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import fastcam
 from fastcam import activation
 from fastcam.ops import activation as sums
-from fastcam.ops import components, gpu, localization, masks
+from fastcam.ops import components, gpu, localization, masks, objects_by_kernels
 from fastcam.protocol import NAMED
 
 # What gives the host a number, or a result whose size depends on the values.
@@ -73,12 +73,14 @@ def on_gpu(monkeypatch, implementation):
     from fastcam.kernels import activation as cam_kernels
     from fastcam.kernels import components as component_kernels
     from fastcam.kernels import masks as mask_kernels
+    from fastcam.kernels import objects as object_kernels
     from fastcam.kernels import resize
 
     names = [
         (cam_kernels, ("_partial_sums", "_add_up")),
         (mask_kernels, ("widen", "find_threshold", "_mask")),
         (component_kernels, ("_largest", "_every")),
+        (object_kernels, ("_objects",)),
     ]
     stubs = {}
     for module, of_module in names:
@@ -88,6 +90,7 @@ def on_gpu(monkeypatch, implementation):
     monkeypatch.setattr(sums, "cam", implementation("cam", "CUDA"))
     monkeypatch.setattr(localization, "locate", implementation("locate", "any device"))
     monkeypatch.setattr(localization, "binarize", implementation("binarize", "CUDA"))
+    monkeypatch.setattr(objects_by_kernels, "binarize", implementation("binarize", "CUDA"))
     monkeypatch.setattr(localization, "largest", implementation("largest", "CUDA"))
     cached = (gpu.kernels_run_on, resize.axis_on, resize.segments_on)
     for one in cached:
@@ -115,6 +118,24 @@ def test_localizing_waits_for_nothing(name, parts, on_gpu):
     assert boxes.is_meta
     assert (boxes.shape, areas.shape) == ((4, 4), (4,))
     assert on_gpu["_largest"].launches == before + 2
+
+
+@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("fields", [{}, {"scores": "mean", "order": "highest"}, {"high_threshold": 0.9}], ids=str)
+def test_all_boxes_in_rows_wait_for_nothing(name, fields, on_gpu):
+    maps = torch.empty((4, 14, 14), device="meta")
+    values = NAMED[name].replace(keep="all", max_boxes=5, **fields).values
+
+    def run():
+        return objects_by_kernels.padded_by_kernels(maps, 224, 224, *values)
+
+    run()  # uploads the tables of the resize
+    before = on_gpu["_objects"].launches
+    with watched() as waits:
+        boxes, areas, scores, counts, _ = run()
+    assert waits == []
+    assert [tuple(part.shape) for part in (boxes, areas, scores, counts)] == [(4, 5, 4), (4, 5), (4, 5), (4,)]
+    assert on_gpu["_objects"].launches == before + 2
 
 
 @pytest.mark.parametrize(("area", "packed"), list(product(("pixels", "polygon"), (False, True))))
