@@ -43,6 +43,7 @@ class Protocol:
     """A protocol of the library, with some fields changed."""
 
     def __init__(self, name, **changes):
+        self.text = f"{name} {changes}"
         self.handle = self._as_parameter_ = POINTER()
         assert library.fastcam_protocol_create(name.encode(), ctypes.byref(self.handle)) == OK
         for field, value in changes.items():
@@ -50,6 +51,9 @@ class Protocol:
 
     def set(self, field, value):
         return library.fastcam_protocol_set(self.handle, field.encode(), value.encode())
+
+    def __repr__(self):  # names the tests, the same in every process
+        return self.text
 
     def __del__(self):
         library.fastcam_protocol_destroy(self.handle)
