@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from fastcam.activation import cam
 from fastcam.boxes import box_iou, crop_boxes, resize_boxes
-from fastcam.extractors import Localizer
 from fastcam.localization import Localization, boxes_from_maps, localize
 from fastcam.masks import MaskBoxes, PackedMasks, boxes_from_masks
 from fastcam.objects import Objects
 from fastcam.padded import PaddedObjects, localize_padded, padded_boxes_from_maps
 from fastcam.pooling import TAP, tap
 from fastcam.protocol import AUTHORS, PAPER, VANILLA, WSOLEVAL, Protocol
-from fastcam.trees import BoxTree, box_tree
 
 if TYPE_CHECKING:
+    from fastcam.extractors import Localizer
     from fastcam.network import Network
     from fastcam.sources import load
+    from fastcam.trees import BoxTree, box_tree
 
 __all__ = [
     "AUTHORS",
@@ -53,8 +53,14 @@ __all__ = [
 ]
 
 # What needs more than torch and numpy, or takes a while to import, is loaded when it is first asked for.
-_PACKAGES = ("data", "evaluation", "methods", "metrics", "models", "reproduce", "training")
-_NAMES = {"Network": "fastcam.network", "load": "fastcam.sources"}
+_PACKAGES = ("data", "evaluation", "extractors", "methods", "metrics", "models", "reproduce", "training")
+_NAMES = {
+    "BoxTree": "fastcam.trees",
+    "Localizer": "fastcam.extractors",
+    "Network": "fastcam.network",
+    "box_tree": "fastcam.trees",
+    "load": "fastcam.sources",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

@@ -59,11 +59,13 @@ def test_the_bits_beyond_the_width_are_not_read(width, instruction_set):  # noqa
 
 @pytest.mark.parametrize("area", ["pixels", "polygon"])
 @pytest.mark.parametrize("packed", [False, True])
-def test_the_operator_keeps_what_it_promised_pytorch(packed, area):
+@pytest.mark.parametrize("name", ["largest", "largest_waiting"])
+def test_the_operators_keep_what_they_promised_pytorch(name, packed, area):
     masks = masks_of(5, 70)
     given = pack(masks) if packed else masks.to(torch.uint8)
-    torch.library.opcheck(largest, (given, 70, area, 8))
-    torch.library.opcheck(largest, (given[::2], 70, area, 4))
+    operator = getattr(torch.ops.fastcam, name).default
+    torch.library.opcheck(operator, (given, 70, area, 8))
+    torch.library.opcheck(operator, (given[::2], 70, area, 4))
 
 
 @pytest.mark.parametrize("area", ["pixels", "polygon"])
