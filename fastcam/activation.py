@@ -101,7 +101,8 @@ def checked_index(index: Index, images: int, device: torch.device, *, classes: i
             f"index must be (N,) or (N, T) for the {images} images of features, got shape {tuple(rows.shape)}"
         )
     # A copy from a GPU that is not waited for would be read before it has arrived.
-    return in_range(rows, classes).to(device, non_blocking=device.type == "cuda")
+    rows = in_range(rows, classes)
+    return rows if rows.device == device else rows.to(device, non_blocking=device.type == "cuda")
 
 
 def _whole_numbers(index: Index) -> Tensor:
@@ -116,7 +117,7 @@ def _whole_numbers(index: Index) -> Tensor:
     nothing = rows.numel() == 0 and not isinstance(index, Tensor)  # an empty list has the type of floats
     if not nothing and (rows.dtype.is_floating_point or rows.dtype.is_complex or rows.dtype == torch.bool):
         raise TypeError(f"index must be integers, got {rows.dtype}")
-    return rows.to(torch.int64)
+    return rows if rows.dtype == torch.int64 else rows.to(torch.int64)
 
 
 def _of_array(array: npt.NDArray[Any]) -> Tensor:

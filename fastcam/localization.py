@@ -86,7 +86,7 @@ def localize(
     if chosen.keep == "all":
         every = objects_found(localize_all(features, weight, labels, *options), return_maps, return_masks)
         return all_shaped(every, shape, labels, sizes, chosen)
-    found = ops.localize_by(chosen, *sizes)(features, weight, labels, *options)
+    found = ops.localize_by(chosen, *sizes, features, weight, labels)(features, weight, labels, *options)
     return shaped(wanted_parts(found, return_maps, return_masks), shape, labels, sizes, chosen)
 
 

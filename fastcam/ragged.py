@@ -49,7 +49,7 @@ def located(maps: Tensor, sizes: Sizes, protocol: Protocol, with_maps: bool, wit
 def _located_alike(
     maps: Tensor, size: tuple[int, int], protocol: Protocol, with_maps: bool, with_masks: bool
 ) -> Located:
-    found = ops.locate_by(protocol, *size)(maps, *size, *protocol.values, with_maps, with_masks)
+    found = ops.locate_by(protocol, *size, maps)(maps, *size, *protocol.values, with_maps, with_masks)
     return wanted_parts(found, with_maps, with_masks)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fastcam.ops.arguments import check_masks
 from fastcam.ops.core import core
+from fastcam.ops.eager import is_eager
 from fastcam.ops.gpu import kernels_run_on
 from fastcam.ops.masks import pack, unpack
 from fastcam.ops.results import area_dtype, boxes_and_areas
@@ -59,8 +60,7 @@ def _cpu(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[Tens
     check_masks(masks, width, area, connectivity)
     masks = masks.contiguous()
     images = masks.shape[0]
-    boxes = torch.empty_strided((images, 4), (4, 1), dtype=torch.float32)
-    areas = torch.empty_strided((images,), (1,), dtype=area_dtype(area))
+    boxes, areas = boxes_and_areas(masks, images, area)
     core.largest(*_batch(masks, width, area, connectivity), boxes.data_ptr(), areas.data_ptr(), torch.get_num_threads())
     return boxes, areas
 
@@ -128,6 +128,8 @@ for _name in _NAMES:
 
 def largest(masks: Tensor, width: int, area: Area, connectivity: int) -> tuple[Tensor, Tensor]:
     """Return the boxes (N, 4) and areas (N,) of the largest components, by the operator that says if anyone waits."""
+    if is_eager(masks):
+        return _cpu(masks, width, area, connectivity)
     operators = torch.ops.fastcam
     fits = fit_kernels(masks.shape[1], width)
     found: tuple[Tensor, Tensor] = (operators.largest if fits else operators.largest_waiting).default(

@@ -5,13 +5,18 @@ As an operator the check stays in a graph: comparing the numbers in Python would
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 from torch import Tensor
 
 from fastcam.ops.arguments import check_integers
+from fastcam.ops.eager import is_eager
 from fastcam.ops.tags import TAGS
 
 __all__ = ["in_range"]
+
+_FEW: Final = 64  # numbers that Python compares before two operators have begun
 
 _library = torch.library.Library("fastcam", "FRAGMENT")
 _library.define("in_range(Tensor index, SymInt classes) -> Tensor", tags=TAGS)
@@ -19,8 +24,12 @@ _library.define("in_range(Tensor index, SymInt classes) -> Tensor", tags=TAGS)
 
 def _refuse_outside(index: Tensor, classes: int) -> None:
     check_integers(index)
-    if index.numel():
-        low, high = int(index.min()), int(index.max())
+    if count := index.numel():
+        if count <= _FEW:
+            numbers = index.flatten().tolist()
+            low, high = min(numbers), max(numbers)
+        else:
+            low, high = int(index.min()), int(index.max())
         if low < 0 or high >= classes:
             raise ValueError(f"index must lie in [0, {classes}), got {low if low < 0 else high}")
 
@@ -43,13 +52,11 @@ def in_range(index: Tensor, classes: int) -> Tensor:
     """
     if index.device.type != "cpu":
         return index
-    # A plain call compares here, which saves the operator's copy and its way through the dispatcher.
-    tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-    if torch.compiler.is_compiling() or type(index) is not Tensor or tracing:
-        checked: Tensor = torch.ops.fastcam.in_range.default(index, classes)
-        return checked
-    _refuse_outside(index, classes)
-    return index
+    if is_eager(index):
+        _refuse_outside(index, classes)
+        return index
+    checked: Tensor = torch.ops.fastcam.in_range.default(index, classes)
+    return checked
 
 
 @torch.library.register_fake("fastcam::in_range")

@@ -12,6 +12,7 @@ from fastcam.ops.activation import check_sums, count_of_maps, features_for_core,
 from fastcam.ops.arguments import check_maps
 from fastcam.ops.components import fit_kernels, largest
 from fastcam.ops.core import core
+from fastcam.ops.eager import is_eager
 from fastcam.ops.masks import binarize, unpack
 from fastcam.ops.objects import localize_all, locate_all, with_ends
 from fastcam.ops.objects_by_kernels import values_with
@@ -162,13 +163,22 @@ _locate_waiting = torch.ops.fastcam.locate_waiting.default
 _localize_waiting = torch.ops.fastcam.localize_waiting.default
 
 
-def locate_by(protocol: Protocol, height: int, width: int) -> Callable[..., _Found]:
-    """Return the operator ``locate`` whose tags say whether the host waits on a GPU for such masks."""
+def locate_by(protocol: Protocol, height: int, width: int, maps: Tensor) -> Callable[..., _Found]:
+    """Return the operator ``locate`` whose tags say whether the host waits on a GPU for such masks.
+
+    Where the call is nobody else's business, what the operator would come to.
+    """
+    if is_eager(maps):
+        return _locate_cpu
     return _locate_waiting if _waits(protocol, height, width) else locate
 
 
-def localize_by(protocol: Protocol, height: int, width: int) -> Callable[..., _Found]:
-    """Return the operator ``localize`` whose tags say the same."""
+def localize_by(
+    protocol: Protocol, height: int, width: int, features: Tensor, weight: Tensor, index: Tensor | None
+) -> Callable[..., _Found]:
+    """Return the same of ``localize``."""
+    if is_eager(features, weight, index):
+        return _localize_cpu
     return _localize_waiting if _waits(protocol, height, width) else localize
 
 

@@ -28,17 +28,21 @@ def area_dtype(area: Area) -> torch.dtype:
 
 def boxes_and_areas(like: Tensor, count: int | torch.SymInt, area: Area) -> tuple[Tensor, Tensor]:
     """Allocate so many boxes and the areas of their components."""
-    return like.new_empty((count, 4), dtype=torch.float32), like.new_empty(count, dtype=area_dtype(area))
+    device = like.device
+    boxes = torch.empty_strided((count, 4), (4, 1), dtype=torch.float32, device=device)
+    return boxes, torch.empty_strided((count,), (1,), dtype=area_dtype(area), device=device)
 
 
 def parts_of_maps(like: Tensor, count: int, height: int, width: int, *options: Any) -> OfMaps:  # noqa: ANN401
     """Allocate the thresholds of so many maps, and where wanted their full-size maps and masks."""
     *values, with_maps, with_masks = options
-    check_size_of(protocol_of(*values), height, width)
-    work = working_dtype(like.dtype)
-    full = torch.uint8 if protocol_of(*values).quantize else work
+    protocol = protocol_of(*values)
+    check_size_of(protocol, height, width)
+    work, device, strides = working_dtype(like.dtype), like.device, (height * width, width, 1)
+    full = torch.uint8 if protocol.quantize else work
+    # empty_strided takes half the time of new_empty, which is a fifth of a call for one small image.
     return (
-        like.new_empty(count, dtype=work),
-        like.new_empty((count if with_maps else 0, height, width), dtype=full),
-        like.new_empty((count if with_masks else 0, height, width), dtype=torch.bool),
+        torch.empty_strided((count,), (1,), dtype=work, device=device),
+        torch.empty_strided((count if with_maps else 0, height, width), strides, dtype=full, device=device),
+        torch.empty_strided((count if with_masks else 0, height, width), strides, dtype=torch.bool, device=device),
     )
