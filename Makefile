@@ -93,8 +93,9 @@ dist: .make/test  ## sdist and wheel, the wheel imported where nothing else is, 
 	$(PIP) install --quiet --no-deps --upgrade --target build/cam-peers --constraint constraints.txt $(CAM_PEERS)
 	@touch $@
 
-bench: .make/test .make/cam-peers .make/classifiers  ## the benchmark grid, and its table
+bench: .make/test .make/cam-peers .make/classifiers  ## the benchmark grid, its table, and a line a row in its history
 	$(BIN)/pytest bench --benchmark-only --benchmark-json=build/bench.json
+	$(BIN)/python bench/history.py build/bench.json
 
 check-long: .make/test .make/classifiers .make/cam-peers .make/triton36  ## the tests at full size, and masks beside OpenCV of the generation before
 	$(BIN)/pytest -m 'long and not gpu' -s

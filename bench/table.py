@@ -13,7 +13,7 @@ from typing import Any
 
 from musts import musts_table
 
-__all__ = ["main", "report"]
+__all__ = ["main", "peers_of", "report"]
 
 _Record = Mapping[str, Any]
 
@@ -63,14 +63,19 @@ def ratio_table(rows: list[_Record]) -> str:
 
 def _ratio_cells(row: _Record, ours: _Record) -> tuple[str, ...]:
     faster = row["times_faster"][ours["name"]]
-    peers = sorted(_of_role(row, "peer"), key=lambda one: faster[one["name"]])
     name, time, ratio = "none", "", ""
-    if peers:
+    if peers := peers_of(row, ours):
         name, time = peers[0]["name"], _time(peers[0])
         ratio = _ratio(faster[name])
     floors = [f"{one['name']} {_time(one)} ({1 / faster[one['name']]:.2f}x its time)" for one in _of_role(row, "floor")]
     note = f" ({row['note']})" if row.get("note") else ""
     return (*_places(row), ours["name"], _time(ours), name + note, time, ratio, "; ".join(floors))
+
+
+def peers_of(row: _Record, ours: _Record) -> list[_Record]:
+    """The peers of a form of fastcam, the one that comes closest first."""
+    faster = row["times_faster"][ours["name"]]
+    return sorted(_of_role(row, "peer"), key=lambda one: faster[one["name"]])
 
 
 def threads_table(rows: list[_Record]) -> str:
