@@ -23,6 +23,7 @@ __all__ = [
     "coco_dataset",
     "coco_results",
     "csv_bytes",
+    "json_bytes",
     "read_table",
     "replacing",
     "table_bytes",
@@ -116,7 +117,19 @@ def write_json(path: str | os.PathLike[str], content: Sequence[Any] | Mapping[st
     Raises:
         ValueError: a number that JSON cannot say (NaN, infinity).
     """
-    write_whole({path: _json_bytes(content)})
+    write_whole({path: json_bytes(content)})
+
+
+def json_bytes(content: Sequence[Any] | Mapping[str, Any]) -> bytes:
+    """Return the content of the file that :func:`write_json` writes."""
+    if isinstance(content, Mapping):
+        lines = [f"{_json(key)}: {_json(value)}" for key, value in content.items()]
+        opening, closing = "{", "}"
+    else:
+        lines = [_json(entry) for entry in content]
+        opening, closing = "[", "]"
+    # A file name that is not UTF-8 reaches Python as lone surrogates; escaped, they are readable and valid JSON.
+    return "\n".join([opening, ",\n".join(lines), closing, ""]).encode("utf-8", errors="backslashreplace")
 
 
 def coco_bytes(
@@ -124,7 +137,7 @@ def coco_bytes(
 ) -> dict[str, bytes]:
     """Return the content of dataset.json and of boxes.json, by their names."""
     dataset, boxes = coco_dataset(pictures, classes), coco_results(detections)
-    return {"dataset.json": _json_bytes(dataset), "boxes.json": _json_bytes(boxes)}
+    return {"dataset.json": json_bytes(dataset), "boxes.json": json_bytes(boxes)}
 
 
 def csv_bytes(detections: Iterable[Detection]) -> bytes:
@@ -209,17 +222,6 @@ def _fields(found: Detection) -> tuple[object, ...]:
     corners = ["" if found.is_empty else f"{value:.2f}" for value in found.box]
     names = (found.picture.file, found.class_id, found.class_name)
     return (*names, f"{found.score:.6f}", *corners, f"{found.milliseconds:.2f}")
-
-
-def _json_bytes(content: Sequence[Any] | Mapping[str, Any]) -> bytes:
-    if isinstance(content, Mapping):
-        lines = [f"{_json(key)}: {_json(value)}" for key, value in content.items()]
-        opening, closing = "{", "}"
-    else:
-        lines = [_json(entry) for entry in content]
-        opening, closing = "[", "]"
-    # A file name that is not UTF-8 reaches Python as lone surrogates; escaped, they are readable and valid JSON.
-    return "\n".join([opening, ",\n".join(lines), closing, ""]).encode("utf-8", errors="backslashreplace")
 
 
 def _json(value: object) -> str:

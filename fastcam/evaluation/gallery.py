@@ -16,10 +16,10 @@ from PIL import Image
 from fastcam.draw import overlay
 from fastcam.export import replacing
 
-__all__ = ["Exhibit", "write_gallery"]
+__all__ = ["FOUND_COLOUR", "TRUE_COLOUR", "Exhibit", "write_gallery"]
 
-# Okabe and Ito's colours, distinct for most colour-blind readers.
-_TRUE, _FOUND = "#009e73", "#f0e442"
+TRUE_COLOUR, FOUND_COLOUR = "#009e73", "#f0e442"
+"""Of boxes. Okabe and Ito's colours, distinct for most colour-blind readers."""
 _LONGEST = 360
 
 _STYLE = f"""
@@ -33,7 +33,7 @@ figure img.heat, figure svg {{ position: absolute; inset: 0; width: 100%; height
 figcaption {{ padding: 6px 10px; overflow-wrap: anywhere; font-size: 12px; }}
 figcaption b {{ font-size: 14px; }}
 rect {{ fill: none; stroke-width: 2.5; vector-effect: non-scaling-stroke; }}
-.true {{ stroke: {_TRUE}; }} .found {{ stroke: {_FOUND}; stroke-dasharray: 7 3; }}
+.true {{ stroke: {TRUE_COLOUR}; }} .found {{ stroke: {FOUND_COLOUR}; stroke-dasharray: 7 3; }}
 .key {{ display: inline-block; width: 22px; border-top: 3px solid; vertical-align: middle; margin: 0 4px 0 12px; }}
 body:has(#heat:not(:checked)) img.heat {{ display: none; }}
 """
@@ -96,8 +96,8 @@ def write_gallery(
 <body>
 <h1>{html.escape(heading)}</h1>
 <p><label><input type="checkbox" id="heat" checked> score map</label>
-<span class="key" style="color: {_TRUE}"></span>true box
-<span class="key" style="color: {_FOUND}; border-top-style: dashed"></span>found box</p>
+<span class="key" style="color: {TRUE_COLOUR}"></span>true box
+<span class="key" style="color: {FOUND_COLOUR}; border-top-style: dashed"></span>found box</p>
 <p>{html.escape(note)}</p>
 {body}
 </body>

@@ -16,7 +16,7 @@ from fastcam.export import replacing
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["plot_precision_recall", "plot_thresholds"]
+__all__ = ["empty_figure", "figure_bytes", "plot_precision_recall", "plot_thresholds"]
 
 
 def plot_thresholds(report: Report, path: str | os.PathLike[str]) -> None:
@@ -32,7 +32,7 @@ def plot_thresholds(report: Report, path: str | os.PathLike[str]) -> None:
     """
     if "thresholds" not in report.curves:
         raise ValueError("report has no boxes, so no accuracy over thresholds to draw")
-    figure = _figure()
+    figure = empty_figure()
     axes = figure.subplots(1, 2, sharey=True)
     for axis, family, name in zip(
         axes, ("max_box_acc_", "max_box_acc_v2_"), ("largest contour (V1)", "any contour (V2)"), strict=True
@@ -67,7 +67,7 @@ def plot_precision_recall(report: Report, path: str | os.PathLike[str]) -> None:
     """
     if "precision" not in report.curves:
         raise ValueError("report has no masks, so no precision and recall to draw")
-    figure = _figure(width=5)
+    figure = empty_figure(width=5)
     axis = figure.subplots()
     numbers = report.numbers["score_maps"]
     label = f"PxAP {100 * numbers['pxap'].value:.1f}"
@@ -90,18 +90,31 @@ def _curve(axis: Any, report: Report, key: str, colour: str, label: str) -> None
     axis.plot(thresholds[best], accuracies[best], "o", color=colour, markersize=5)
 
 
-def _figure(width: float = 9) -> Figure:
+def empty_figure(width: float = 9, height: float = 4.2) -> Figure:
+    """Return a figure of a size in inches, without a window system.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
     try:
+        # Not pyplot: it would choose a window system, and keep every figure.
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError('plots need matplotlib: pip install "fastcam[evaluation]"') from error
-    return Figure(figsize=(width, 4.2), layout="constrained")
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def figure_bytes(figure: Figure, kind: str) -> bytes:
+    """Return a figure as a file of a kind, such as ``"png"`` or ``"svg"``; the same figure gives the same bytes."""
+    import matplotlib
+
+    buffer = io.BytesIO()
+    # A date and names drawn by chance would differ from run to run.
+    with matplotlib.rc_context({"svg.hashsalt": "fastcam"}):
+        figure.savefig(buffer, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
+    return buffer.getvalue()
 
 
 def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    buffer = io.BytesIO()
-    # Without a date the same numbers give the same bytes.
-    kind = Path(path).suffix.removeprefix(".").lower()
-    figure.savefig(buffer, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
     with replacing(path) as file:
-        file.write(buffer.getvalue())
+        file.write(figure_bytes(figure, Path(path).suffix.removeprefix(".").lower()))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fastcam.evaluation.plots import empty_figure, figure_bytes
 from fastcam.export import replacing
 
 __all__ = ["MEASURE_TITLES", "cell", "choice_line", "markdown", "write_plot"]
@@ -128,13 +128,8 @@ def write_plot(path: str | os.PathLike[str], result: Mapping[str, Any]) -> None:
     Raises:
         ImportError: matplotlib is not installed.
     """
-    try:
-        # Not pyplot: it would choose a window system, and keep every figure.
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError('the plot needs matplotlib: pip install "fastcam[training]"') from error
     families = result["families"]
-    figure = Figure(figsize=(10, 3.4 * len(families)), layout="constrained")
+    figure = empty_figure(10, 3.4 * len(families))
     for axes, (family, every) in zip(
         figure.subplots(len(families), squeeze=False)[:, 0], families.items(), strict=True
     ):
@@ -156,7 +151,5 @@ def write_plot(path: str | os.PathLike[str], result: Mapping[str, Any]) -> None:
         axes.set_xticks(range(len(rows)), [row["name"].replace(" + ", "\n+ ") for row in rows], fontsize=8)
         axes.set(title=family, ylabel="%", ylim=(0, 100))
     figure.axes[0].legend(fontsize=7, ncols=3, loc="upper left")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=Path(path).suffix.removeprefix("."), dpi=120)
     with replacing(path) as file:
-        file.write(buffer.getbuffer())
+        file.write(figure_bytes(figure, Path(path).suffix.removeprefix(".").lower()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
 
 from fastcam.data import Split, read_dataset
 from fastcam.data.layout import judged_part
@@ -16,15 +15,13 @@ __all__ = ["SYNTHETIC", "read_part"]
 SYNTHETIC = "synthetic"
 
 
-def read_part(
-    data: str, part: Literal["train", "test"], *, out: Path, images: str | None = None, truth: bool = True
-) -> Split:
+def read_part(data: str, part: str, *, out: Path, images: str | None = None, truth: bool = True) -> Split:
     """Read one part of a data set; nothing of the other.
 
     Args:
         data: a folder in any layout that :func:`fastcam.data.read_dataset` reads, or ``"synthetic"``: the benchmark
             that comes with the library.
-        part: which; ``"test"`` is the part with boxes, which some data sets call val.
+        part: which, ``"train"`` or another; ``"test"`` is the part with boxes, which some data sets call val.
         out: where ``"synthetic"`` is written, below ``synthetic/``, if it is not there.
         images: the folder that the paths of a metadata folder are below.
         truth: with boxes, or masks; a training has no use for them, and without them their files need not be there.

@@ -121,6 +121,8 @@ class TestPlots:
         draw(REPORT, tmp_path / "a.svg")
         first = (tmp_path / "a.svg").read_text()
         assert first.startswith("<?xml")
+        draw(REPORT, tmp_path / "a.svg")
+        assert (tmp_path / "a.svg").read_text() == first
         assert sorted(os.listdir(tmp_path)) == ["a.png", "a.svg"]
 
     @pytest.mark.parametrize("draw", [plot_thresholds, plot_precision_recall])
