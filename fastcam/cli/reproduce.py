@@ -15,6 +15,7 @@ _COMMANDS: Final = {
     "table2": "fastcam.cli.tables:table2",
     "table3": "fastcam.cli.ablate:ablate",
     "table4": "fastcam.cli.tables:table4",
+    **{f"figure{number}": f"fastcam.cli.figures:figure{number}" for number in range(2, 7)},
 }
 
 
@@ -37,7 +38,7 @@ class _Group(click.Group):
 
 @click.group(cls=_Group)
 def reproduce() -> None:
-    """Run a table of the paper on your own data; its numbers stand beside yours.
+    """Run a table of the paper on your own data, its numbers beside yours, or draw one of its figures.
 
     What was finished is kept in --out: a command that was killed, or whose --budget was spent, goes on when it is
     given again.

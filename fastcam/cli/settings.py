@@ -8,13 +8,27 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Final, Literal, get_args, get_origin
 
 import click
 
 from fastcam.training.config import ConfigError, TrainingConfig, read_config
 
 __all__ = ["flag_of", "names_given", "settings_from", "settings_options"]
+
+
+_NONE: Final = object()  # None as an option's value: None itself is that of an option that was not given
+
+
+class _OrNone(click.ParamType):
+    """A type, or the word None."""
+
+    def __init__(self, kind: type) -> None:
+        self._kind = click.types.convert_type(kind)
+        self.name = self._kind.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        return _NONE if value in ("None", _NONE) else self._kind.convert(value, param, ctx)
 
 
 def settings_options(
@@ -48,7 +62,7 @@ def settings_from(file: Path | None, given: Mapping[str, Any], **defaults: Any) 
         ConfigError: a setting that cannot be met, or broken syntax; of what the file says, its name.
     """
     values = {} if file is None else read_config(file)
-    chosen = {name: given[name] for name in names_given(given)}
+    chosen = {name: None if given[name] is _NONE else given[name] for name in names_given(given)}
     for name in ("model_options", "method_options"):
         if name in chosen:
             beneath = values.get(name, {})
@@ -74,7 +88,7 @@ def _option(name: str, hint: Any, text: str) -> Callable[..., Any]:  # noqa: ANN
     flag = flag_of(name)
     arguments = get_args(hint)
     if type(None) in arguments:
-        hint = arguments[0]
+        return click.option(flag, name, type=_OrNone(arguments[0]), help=text)
     if get_origin(hint) is dict:
         return click.option(flag, name, multiple=True, metavar="NAME=VALUE", help=text)
     if hint is bool:

@@ -1,0 +1,60 @@
+"""A figure with the numbers behind it: :class:`Drawn`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastcam.evaluation.plots import figure_bytes
+from fastcam.export import json_bytes
+from fastcam.files import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Drawn", "sentence", "write_figure"]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure.
+
+    Attributes:
+        figure: matplotlib's.
+        numbers: behind it; strings, numbers, lists and dictionaries alone.
+        says: one sentence on what they show here.
+    """
+
+    figure: Figure
+    numbers: Mapping[str, Any]
+    says: str
+
+
+def write_figure(out: Path, name: str, drawn: Drawn, of: Mapping[str, Any]) -> None:
+    """Write a figure as PNG and SVG, and its numbers as JSON, all of them or none.
+
+    Args:
+        out: the folder, which must exist.
+        name: of the files, without a suffix.
+        drawn: the figure.
+        of: what it is of: the data and the networks.
+
+    Raises:
+        OSError: one cannot be written.
+    """
+    content = {"figure": name, "says": drawn.says, **of, **drawn.numbers}
+    pictures = {out / f"{name}.{kind}": figure_bytes(drawn.figure, kind) for kind in ("png", "svg")}
+    write_whole({**pictures, out / f"{name}.json": json_bytes(content)})
+
+
+def sentence(parts: Sequence[str]) -> str:
+    """Join what is said of several networks.
+
+    Example:
+        >>> sentence(["under GAP it rains", "under TAP it snows"])
+        'Under GAP it rains; under TAP it snows.'
+    """
+    joined = "; ".join(parts)
+    return f"{joined[:1].upper()}{joined[1:]}."
