@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 BROUGHT = ("CHANGELOG.md", "CONTRIBUTING.md", "csrc/README.md", "without_torch/README.md", "bench/results/*.md")
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s]+)(#[^)]*)?\)")
+INCLUDED = re.compile(r"^<!-- file (\S+) -->$", re.MULTILINE)
 FENCED = re.compile(r"(^```.*?^```)", re.MULTILINE | re.DOTALL)
 
 
@@ -121,6 +122,8 @@ def rewritten(text: str, name: str, known: set[str]) -> str:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
-    """Turn the links of a page into the site's."""
-    markdown = markdown.replace("<!-- commands -->", commands()) if "<!-- commands -->" in markdown else markdown
+    """Put in what is written elsewhere, and turn the links of a page into the site's."""
+    if "<!-- commands -->" in markdown:
+        markdown = markdown.replace("<!-- commands -->", commands())
+    markdown = INCLUDED.sub(lambda found: f"```c\n{(ROOT / found[1]).read_text(encoding='utf-8')}```", markdown)
     return rewritten(markdown, page.file.src_uri, set(files.src_uris))
