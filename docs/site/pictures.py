@@ -18,6 +18,8 @@ from fastcam.images import read_picture
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 PHOTO = "coffee.png"
 NAMES = ("PAPER", "VANILLA", "AUTHORS", "WSOLEVAL")
@@ -96,13 +98,13 @@ def draw_thresholds(path: Path) -> None:
     save(figure, path)
 
 
-def rectangle(box: list[float], colour: str, width: float) -> mpl.patches.Rectangle:
+def rectangle(box: list[float], colour: str, width: float) -> Rectangle:
     """Return the outline of a half-open box, in the pixel grid of imshow."""
     x0, y0, x1, y1 = box
-    return mpl.patches.Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, edgecolor=colour, linewidth=width)
+    return Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, edgecolor=colour, linewidth=width)
 
 
-def save(figure: plt.Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
     """Write a figure as a PNG file, the same bytes every time."""
     figure.savefig(path, dpi=110, metadata={"Software": None})
     plt.close(figure)
