@@ -162,11 +162,11 @@ def evaluate(
     out the images, and the numbers and files are those of one process.
     """
     data = DataOptions(**{one.name: given.pop(one.name) for one in fields(DataOptions)})
+    drop_in = is_drop_in()
     _check_source(scoremaps, data, given)
     _check_outputs(scoremaps, iou, out, per_image, gallery, scoremaps_out)
-    drop_in = is_drop_in()
     count, remark = number_of_thresholds(num_thresholds, drop_in=drop_in)
-    if remark:
+    if remark and told().first:
         say(remark, error=True)
     settings = Settings(
         _inputs(geometry, given["input_size"]),
@@ -208,8 +208,12 @@ def evaluate(
             progress=_progress,
             processes=processes,
         )
-    skipped = done.skipped + skips.count - left_out
-    if skipped and processes.first:
+    _end(done.skipped + skips.count - left_out)
+
+
+def _end(skipped: int) -> None:
+    """Say how many images were skipped, and fail where there were any; one of several processes does."""
+    if skipped and told().first:
         say(f"{skipped} skipped", error=True)
         sys.exit(1)
 
