@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fastcam.fitting import crop_offset
 from fastcam.sizes import checked_size
 
-__all__ = ["BoxEnds", "box_iou", "crop_boxes", "paired_iou", "resize_boxes"]
+__all__ = ["BoxEnds", "BoxSizes", "box_iou", "crop_boxes", "paired_iou", "resize_boxes"]
+
+BoxSizes = tuple[int, int] | Tensor | NDArray[np.int64]
+"""(H, W) of the picture that boxes are of; or (N, 2), one for each box."""
 
 BoxEnds = Literal["exclusive", "inclusive"]
 """What x1 and y1 of a data set's boxes are: the first pixels outside, or the last inside."""
@@ -85,12 +90,12 @@ def _iou(a: Tensor, b: Tensor, inclusive: bool) -> Tensor:
     return torch.where(union > 0, both / union, 0)
 
 
-def resize_boxes(boxes: Tensor, image_size: tuple[int, int], size: tuple[int, int]) -> Tensor:
+def resize_boxes(boxes: Tensor, image_size: BoxSizes, size: tuple[int, int]) -> Tensor:
     """Ground truth for images resized directly (wsolevaluation): ``int(x * size / image_size)``, in that order.
 
     Args:
         boxes: (N, 4), x0, y0, x1, y1 in pixels of the picture.
-        image_size: (H, W) of the picture.
+        image_size: (H, W) of the picture; or (N, 2), one for each box.
         size: (H, W) it is resized to.
 
     Returns:
@@ -113,7 +118,7 @@ def resize_boxes(boxes: Tensor, image_size: tuple[int, int], size: tuple[int, in
 
 def crop_boxes(
     boxes: Tensor,
-    image_size: tuple[int, int],
+    image_size: BoxSizes,
     *,
     resize: tuple[int, int] = (256, 256),
     crop: tuple[int, int] = (224, 224),
@@ -125,7 +130,7 @@ def crop_boxes(
 
     Args:
         boxes: (N, 4), x0, y0, x1, y1 in pixels of the picture, x1 and y1 inclusive.
-        image_size: (H, W) of the picture.
+        image_size: (H, W) of the picture; or (N, 2), one for each box.
         resize: (H, W) it is resized to.
         crop: (H, W) of the centre crop.
         offset: (top, left) of the crop; None: half of what is left over, rounded down.
@@ -169,10 +174,19 @@ def _checked_size(name: str, size: tuple[int, int]) -> tuple[int, int]:
     return checked_size(size, f"{name} must be (H, W)")
 
 
-def _edges(name: str, size: tuple[int, int], boxes: Tensor) -> Tensor:
-    """Return (W, H, W, H) of a size (H, W), on the boxes' device and in their dtype."""
-    height, width = _checked_size(name, size)
-    return boxes.new_tensor([width, height] * 2)
+def _edges(name: str, size: BoxSizes, boxes: Tensor) -> Tensor:
+    """Return (W, H, W, H) of a size (H, W), or of one for each box, on the boxes' device and in their dtype."""
+    if not isinstance(size, (Tensor, np.ndarray)) or size.ndim != 2:
+        height, width = _checked_size(name, size)  # type: ignore[arg-type]  # a tensor of two is refused there
+        return boxes.new_tensor([width, height] * 2)
+    sizes = torch.as_tensor(size, device=boxes.device)
+    if sizes.shape != (len(boxes), 2) or sizes.is_floating_point():
+        wanted = f"{name} must be (H, W) or ({len(boxes)}, 2) in whole pixels"
+        raise ValueError(f"{wanted}, got {sizes.dtype} of shape {tuple(sizes.shape)}")
+    # On a GPU the values are not looked at: that would wait for it.
+    if sizes.device.type == "cpu" and len(sizes) and int(sizes.min()) < 1:
+        raise ValueError(f"{name} must be (H, W), each at least 1, got {int(sizes.min())}")
+    return sizes.to(boxes.dtype).flip(1).repeat(1, 2)
 
 
 def _check_devices(a: Tensor, b: Tensor) -> None:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fastcam.boxes import BoxEnds, crop_boxes, resize_boxes
+from fastcam.boxes import BoxEnds, BoxSizes, crop_boxes, resize_boxes
 from fastcam.fitting import CropOffset, Placement, covering_size, crop_offset
 
 __all__ = ["CROP", "GEOMETRIES", "IMAGENET_MEAN", "IMAGENET_STD", "MOST_INPUT_PIXELS", "RESIZE", "Filter", "Inputs"]
@@ -186,7 +186,7 @@ class Inputs:
         return normalized if self.channels == "rgb" else normalized.flip(-3)
 
     def boxes(
-        self, boxes: NDArray[np.float64], image_size: tuple[int, int], *, ends: BoxEnds = "inclusive"
+        self, boxes: NDArray[np.float64], image_size: BoxSizes, *, ends: BoxEnds = "inclusive"
     ) -> NDArray[np.int64]:
         """Move ground truth to the network's pixels, as the field's code for this geometry truncates it.
 
@@ -195,7 +195,7 @@ class Inputs:
 
         Args:
             boxes: (G, 4), x0, y0, x1, y1 in pixels of the picture.
-            image_size: (H, W) of the picture.
+            image_size: (H, W) of the picture; or (G, 2), one for each box, where ``fit`` is ``"stretch"``.
             ends: whether x1 and y1 are the last pixels inside or the first outside.
 
         Returns:
@@ -206,7 +206,7 @@ class Inputs:
             moved = resize_boxes(given, image_size, self.resize)
         else:
             last = given - given.new_tensor([0, 0, 1, 1]) if ends == "exclusive" else given
-            place = self.placed(image_size)
+            place = self.placed(self.resize if isinstance(image_size, (np.ndarray, Tensor)) else image_size)
             moved = crop_boxes(last, image_size, resize=place.resized, crop=self.crop, offset=place.offset)
         result: NDArray[np.int64] = moved.numpy()
         return result

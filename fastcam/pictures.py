@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam.draw import overlay
-from fastcam.export import Detection, Picture, write_picture
+from fastcam.export import Detection, Picture
 from fastcam.extractors import Probability
 from fastcam.files import write_whole
 from fastcam.folders import MARK, OVERLAYS
 from fastcam.formats import USUAL, Run, check_folder, check_formats, first_file, is_beside, remove, write_run
 from fastcam.images import MOST_PIXELS, PictureError, read_picture
 from fastcam.network import At, Found, Network
+from fastcam.overlays import overlay_names, short_names, write_overlay
+from fastcam.parts import Parts, digest
+from fastcam.processes import ALONE, Processes
 from fastcam.protocol import PAPER, Protocol
 
 __all__ = ["PARTIAL", "FileSettings", "Results", "check_folder", "localize_files", "overlay_names", "short_names"]
 
 PARTIAL = ".partial"
 """In the names of the files that a run which did not end leaves beside those of an earlier one."""
-
-_LONGEST_NAME = 255  # bytes, in nearly every file system
-# Photographs stay in their own format, up to its longest side; every other picture becomes a PNG.
-_LONGEST = {".jpg": 65_535, ".jpeg": 65_535, ".png": 2**31 - 1, ".webp": 16_383}
 
 
 @dataclass(frozen=True)
@@ -91,6 +88,8 @@ def localize_files(
     out: Path,
     settings: FileSettings = FileSettings(),
     *,
+    processes: Processes = ALONE,
+    resume: bool = False,
     results: Results | None = None,
     on_skipped: Callable[[PictureError], object] = lambda _: None,
     on_progress: Callable[[int], object] = lambda _: None,
@@ -106,34 +105,36 @@ def localize_files(
         paths: the pictures; their place in the list, from 1, is their id.
         out: the folder to write to, which must exist.
         settings: how.
+        processes: that :func:`fastcam.processes.joined` connected, each of which calls this alike: they deal out the
+            batches among themselves and keep what they have found in ``out``, and the first one puts it together.
+        resume: keep what is found in ``out`` batch by batch, and leave out what a run with this, or one of several
+            processes, has found before it was killed.
         results: is filled as the run goes on, for who wants to know of a run that does not end.
         on_skipped: called for each picture that cannot be read, which is then left out.
         on_progress: called with the number of pictures done since it was called last.
 
     Returns:
-        The :class:`Results`. The time of a picture is its batch's, from the transfer of the inputs to the boxes,
-        divided by the number of pictures in it; reading, resizing and drawing are not in it.
+        The :class:`Results`, of several processes whole in the first one. The time of a picture is its batch's, from
+        the transfer of the inputs to the boxes, divided by the number of pictures in it; reading, resizing and drawing
+        are not in it.
 
     Raises:
         ImportError: a format needs a package that is not installed.
         ValueError: a format that does not exist, or that has one file for two of the pictures.
         OSError: a file cannot be written; the message names it.
+        PartsError: what is to be gone on with is of another run, by its processes, pictures or settings.
+        ProcessError: another process ended before its time.
     """
     results = Results() if results is None else results
     check_folder(out, overlays=settings.overlays, formats=settings.formats)
     check_formats(settings.formats, list(short_names(paths).values()))
     if settings.overlays and not (out / MARK).exists():
         write_whole({out / MARK: b"The overlays beside this file are of fastcam localize, no photographs.\n"})
-    names = overlay_names(short_names(paths))
+    if processes.count > 1 or resume:
+        return _in_parts(network, paths, out, settings, processes, resume, results, on_skipped, on_progress)
     try:
-        size = settings.batch_size or network.batch_size
-        for batch in _batches(paths, size, settings.most_pixels, results, on_skipped, on_progress):
-            for one, detections, heat in _located(network, batch, settings):
-                if settings.overlays:
-                    _write_overlay(out / OVERLAYS / names[one.picture.file], one.pixels, heat, detections)
-                results.pictures.append(one.picture)
-                results.detections += detections
-                on_progress(1)
+        for _ in _localized(network, list(enumerate(paths, 1)), paths, out, settings, results, on_skipped, on_progress):
+            pass
         results.complete = True
     except BaseException:
         # What stopped the run is what there is to say, not that its results cannot be written either.
@@ -142,6 +143,80 @@ def localize_files(
         raise
     _write_tables(out, network, results, paths, settings.formats)
     return results
+
+
+def _in_parts(
+    network: Network,
+    paths: Sequence[Path],
+    out: Path,
+    settings: FileSettings,
+    processes: Processes,
+    resume: bool,
+    results: Results,
+    on_skipped: Callable[[PictureError], object],
+    on_progress: Callable[[int], object],
+) -> Results:
+    """Localize the share of this process, keeping each batch; the first process writes the results of all."""
+    size = settings.batch_size or network.batch_size
+    plan = {
+        "network": network.name,
+        "settings": repr(replace(settings, batch_size=size)),
+        "pictures": len(paths),
+        "list of pictures": digest(list(map(str, paths))),
+    }
+    with Parts(out, plan, processes, resume=resume) as parts:
+        mine = processes.dealt(list(enumerate(paths, 1)), size)
+        left = [one for one in mine if one[0] not in parts.done]
+        on_progress(len(mine) - len(left))
+        for numbers, pictures, detections, skipped in _localized(
+            network, left, paths, out, settings, results, on_skipped, on_progress
+        ):
+            parts.add(numbers, pictures, detections, skipped)
+        processes.wait()
+        if processes.first:
+            results.pictures, results.detections, results.skipped = parts.together(len(paths))
+            # A run that fails here has not lost its parts.
+            results.complete = True
+            _write_tables(out, network, results, paths, settings.formats)
+            parts.remove()
+        # None ends before the results are there: torchrun would end the others when one fails.
+        processes.wait()
+    results.complete = True
+    return results
+
+
+_Batch = tuple[list[int], list[Picture], list[Detection], dict[int, PictureError]]
+
+
+def _localized(
+    network: Network,
+    numbered: Sequence[tuple[int, Path]],
+    paths: Sequence[Path],
+    out: Path,
+    settings: FileSettings,
+    results: Results,
+    on_skipped: Callable[[PictureError], object],
+    on_progress: Callable[[int], object],
+) -> Iterator[_Batch]:
+    """Localize pictures batch by batch: the numbers of each, what is localized and found, and what cannot be read."""
+    names = overlay_names(short_names(paths))
+    size = settings.batch_size or network.batch_size
+    for start in range(0, len(numbered), size):
+        part = numbered[start : start + size]
+        batch, skipped = _read_batch(part, settings.most_pixels)
+        for error in skipped.values():
+            results.skipped.append(error)
+            on_skipped(error)
+            on_progress(1)
+        its: list[Detection] = []
+        for one, detections, heat in _located(network, batch, settings) if batch else ():
+            if settings.overlays:
+                write_overlay(out / OVERLAYS / names[one.picture.file], one.pixels, heat, detections)
+            results.pictures.append(one.picture)
+            results.detections += detections
+            its += detections
+            on_progress(1)
+        yield [number for number, _ in part], [one.picture for one in batch], its, skipped
 
 
 def _write_tables(out: Path, network: Network, results: Results, paths: Sequence[Path], formats: Sequence[str]) -> None:
@@ -153,27 +228,17 @@ def _write_tables(out: Path, network: Network, results: Results, paths: Sequence
         remove(out, PARTIAL)
 
 
-def _batches(
-    paths: Sequence[Path],
-    size: int,
-    most_pixels: int,
-    results: Results,
-    on_skipped: Callable[[PictureError], object],
-    on_progress: Callable[[int], object],
-) -> Iterator[list[_Read]]:
-    for start in range(0, len(paths), size):
-        batch = []
-        for number, path in enumerate(paths[start : start + size], start + 1):
-            try:
-                pixels = read_picture(path, most_pixels=most_pixels)
-            except PictureError as error:
-                results.skipped.append(error)
-                on_skipped(error)
-                on_progress(1)
-                continue
+def _read_batch(numbered: Sequence[tuple[int, Path]], most_pixels: int) -> tuple[list[_Read], dict[int, PictureError]]:
+    """Read pictures; why others cannot be read comes second, by their numbers."""
+    batch, skipped = [], {}
+    for number, path in numbered:
+        try:
+            pixels = read_picture(path, most_pixels=most_pixels)
+        except PictureError as error:
+            skipped[number] = error
+        else:
             batch.append(_Read(Picture(number, str(path), width=pixels.shape[1], height=pixels.shape[0]), pixels))
-        if batch:
-            yield batch
+    return batch, skipped
 
 
 def _located(
@@ -209,67 +274,3 @@ def _over(network: Network, found: Found, at: At) -> NDArray[Any]:
     assert found.maps is not None
     heat: NDArray[Any] = found.maps[0]
     return heat if at == "original" else network.inputs.placed(found.size).over_picture(heat)
-
-
-def _write_overlay(
-    path: Path, pixels: NDArray[np.uint8], heat: NDArray[Any] | None, detections: Sequence[Detection]
-) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if max(pixels.shape) > _LONGEST[path.suffix.lower()]:
-        path = path.with_name(_with_suffix(path.name, ".png"))
-    captions = [f"{found.class_name} {found.score:.2f}" for found in detections]
-    write_picture(path, overlay(pixels, heat, [found.box for found in detections], captions))
-
-
-def short_names(pictures: Sequence[Path]) -> dict[str, Path]:
-    """Give each picture its path below the folder that all of them share.
-
-    Example:
-        >>> {path: short.as_posix() for path, short in short_names([Path("in/a/x.png"), Path("in/b/x.png")]).items()}
-        {'in/a/x.png': 'a/x.png', 'in/b/x.png': 'b/x.png'}
-    """
-    full = [os.path.abspath(picture) for picture in pictures]
-    # On Windows two drives share no folder; then the drive is dropped.
-    drives = {os.path.splitdrive(path)[0] for path in full}
-    root = os.path.commonpath([os.path.dirname(path) for path in full]) if len(drives) == 1 else ""
-    return {
-        str(picture): Path(os.path.relpath(path, root) if root else os.path.splitdrive(path)[1].lstrip(os.sep))
-        for picture, path in zip(pictures, full, strict=True)
-    }
-
-
-def overlay_names(names: dict[str, Path]) -> dict[str, Path]:
-    """Give each overlay a name of its own, in a format that can be written.
-
-    Args:
-        names: short names by path.
-
-    Returns:
-        Names by path: the short name, ``.png`` appended where its format cannot be written, and a number where that
-        is taken; cut short where it would be longer than a file system allows.
-
-    Example:
-        >>> overlay_names({"a.gif": Path("a.gif"), "a.gif.png": Path("a.gif.png")})["a.gif.png"].as_posix()
-        'a.gif-2.png'
-    """
-    # A folder of pictures may be called as an overlay would be.
-    taken = {str(parent) for name in names.values() for parent in name.parents}
-    chosen = {}
-    for path, name in names.items():
-        suffix = name.suffix if name.suffix.lower() in _LONGEST else ".png"
-        stem = name.stem if suffix == name.suffix else name.name
-        candidate, number = name.with_name(_with_suffix(stem, suffix)), 1
-        while str(candidate) in taken:
-            number += 1
-            candidate = name.with_name(_with_suffix(stem, f"-{number}{suffix}"))
-        taken.add(str(candidate))
-        chosen[path] = candidate
-    return chosen
-
-
-def _with_suffix(name: str, suffix: str) -> str:
-    """Append to a file's name, which is cut short where the whole would be longer than file systems allow."""
-    room = _LONGEST_NAME - len(os.fsencode(suffix))
-    if len(os.fsencode(name)) > room:
-        name = os.fsencode(name)[:room].decode("utf-8", errors="ignore")
-    return name + suffix

@@ -223,3 +223,26 @@ class TestDevices:
         for call in (lambda a, b: fastcam.box_iou(a, b), lambda a, b: paired_iou(a, b[None])):
             with pytest.raises(ValueError, match="a and b must be on one device, got cpu and meta"):
                 call(self.TRUTH, self.TRUTH.to("meta"))
+
+
+class TestSizesOfEachBox:
+    BOXES = torch.tensor([[60, 27, 385, 331], [3, 5, 90, 77], [0, 0, 1, 1]])
+    SIZES = torch.tensor([[335, 500], [80, 91], [2, 3]])
+
+    @pytest.mark.parametrize("kind", [torch.Tensor.clone, torch.Tensor.numpy], ids=["tensor", "array"])
+    def test_as_one_after_the_other(self, kind):
+        for move in (lambda boxes, sizes: fastcam.resize_boxes(boxes, sizes, (224, 200)), fastcam.crop_boxes):
+            alone = [move(box[None], tuple(size.tolist())) for box, size in zip(self.BOXES, self.SIZES, strict=True)]
+            assert torch.equal(move(self.BOXES, kind(self.SIZES)), torch.cat(alone))
+
+    @pytest.mark.parametrize(
+        ("sizes", "why"),
+        [
+            (SIZES[:2], r"image_size must be \(H, W\) or \(3, 2\) in whole pixels, got torch.int64 of shape \(2, 2\)"),
+            (SIZES.double(), r"in whole pixels, got torch.float64"),
+            (SIZES * 0, r"image_size must be \(H, W\), each at least 1, got 0"),
+        ],
+    )
+    def test_refused(self, sizes, why):
+        with pytest.raises(ValueError, match=why):
+            fastcam.crop_boxes(self.BOXES, sizes)

@@ -13,7 +13,7 @@ ROOT = Path(fastcam.__file__).parent
 
 # From the bottom up: a file imports what stands above its own line, or on it. Folders stand for all that they hold.
 LEVELS = [
-    ["protocol", "arrays", "sizes", "fitting", "boxes", "lock", "coco", "rows", "files", "rle", "joining"],
+    ["protocol", "arrays", "sizes", "fitting", "boxes", "lock", "coco", "rows", "files", "rle", "joining", "processes"],
     ["conventions"],
     ["reference"],
     ["kernels"],
@@ -28,7 +28,7 @@ LEVELS = [
     ["network"],
     ["origins"],
     ["sources"],
-    ["pictures", "inspection"],
+    ["pictures", "inspection", "parts", "overlays"],
     ["evaluation"],
     ["training"],
     ["reproduce"],

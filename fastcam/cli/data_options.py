@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,9 @@ from fastcam.cli.options import FOLDER, all_options
 from fastcam.data import DataError, Split, read_dataset, read_metadata
 from fastcam.data.layout import judged_part
 from fastcam.images import PictureError
+from fastcam.processes import told
 
-__all__ = ["DataOptions", "data_options", "has_any_box"]
+__all__ = ["DataOptions", "data_options", "has_any_box", "usual_workers"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -52,6 +54,11 @@ class DataOptions:
             raise
         except ValueError as error:
             raise DataError(str(error)) from error
+
+    def read_evaluated(self, on_bad: Callable[[PictureError], None]) -> tuple[Split, Split | None]:
+        """Read the part that is evaluated, and the other one that thresholds are chosen on, if one is."""
+        split = self.read(self.split, on_bad)
+        return split, None if self.threshold_from is None else self.read(self.threshold_from, on_bad)
 
     def read_training(self, on_bad: Callable[[PictureError], None]) -> Split | None:
         """Read the part that the mean box is of: the training part, or the first other one that has boxes."""
@@ -100,3 +107,9 @@ def data_options(command: _Command) -> _Command:
 def has_any_box(split: Split) -> bool:
     """Whether any picture of a split has a box."""
     return any(len(record.boxes) for record in split)
+
+
+def usual_workers() -> int:
+    """How many processes read where none says: one less than this process has processors, at most 8."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(0, min(8, processors // told().local_count - 1))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from typing import Any, Literal
 import click
 from tqdm import tqdm
 
-from fastcam.cli.data_options import DataOptions, data_options, has_any_box
+from fastcam.cli.data_options import DataOptions, data_options, has_any_box, usual_workers
 from fastcam.cli.drop_in import (
     LISTS,
     SpreadCommand,
@@ -33,15 +33,17 @@ from fastcam.images import PictureError
 from fastcam.inputs import GEOMETRIES, Inputs
 from fastcam.lock import LockedError, locked
 from fastcam.network import Network
+from fastcam.processes import ProcessError, joined, told
 
 __all__ = ["evaluate"]
 
 
 @dataclass
 class _Skips:
-    """Names and counts what is skipped, where that is allowed."""
+    """Names and counts what is skipped, where that is allowed; quiet where another process names it."""
 
     allowed: bool
+    quiet: bool = False
     count: int = 0
 
     def __call__(self, error: ValueError) -> None:
@@ -49,7 +51,8 @@ class _Skips:
         if not self.allowed:
             raise error
         self.count += 1
-        say(f"skipped {message_of(error)}", error=True)
+        if not self.quiet:
+            say(f"skipped {message_of(error)}", error=True)
 
 
 @click.command(cls=SpreadCommand)
@@ -154,37 +157,42 @@ def evaluate(
     wsolevaluation to the last digit; smaller ones are raw, and resized and normalized as it does. The options of its
     evaluation.py work by its names too (--scoremap_root, ...), and then the last line and the step between thresholds
     are its own.
+
+    Several processes, on one machine or many: torchrun --nproc-per-node 2 --no-python fastcam evaluate ...; they deal
+    out the images, and the numbers and files are those of one process.
     """
     data = DataOptions(**{one.name: given.pop(one.name) for one in fields(DataOptions)})
+    drop_in = is_drop_in()
     _check_source(scoremaps, data, given)
     _check_outputs(scoremaps, iou, out, per_image, gallery, scoremaps_out)
-    drop_in = is_drop_in()
     count, remark = number_of_thresholds(num_thresholds, drop_in=drop_in)
-    if remark:
+    if remark and told().first:
         say(remark, error=True)
-    inputs = _inputs(geometry, given["input_size"])
     settings = Settings(
-        inputs,
+        _inputs(geometry, given["input_size"]),
         tuple(level / 100 for level in iou),
         count,
         batch_size,
-        _workers() if workers is None else workers,
+        usual_workers() if workers is None else workers,
     )
     chosen = chosen_protocol(protocol, percentile, threshold, protocol_changes)
-    skips = _Skips(skip_bad)
 
     def tell(report: Report, done: Pass) -> None:
         say(report.to_markdown())
         several, mean = multi_contour or bool(multi_contour_eval), multi_iou or bool(multi_iou_eval)
         say(closing_line(done, multi_contour=several, mean=mean, drop_in=drop_in))
 
-    with _click_errors(), contextlib.nullcontext() if out is None else locked(out):
-        split = data.read(data.split, skips)
-        other = None if data.threshold_from is None else data.read(data.threshold_from, skips)
+    with ExitStack() as opened, _click_errors(), joined() as processes:
+        if out is not None and processes.first:
+            opened.enter_context(locked(out))
+        # All of them read the data.
+        skips = _Skips(skip_bad, quiet=not processes.first)
+        split, other = data.read_evaluated(skips)
         left_out = skips.count
         training = data.read_training(skips) if has_any_box(split) else None
+        given["device"] = processes.device(given["device"])
         source = ScoreMaps(scoremaps) if scoremaps is not None else _network(geometry, given)
-        run(
+        done = run(
             source,
             split,
             settings,
@@ -194,13 +202,19 @@ def evaluate(
             thresholds_from=other,
             training=training,
             outputs=Outputs(out, plot_format, gallery, per_image, scoremaps_out),
-            on_skipped=skips,
+            on_skipped=_Skips(skip_bad),
             skipped=left_out,
             on_report=tell,
             progress=_progress,
+            processes=processes,
         )
-    if skips.count:
-        say(f"{skips.count} skipped", error=True)
+    _end(done.skipped + skips.count - left_out)
+
+
+def _end(skipped: int) -> None:
+    """Say how many images were skipped, and fail where there were any; one of several processes does."""
+    if skipped and told().first:
+        say(f"{skipped} skipped", error=True)
         sys.exit(1)
 
 
@@ -258,11 +272,6 @@ def _network(geometry: str, options: dict[str, Any]) -> Network:
     return replace(network, name=str(options["weights"] or options["model"]), inputs=inputs)
 
 
-def _workers() -> int:
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, processors - 1)
-
-
 @contextlib.contextmanager
 def _click_errors() -> Iterator[None]:
     try:
@@ -273,12 +282,13 @@ def _click_errors() -> Iterator[None]:
         hint = "" if isinstance(error, DataError) else " (--skip-bad leaves it out)"
         raise click.ClickException(f"{message_of(error)}{hint}") from error
     # OSError: what cannot be written; the numbers are printed by then.
-    except (ImportError, LockedError, OSError, WorkerError) as error:
+    except (ImportError, LockedError, OSError, ProcessError, WorkerError) as error:
         raise click.ClickException(message_of(error)) from error
 
 
 @contextlib.contextmanager
 def _progress(name: str, count: int) -> Iterator[Callable[[int], object]]:
-    # disable=None: shown on a terminal alone.
-    with tqdm(total=count, desc=name, unit="image", disable=None, file=sys.stderr, leave=False) as progress:
+    # None: shown on a terminal alone.
+    quiet = None if told().first else True
+    with tqdm(total=count, desc=name, unit="image", disable=quiet, file=sys.stderr, leave=False) as progress:
         yield progress.update

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, cast, get_args
 
 import click
 from tqdm import tqdm
 
-from fastcam.cli.options import DEFAULT_MODEL, chosen_network, chosen_protocol, network_options, protocol_options
+from fastcam.cli.options import DEFAULT_MODEL, FILE, chosen_network, chosen_protocol, network_options, protocol_options
 from fastcam.cli.terminal import say, table
 from fastcam.extractors import Probability
 from fastcam.folders import OVERLAYS, LeftOut, find_pictures
@@ -19,14 +20,16 @@ from fastcam.formats import FOLDERS, FORMATS, USUAL, check_folder, check_formats
 from fastcam.images import MOST_PIXELS, PictureError
 from fastcam.lock import LockedError, locked, remove_leftovers
 from fastcam.network import At, Network
+from fastcam.parts import PartsError
 from fastcam.pictures import PARTIAL, FileSettings, Results, localize_files, short_names
+from fastcam.processes import ProcessError, Processes, joined, told
 from fastcam.protocol import Threshold
 
 __all__ = ["localize"]
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATHS...")
+@click.argument("paths", nargs=-1, metavar="PATHS...")
 @click.option(
     "--out",
     required=True,
@@ -81,6 +84,18 @@ __all__ = ["localize"]
     help="Skip pictures with more, by their headers.",
 )
 @click.option("--no-overlay", is_flag=True, help="Write no pictures.")
+@click.option(
+    "--from-list",
+    "lists",
+    type=FILE,
+    multiple=True,
+    help="A text file with a path a line; in place of PATHS or beside.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Keep what is found batch by batch, and go on where such a run, or one of several processes, was cut off.",
+)
 def localize(
     paths: tuple[str, ...],
     out: Path,
@@ -96,6 +111,8 @@ def localize(
     batch_size: int | None,
     most_pixels: int,
     no_overlay: bool,
+    lists: tuple[Path, ...],
+    resume: bool,
     **network_options: Any,  # noqa: ANN401
 ) -> None:
     r"""Find the object in each picture: PATHS are files, folders (with what is below them) or globs.
@@ -116,11 +133,14 @@ def localize(
     cannot be read, links to folders, raw formats. The exit status is then 1. Overlays of an earlier run are left out.
 
     A run that is stopped writes what it has; beside the boxes of an earlier run, as boxes.partial.csv and so on.
+
+    Several processes, on one machine or many that share --out: torchrun --nproc-per-node 2 --no-python fastcam localize
+    ...; they deal out the pictures, and the files are those of one process. What is cut off goes on with --resume.
     """
     chosen = chosen_protocol(protocol, percentile, threshold, protocol_changes)
     formats = tuple(dict.fromkeys(formats))
     _checked(out, overlays=not no_overlay, formats=formats)
-    pictures, missed = _found(paths, out)
+    pictures, missed = _found((*paths, *_listed(lists)), out)
     try:
         check_formats(formats, list(short_names(pictures).values()))
     except (ImportError, ValueError) as error:
@@ -129,7 +149,7 @@ def localize(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise click.BadParameter(str(error), param_hint="--out") from error
-    network = chosen_network(**network_options)
+    network = chosen_network(**{**network_options, "device": told().device(network_options["device"])})
     count = network.extractor.num_classes
     if top_k is not None and top_k > count:
         raise click.BadParameter(f"{top_k} of {count} classes", param_hint="--top-k")
@@ -140,15 +160,28 @@ def localize(
         top_k, chosen, cast("At", at), batch_size, not no_overlay, most_pixels, formats, **of_classes
     )
     try:
-        with locked(out):
-            for name in (OVERLAYS, *FOLDERS):
-                for folder, _, _ in os.walk(out / name):
-                    remove_leftovers(Path(folder))
-            skipped = _run(network, pictures, out, settings, missed)
-    except (LockedError, OSError) as error:
+        with joined() as processes, locked(out) if processes.first else nullcontext():
+            if processes.first:
+                _remove_leftovers(out)
+            processes.wait()
+            skipped = _run(network, pictures, out, settings, missed, processes, resume=resume)
+    except (LockedError, OSError, PartsError, ProcessError) as error:
         raise click.ClickException(str(error)) from error
-    if skipped:
+    if skipped and processes.first:
         sys.exit(1)
+
+
+def _listed(lists: tuple[Path, ...]) -> Iterator[str]:
+    """The paths in text files; names of files may hold any bytes."""
+    for path in lists:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            yield from (line.rstrip("\n") for line in file if line.strip())
+
+
+def _remove_leftovers(out: Path) -> None:
+    for name in (OVERLAYS, *FOLDERS):
+        for folder, _, _ in os.walk(out / name):
+            remove_leftovers(Path(folder))
 
 
 def _checked(out: Path, *, overlays: bool, formats: tuple[str, ...]) -> None:
@@ -165,8 +198,11 @@ def _found(paths: tuple[str, ...], out: Path) -> tuple[list[Path], int]:
     def leave_out(one: LeftOut) -> None:
         nonlocal missed
         missed += one.missed
-        say(f"{'skipped' if one.missed else 'left out'} {one}", error=True)
+        if told().first:
+            say(f"{'skipped' if one.missed else 'left out'} {one}", error=True)
 
+    if not paths:
+        raise click.UsageError("give PATHS, or a file of them by --from-list")
     try:
         return find_pictures(paths, exclude=out, on_left_out=leave_out), missed
     except FileNotFoundError as error:
@@ -175,24 +211,49 @@ def _found(paths: tuple[str, ...], out: Path) -> tuple[list[Path], int]:
         raise click.BadParameter(str(error), param_hint="PATHS") from error
 
 
-def _run(network: Network, paths: list[Path], out: Path, settings: FileSettings, missed: int) -> int:
+def _run(
+    network: Network,
+    paths: list[Path],
+    out: Path,
+    settings: FileSettings,
+    missed: int,
+    processes: Processes,
+    *,
+    resume: bool,
+) -> int:
     """Localize and print; return how many pictures were skipped, with those that were missed before."""
     results = Results()
 
     def skip(error: PictureError) -> None:
         say(f"skipped {error}", error=True)
 
-    # disable=None: shown on a terminal alone.
-    with tqdm(total=len(paths), unit="picture", disable=None, file=sys.stderr, leave=False) as progress:
+    in_parts = resume or processes.count > 1
+    # None: shown on a terminal alone.
+    quiet = None if processes.first else True
+    count = -(-len(paths) // processes.count)
+    with tqdm(total=count, unit="picture", disable=quiet, file=sys.stderr, leave=False) as progress:
         try:
-            localize_files(network, paths, out, settings, results=results, on_skipped=skip, on_progress=progress.update)
+            localize_files(
+                network,
+                paths,
+                out,
+                settings,
+                processes=processes,
+                resume=resume,
+                results=results,
+                on_skipped=skip,
+                on_progress=progress.update,
+            )
         finally:
-            if results.table is None or not results.complete:
-                say(f"stopped; {_kept(results, out)}", error=True)
-                if results.table is None and results.detections:
+            if not results.complete or (results.table is None and processes.first):
+                kept = f"{out} keeps what is found; go on with --resume" if in_parts else _kept(results, out)
+                say(f"stopped; {kept}", error=True)
+                if results.table is None and results.detections and not in_parts:
                     # What failed first is what there is to say.
                     with suppress(click.ClickException):
                         say(table(results.detections, short_names(paths)))
+    if not processes.first:
+        return 0
     skipped = len(results.skipped) + missed
     try:
         if results.detections:

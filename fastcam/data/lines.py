@@ -12,7 +12,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DataError", "Line", "checked_box", "read_lines", "read_table", "unsafe"]
+__all__ = ["DataError", "Line", "checked_box", "outside", "read_lines", "read_table", "unsafe"]
 
 # Boxes of the data sets end up to a pixel behind the picture's edge, by rounding and by counting from 1.
 _SLACK = 1.0
@@ -169,3 +169,20 @@ def checked_box(line: Line, box: list[float], size: tuple[int, int] | None) -> N
     if reason is not None:
         raise line.error(f"box ({', '.join(f'{value:g}' for value in box)}) {reason}")
     return np.array(box)
+
+
+def outside(boxes: NDArray[np.float64], sizes: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which of many boxes :func:`checked_box` refuses, (M,) bool.
+
+    Args:
+        boxes: (M, 4), x0, y0, x1, y1.
+        sizes: (M, 2), H and W of the picture of each.
+
+    Example:
+        >>> outside(np.array([[0.0, 0, 9, 9], [0, 0, 30, 9], [-1, 0, 9, 9]]), np.array([[10, 20]] * 3)).tolist()
+        [False, True, True]
+    """
+    low, high = boxes[:, :2], boxes[:, 2:]
+    # Written so that a NaN is refused.
+    fine = (low >= 0) & (high >= low) & (high <= sizes[:, ::-1] + _SLACK)
+    return np.asarray(~fine.all(axis=1))

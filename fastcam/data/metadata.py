@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from fastcam.boxes import BoxEnds
+from fastcam.data.columns import read_columns
 from fastcam.data.lines import DataError, Line, checked_box, read_lines, read_table
 from fastcam.data.record import NO_BOXES, OnBad, Record, Split, raising
 from fastcam.images import PictureError, picture_size
@@ -92,6 +93,11 @@ def read_metadata(
     """
     folder = metadata_folder(root, dataset, split)
     pictures = Path(images) if images is not None else Path()
+    end = _ENDS.get(dataset.partition("_")[0], "inclusive")
+    columns = read_columns(folder, "image_ids_proxy.txt" if proxy else "image_ids.txt", pictures, truth=truth)
+    if columns is not None:
+        classes = _classes(columns.labels.tolist(), columns.folders())
+        return Split(dataset or Path(root).name, split, columns, classes, end)
     ids = read_table(folder / ("image_ids_proxy.txt" if proxy else "image_ids.txt"), ("path",), separator="\n")
     if not ids:
         raise DataError(f"{folder / 'image_ids.txt'}: no image ids")
@@ -129,8 +135,8 @@ def read_metadata(
                 root_of_masks / ignore if ignore else None,
             )
         )
-    end = _ENDS.get(dataset.partition("_")[0], "inclusive")
-    return Split(dataset or Path(root).name, split, tuple(records), _classes(records), end)
+    classes = _classes([one.label for one in records], [Path(one.id).parent.name for one in records])
+    return Split(dataset or Path(root).name, split, tuple(records), classes, end)
 
 
 def _localization(path: Path, ids: Mapping[str, Line]) -> tuple[dict[str, list[Line]], dict[str, list[Line]]]:
@@ -172,10 +178,10 @@ def _masks_root(folder: Path) -> Path:
     return folder / "OpenImages" if (folder / "OpenImages").is_dir() else folder
 
 
-def _classes(records: list[Record]) -> tuple[str, ...]:
+def _classes(labels: Sequence[int], folders: Sequence[str]) -> tuple[str, ...]:
     """Name classes by the pictures' folders where each folder has one class and each class one folder."""
-    count = max((record.label for record in records), default=-1) + 1
-    pairs = {(record.label, Path(record.id).parent.name) for record in records}
+    count = max(labels, default=-1) + 1
+    pairs = set(zip(labels, folders, strict=True))
     named = dict(pairs)
     if len(pairs) == len(named) == len(set(named.values())) and "" not in named.values():
         return tuple(named.get(label, f"class {label}") for label in range(count))

@@ -87,7 +87,7 @@ class Split(Sequence[Record]):
 
     dataset: str
     name: str
-    records: tuple[Record, ...]
+    records: Sequence[Record]
     classes: tuple[str, ...]
     ends: BoxEnds = "inclusive"
     folder: str = ""

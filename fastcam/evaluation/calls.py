@@ -18,6 +18,7 @@ from fastcam.data.record import Split
 from fastcam.evaluation.loading import loading
 from fastcam.images import PictureError
 from fastcam.inputs import Inputs
+from fastcam.processes import Processes
 
 __all__ = ["images_per_call", "read_calls"]
 
@@ -60,7 +61,7 @@ def read_calls(
         PictureError: a picture that cannot be read, or has another size than the data set says, without
             ``on_skipped``.
     """
-    own = _share(numbers, size, *share)
+    own = Processes(*share).dealt(numbers, size)
     loader = loading(_Pictures(split, inputs, own), len(own), batch_size=size, workers=workers, collate=list)
     for batch in loader:
         read = [one for one in batch if not isinstance(one, ValueError)]
@@ -71,12 +72,6 @@ def read_calls(
         if read:
             yield [number for number, _ in read], torch.stack([pixels for _, pixels in read])
         on_progress(len(batch))
-
-
-def _share(numbers: Sequence[int], size: int, share: int, shares: int) -> list[int]:
-    """The images of every n-th call, a call being ``size`` images in a row."""
-    calls = [numbers[start : start + size] for start in range(0, len(numbers), size)]
-    return [number for call in calls[share::shares] for number in call]
 
 
 class _Pictures(Dataset[Any]):

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from copy import deepcopy
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +24,7 @@ from fastcam.extractors import Extraction, Extractor
 from fastcam.extractors.extraction import LinearExtraction
 from fastcam.localization import boxes_from_maps
 from fastcam.network import Network
+from fastcam.processes import Processes
 from fastcam.protocol import PAPER, Protocol
 from fastcam.reference.masks import working_dtype
 
@@ -77,6 +80,18 @@ class Predictions:
         """Return what was right of the records in ``used``, (N,) bool; ``boxed``: there is ground truth for boxes."""
         correct = None if self.correct is None else self.correct[used]
         return Judged(self.fits[used] if boxed else None, correct)
+
+    def together(self, processes: Processes) -> Predictions:
+        """Put together what each process predicted of its own images; all of them call it and get the whole."""
+        if processes.count == 1:
+            return self
+        whole, own = deepcopy(self), np.flatnonzero(self.used)
+        places: list[NDArray[Any] | None] = [getattr(whole, one.name) for one in fields(whole)]
+        for numbers, parts in processes.gathered((own, [None if one is None else one[own] for one in places])):
+            for place, part in zip(places, parts, strict=True):
+                if place is not None:
+                    place[numbers] = part
+        return whole
 
 
 def run_network(

@@ -92,7 +92,10 @@ def sweep_gaussian(truth: Sequence[Boxes], used: NDArray[np.bool_], settings: Se
     once = sweep(heat, [torch.zeros(1, 4)], multi_contour=False)
     assert once.boxes is not None
     ious, count = settings.iou_thresholds, settings.num_thresholds
-    largest, of_any = (MaxBoxAcc(ious, multi_contour=several, num_thresholds=count) for several in (False, True))
+    # Every process of several counts all images.
+    largest, of_any = (
+        MaxBoxAcc(ious, multi_contour=several, num_thresholds=count, sync_on_compute=False) for several in (False, True)
+    )
     numbers = np.flatnonzero(used).tolist()
     for start in range(0, len(numbers), 1024):
         boxes = [truth[number] for number in numbers[start : start + 1024]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import overload
 
 import numpy as np
@@ -106,20 +107,39 @@ def ground_truth(split: Split, inputs: Inputs, *, on_skipped: Callable[[ValueErr
     """
     # A crop needs the last pixels, and gives them.
     ends: BoxEnds = split.ends if inputs.crop is None else "inclusive"
-    labels = np.array([record.label for record in split], np.int64)
-    return Truth(labels, tuple(_moved(record, split.ends, inputs, on_skipped) for record in split), ends)
+    records = list(split)
+    labels = np.array([record.label for record in records], np.int64)
+    every: list[Boxes] = [np.zeros((0, 4), np.int64)] * len(records)
+    boxed = [(number, record) for number, record in enumerate(records) if len(record.boxes)]
+    for (number, record), inside in zip(
+        boxed, _moved([record for _, record in boxed], split.ends, inputs), strict=True
+    ):
+        every[number] = inside
+        if not len(inside):
+            error = PictureError(f"{record.id}: all of its boxes lie outside the crop")
+            if on_skipped is None:
+                raise error
+            on_skipped(error)
+            every[number] = None
+    return Truth(labels, tuple(every), ends)
 
 
-def _moved(record: Record, ends: BoxEnds, inputs: Inputs, on_skipped: Callable[[ValueError], None] | None) -> Boxes:
-    if len(record.boxes) == 0:
-        return np.zeros((0, 4), np.int64)
-    height, width = record.size or record.read().shape[:2]
-    boxes = inputs.boxes(record.boxes, (height, width), ends=ends)
-    inside = boxes[(boxes[:, 0] <= boxes[:, 2]) & (boxes[:, 1] <= boxes[:, 3])]
-    if len(inside):
-        return inside
-    error = PictureError(f"{record.id}: all of its boxes lie outside the crop")
-    if on_skipped is None:
-        raise error
-    on_skipped(error)
-    return None
+def _moved(records: Sequence[Record], ends: BoxEnds, inputs: Inputs) -> list[NDArray[np.int64]]:
+    """The boxes of each record in evaluated pixels, those outside left out; all are moved at once where that can be."""
+    if not records:
+        return []
+    sizes = [record.size or record.read().shape[:2] for record in records]
+    counts = [len(record.boxes) for record in records]
+    if inputs.fit == "stretch":
+        of_each = np.repeat(np.array(sizes, np.int64), counts, axis=0)
+        moved = inputs.boxes(np.concatenate([record.boxes for record in records]), of_each, ends=ends)
+    else:
+        each = zip(records, sizes, strict=True)
+        moved = np.concatenate([inputs.boxes(record.boxes, size, ends=ends) for record, size in each])
+    inside = (moved[:, 0] <= moved[:, 2]) & (moved[:, 1] <= moved[:, 3])
+    last = np.cumsum(counts)
+    if not inside.all():
+        last = np.cumsum(inside)[last - 1]
+        moved = moved[inside]
+    stops = [0, *last.tolist()]
+    return [moved[start:stop] for start, stop in pairwise(stops)]

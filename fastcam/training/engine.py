@@ -8,13 +8,13 @@ training should not depend on.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
+from fastcam.processes import told
 from fastcam.training.config import ConfigError, Precision
 
 try:
@@ -46,14 +46,12 @@ def start_engine(precision: Precision = "32-true", device: str = "auto") -> Fabr
         raise ConfigError("device='cuda', but PyTorch sees no GPU here")
     if device == "cpu" and precision == "16-mixed":
         raise ConfigError("precision='16-mixed' needs a GPU; on a CPU there is 'bf16-mixed'")
-    # These three are how torchrun tells its processes about each other; nothing else is read from the environment.
-    joined = torch.distributed.is_torchelastic_launched()
-    world, local = (int(os.environ[name]) if joined else 1 for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    processes = told()
     engine = Fabric(
         accelerator=device,
-        devices=local,
-        num_nodes=world // local,
-        strategy="ddp" if world > 1 else "auto",
+        devices=processes.local_count,
+        num_nodes=processes.count // processes.local_count,
+        strategy="ddp" if processes.count > 1 else "auto",
         precision=precision,
     )
     with warnings.catch_warnings():

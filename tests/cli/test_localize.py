@@ -151,7 +151,7 @@ class TestResults:
         # A tall picture: the network sees its middle, 64 of 128 rows.
         paint(here / "a.png", size=(128, 64), box=(0, 0, 64, 128))
         drawn = []
-        monkeypatch.setattr("fastcam.pictures.overlay", lambda image, heat, *_: drawn.append(heat) or image)
+        monkeypatch.setattr("fastcam.overlays.overlay", lambda image, heat, *_: drawn.append(heat) or image)
         load_network = fastcam.sources.load
 
         def cropped(*args, **kwargs):

@@ -5,13 +5,13 @@ import math
 import multiprocessing
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 
 import pytest
 import torch
+from several import free_port, tell
 
 from fastcam.data import read_cub
 from fastcam.methods import CAM, Outcome
@@ -24,27 +24,13 @@ _FORKED = multiprocessing.get_context("fork")
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
 
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
 def joined(rank, port, config, out, test):
     """One of two processes."""
-    told_of_the_other(rank, port)
+    tell(rank, 2, port)
     engine = start_engine(device="cpu")
     trained = train(config, out, engine)
     judged = final_pass(trained, test, engine)
     (out / f"judged-{rank}.json").write_text(json.dumps(judged))
-
-
-def told_of_the_other(rank, port):
-    """Set what torchrun sets."""
-    torch.set_num_threads(1)
-    told = {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": 0, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
-    told |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
-    os.environ.update({name: str(value) for name, value in told.items()})
 
 
 def agree(out, whole, history):
@@ -98,7 +84,7 @@ def no_number(_method, model, images, _labels):
 
 def diverging(rank, port, config, out):
     """One of two processes, of which only the first sees a loss that is no number."""
-    told_of_the_other(rank, port)
+    tell(rank, 2, port)
     engine = start_engine(device="cpu")
     if rank == 0:
         CAM.forward = no_number
