@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.draw import overlay
-from fastcam.export import Detection, Picture, write_picture
 from fastcam.extractors import Probability
 from fastcam.files import write_whole
 from fastcam.folders import MARK, OVERLAYS
@@ -22,6 +21,7 @@ from fastcam.formats import USUAL, Run, check_folder, check_formats, first_file,
 from fastcam.images import MOST_PIXELS, PictureError, read_picture
 from fastcam.network import At, Found, Network
 from fastcam.protocol import PAPER, Protocol
+from fastcam.result_files import Detection, Picture, write_picture
 
 __all__ = ["PARTIAL", "FileSettings", "Results", "check_folder", "localize_files", "overlay_names", "short_names"]
 

@@ -19,7 +19,7 @@ LEVELS = [
     ["kernels"],
     ["ops"],
     ["activation", "masks", "own_masks", "pooling", "result", "objects", "ragged", "localization", "padded", "trees"],
-    ["tables", "decoding", "inputs", "images", "export", "draw", "safe_load", "folders", "formats"],
+    ["tables", "decoding", "inputs", "images", "result_files", "draw", "safe_load", "folders", "formats"],
     ["extractors"],
     ["data", "metrics"],
     ["models"],
