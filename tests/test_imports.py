@@ -28,7 +28,7 @@ LEVELS = [
     ["network"],
     ["origins"],
     ["sources"],
-    ["pictures", "inspection"],
+    ["pictures", "inspection", "exporting"],
     ["evaluation"],
     ["training"],
     ["reproduce"],
