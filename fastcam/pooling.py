@@ -213,8 +213,6 @@ class GAP(_Pooling):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool (N, C, H, W) to (N, C), or (N, C, 1, 1) with ``keepdim``."""
-        if is_scripting():
-            return x.mean((2, 3), keepdim=self.keepdim)
         return gap(x, keepdim=self.keepdim)
 
 
@@ -232,8 +230,6 @@ class GMP(_Pooling):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool (N, C, H, W) to (N, C), or (N, C, 1, 1) with ``keepdim``."""
-        if is_scripting():
-            return x.amax((2, 3), keepdim=self.keepdim)
         return gmp(x, keepdim=self.keepdim)
 
 

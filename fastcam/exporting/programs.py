@@ -21,18 +21,21 @@ def program_of(exported: ExportedNetwork) -> ExportedProgram:
     0 makes the map NaN.
     """
     with torch.no_grad():
-        program = torch.export.export(exported, (exported.example(),), dynamic_shapes=({0: Dim("batch")},))
+        program: ExportedProgram = torch.export.export(
+            exported, (exported.example(),), dynamic_shapes=({0: Dim("batch")},)
+        )
         if exported.what == "boxes":
             return program
         own = {torch.ops.fastcam.cam.default: _cam, torch.ops.fastcam.in_range.default: _in_range}
-        return program.run_decompositions({**decompositions(), **own})
+        program = program.run_decompositions({**decompositions(), **own})
+    return program
 
 
 def _cam(features: Tensor, weight: Tensor, index: Tensor | None, clamp_negative: bool) -> Tensor:
     work = torch.float64 if features.dtype == torch.float64 else torch.float32
     rows = weight.to(work) if index is None else weight.to(work)[index]
     rows = rows.clamp_min(0) if clamp_negative else rows
-    maps = torch.bmm(rows if rows.dim() == 3 else rows[:, None], features.to(work).flatten(2))
+    maps: Tensor = torch.bmm(rows if rows.dim() == 3 else rows[:, None], features.to(work).flatten(2))
     maps = maps.unflatten(2, features.shape[2:])
     return maps if rows.dim() == 3 else maps[:, 0]
 
