@@ -27,8 +27,8 @@ def program_of(exported: ExportedNetwork) -> ExportedProgram:
         if exported.what == "boxes":
             return program
         own = {torch.ops.fastcam.cam.default: _cam, torch.ops.fastcam.in_range.default: _in_range}
-        program = program.run_decompositions({**decompositions(), **own})
-    return program
+        decomposed: ExportedProgram = program.run_decompositions({**decompositions(), **own})
+        return decomposed
 
 
 def _cam(features: Tensor, weight: Tensor, index: Tensor | None, clamp_negative: bool) -> Tensor:

@@ -13,7 +13,7 @@ pytestmark = [
 
 
 def export(*arguments):
-    return CliRunner().invoke(main, ["export", *arguments, "--model", "colours:ready", "--device", "cpu", *PLAIN])
+    return CliRunner().invoke(main, ["export", *arguments, "--model", "toy_network:ready", "--device", "cpu", *PLAIN])
 
 
 def test_a_file_is_written():
