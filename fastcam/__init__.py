@@ -18,6 +18,7 @@ from fastcam.pooling import TAP, tap
 from fastcam.protocol import AUTHORS, PAPER, VANILLA, WSOLEVAL, Protocol
 
 if TYPE_CHECKING:
+    from fastcam.exporting import export
     from fastcam.extractors import Localizer
     from fastcam.network import Network
     from fastcam.sources import load
@@ -44,6 +45,7 @@ __all__ = [
     "boxes_from_masks",
     "cam",
     "crop_boxes",
+    "export",
     "load",
     "localize",
     "localize_padded",
@@ -59,6 +61,7 @@ _NAMES = {
     "Localizer": "fastcam.extractors",
     "Network": "fastcam.network",
     "box_tree": "fastcam.trees",
+    "export": "fastcam.exporting",
     "load": "fastcam.sources",
 }
 

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastcam.export import replacing
 from fastcam.inputs import Inputs
 from fastcam.methods import Recipe
 from fastcam.models import NETWORKS
+from fastcam.result_files import replacing
 from fastcam.safe_load import DamagedError, checked_tensors, load_safely, short
 
 __all__ = ["CheckpointError", "TrainedFile", "is_checkpoint", "read_checkpoint", "read_trained", "write_checkpoint"]

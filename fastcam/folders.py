@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastcam.export import CSV_COLUMNS
+from fastcam.result_files import CSV_COLUMNS
 
 __all__ = ["MARK", "OVERLAYS", "RAW_SUFFIXES", "SUFFIXES", "LeftOut", "find_pictures", "holds_results"]
 

@@ -14,9 +14,9 @@ import torch
 
 from fastcam.conventions import ImageBoxes, voc_files, yolo_files
 from fastcam.conventions.image_boxes import paths_below
-from fastcam.export import CSV_COLUMNS, Detection, Picture, coco_bytes, csv_bytes
 from fastcam.files import write_whole
 from fastcam.folders import OVERLAYS, holds_results
+from fastcam.result_files import CSV_COLUMNS, Detection, Picture, coco_bytes, csv_bytes
 
 __all__ = [
     "FOLDERS",

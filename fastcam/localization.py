@@ -142,7 +142,7 @@ def localize_maps(
         raise TypeError(f"labels must be a tensor, got {type(labels).__name__}")
     if labels is not None and labels.shape != maps.shape[:-2]:
         raise ValueError(f"labels must be {tuple(maps.shape[:-2])}, one a map, got shape {tuple(labels.shape)}")
-    return _localized(maps.detach(), labels, checked_sizes(size, len(maps)), chosen, return_maps, return_masks)
+    return _localized(maps.detach(), labels, checked_sizes(size, maps.shape[0]), chosen, return_maps, return_masks)
 
 
 def _localized(
@@ -200,8 +200,10 @@ def boxes_from_maps(
     several = [checked_maps(one) for one in listed]
     _check_not_layers(listed)
     check_units(several, chosen)
-    several = [one for one in several if len(one)] or several[:1] or [torch.zeros(0, 1, 1)]
-    images = sum(map(len, several))
+    if len(several) != 1:
+        several = [one for one in several if len(one)] or several[:1] or [torch.zeros(0, 1, 1)]
+    # Not len(): while a graph is traced, the number of images may be none yet.
+    images = sum(one.shape[0] for one in several)
     several = [one.to(working_dtype(one.dtype)) for one in several]
     if len({(one.shape[1:], one.device, one.dtype) for one in several}) == 1:
         flat = several[0] if len(several) == 1 else torch.cat(several)
@@ -277,8 +279,10 @@ def _check_dense(maps: Tensor) -> None:
 
 def _check_not_layers(maps: Sequence[Tensor | npt.NDArray[Any]]) -> None:
     """Refuse a list of batches of one length: torch-cam's list holds a batch of the same images for each layer."""
-    lengths = {len(one) for one in maps if one.ndim > 2}
-    if len(maps) > 1 and all(one.ndim > 2 for one in maps) and len(lengths) == 1 and lengths != {0}:
+    if len(maps) < 2 or any(one.ndim < 3 for one in maps):
+        return
+    lengths = {len(one) for one in maps}
+    if len(lengths) == 1 and lengths != {0}:
         raise ValueError(
             f"maps must be one batch, or a list of maps (h, w), got a list of {len(maps)} batches of {lengths.pop()}, "
             "which could be the maps of as many layers; fuse the layers or pass one, as maps[0]; if they are of "

@@ -87,7 +87,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the hidden files in which a run that was killed was writing: those of :func:`fastcam.export.replacing`."""
+    """Remove the hidden files in which a run that was killed was writing: those of :func:`fastcam.files.replacing`."""
     for left in folder.iterdir():
         if _LEFTOVER.fullmatch(left.name):
             left.unlink(missing_ok=True)

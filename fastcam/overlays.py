@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.draw import overlay
-from fastcam.export import Detection, write_picture
+from fastcam.result_files import Detection, write_picture
 
 __all__ = ["overlay_names", "short_names", "write_overlay"]
 

@@ -126,7 +126,7 @@ def localize_padded(
     _check_protocol(protocol)
     labels = checked_rows(features, weight, index)
     maps = cam(features.detach(), weight.detach(), labels, protocol.clamp_negative)
-    return _padded(maps, labels, _one_size(size, len(features)), protocol)
+    return _padded(maps, labels, _one_size(size, features.shape[0]), protocol)
 
 
 def padded_boxes_from_maps(
@@ -157,7 +157,7 @@ def padded_boxes_from_maps(
     _check_protocol(protocol)
     checked = checked_maps(maps)
     check_units([checked], protocol)
-    wanted = (checked.shape[1], checked.shape[2]) if size is None else _one_size(size, len(checked))
+    wanted = (checked.shape[1], checked.shape[2]) if size is None else _one_size(size, checked.shape[0])
     return _padded(checked.to(working_dtype(checked.dtype)), None, wanted, protocol)
 
 

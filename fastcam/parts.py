@@ -15,10 +15,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from fastcam.export import Detection, Picture
 from fastcam.files import naming, write_whole
 from fastcam.images import PictureError
 from fastcam.processes import Processes
+from fastcam.result_files import Detection, Picture
 
 __all__ = ["PARTS", "Parts", "PartsError", "digest"]
 

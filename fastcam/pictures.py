@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcam.export import Detection, Picture
 from fastcam.extractors import Probability
 from fastcam.files import write_whole
 from fastcam.folders import MARK, OVERLAYS
@@ -23,6 +22,7 @@ from fastcam.overlays import overlay_names, short_names, write_overlay
 from fastcam.parts import Parts, digest
 from fastcam.processes import ALONE, Processes
 from fastcam.protocol import PAPER, Protocol
+from fastcam.result_files import Detection, Picture
 
 __all__ = ["PARTIAL", "FileSettings", "Results", "check_folder", "localize_files", "overlay_names", "short_names"]
 

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from fastcam.export import write_csv
 from fastcam.folders import MARK, find_pictures
+from fastcam.result_files import write_csv
 
 
 def touch(folder, *names):

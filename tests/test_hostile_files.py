@@ -17,9 +17,9 @@ import fastcam
 from fastcam.data import DataError, read_cub, read_imagenet, read_mask, read_metadata
 from fastcam.data.synthetic import write_synthetic
 from fastcam.evaluation import ScoreMapError, ScoreMaps, writing_score_maps
-from fastcam.export import write_table
 from fastcam.images import PictureError, picture_size, read_picture
 from fastcam.models import read_classes, read_state_dict
+from fastcam.result_files import write_table
 from fastcam.training import ConfigError, TrainingConfig, read_config, start_engine, train
 
 

@@ -12,8 +12,8 @@ from fastcam.cli.errors import click_errors
 from fastcam.cli.settings import flag_of, names_given, settings_from, settings_options
 from fastcam.cli.tables import budget_options
 from fastcam.cli.terminal import say
-from fastcam.export import replacing, write_json
 from fastcam.lock import locked
+from fastcam.result_files import replacing, write_json
 
 __all__ = ["ablate"]
 

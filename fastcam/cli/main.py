@@ -42,7 +42,7 @@ class _Group(click.Group):
         return command
 
 
-_LATER = {name: f"fastcam.cli.{name}" for name in ("ablate", "evaluate", "inspect", "reproduce", "train")}
+_LATER = {name: f"fastcam.cli.{name}" for name in ("ablate", "evaluate", "export", "inspect", "reproduce", "train")}
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

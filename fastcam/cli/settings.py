@@ -20,7 +20,7 @@ __all__ = ["flag_of", "names_given", "settings_from", "settings_options"]
 _NONE: Final = object()  # None as an option's value: None itself is that of an option that was not given
 
 
-class _OrNone(click.ParamType):
+class _OrNone(click.ParamType):  # type: ignore[type-arg]  # not generic in every version
     """A type, or the word None."""
 
     def __init__(self, kind: type) -> None:
@@ -62,7 +62,7 @@ def settings_from(file: Path | None, given: Mapping[str, Any], **defaults: Any) 
         ConfigError: a setting that cannot be met, or broken syntax; of what the file says, its name.
     """
     values = {} if file is None else read_config(file)
-    chosen = {name: None if given[name] is _NONE else given[name] for name in names_given(given)}
+    chosen: dict[str, Any] = {name: None if given[name] is _NONE else given[name] for name in names_given(given)}
     for name in ("model_options", "method_options"):
         if name in chosen:
             beneath = values.get(name, {})

@@ -13,8 +13,8 @@ import click
 from fastcam.cli.errors import click_errors
 from fastcam.cli.settings import settings_from, settings_options
 from fastcam.cli.terminal import say
-from fastcam.export import replacing, write_json
 from fastcam.lock import locked
+from fastcam.result_files import replacing, write_json
 
 if TYPE_CHECKING:
     from fastcam.training.config import TrainingConfig

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from fastcam.export import Detection
+from fastcam.result_files import Detection
 
 __all__ = ["drop_output", "say", "table", "visible"]
 

@@ -13,9 +13,9 @@ import click
 from fastcam.cli.errors import click_errors
 from fastcam.cli.settings import settings_from, settings_options
 from fastcam.cli.terminal import say
-from fastcam.export import write_json
 from fastcam.lock import locked
 from fastcam.protocol import NAMED
+from fastcam.result_files import write_json
 
 __all__ = ["train"]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastcam.draw import overlay
-from fastcam.export import replacing
+from fastcam.result_files import replacing
 
 __all__ = ["FOUND_COLOUR", "TRUE_COLOUR", "Exhibit", "write_gallery"]
 

@@ -15,7 +15,7 @@ from fastcam.evaluation.plots import plot_precision_recall, plot_thresholds
 from fastcam.evaluation.report import Report
 from fastcam.evaluation.score_maps import ScoreMaps
 from fastcam.evaluation.settings import Settings
-from fastcam.export import replacing, write_json
+from fastcam.result_files import replacing, write_json
 
 __all__ = ["Outputs"]
 

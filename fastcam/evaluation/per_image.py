@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fastcam.export import write_table
+from fastcam.result_files import write_table
 
 __all__ = ["CHOSEN_COLUMNS", "COLUMNS", "Row", "write_rows"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastcam.evaluation.report import COLUMNS, Report
-from fastcam.export import replacing
+from fastcam.result_files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

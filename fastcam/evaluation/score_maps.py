@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcam.data.lines import unsafe
-from fastcam.export import replacing
+from fastcam.result_files import replacing
 
 __all__ = ["MOST_VALUES", "ScoreMapError", "ScoreMapWriter", "ScoreMaps", "is_raw", "writing_score_maps"]
 

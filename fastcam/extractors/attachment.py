@@ -115,7 +115,7 @@ def _fitting(heard: list[Heard], features: Tensor) -> Iterator[tuple[int, str, L
     for order, one in enumerate(heard):
         for name, value in ((one.name, one.output), (f"{one.name}:input", one.input)):
             tensor = first_tensor(value)
-            if tensor is None or len(tensor) != len(features):
+            if tensor is None or tensor.shape[0] != features.shape[0]:
                 continue
             for layout in possible_layouts(tensor, features.shape[1], features.shape[2]):
                 if torch.equal(layout.flat(tensor), features):

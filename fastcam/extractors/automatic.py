@@ -86,11 +86,13 @@ class Automatic:
     def _search(self, images: Tensor) -> tuple[Attachment | GradientSource, Recording | None]:
         """The source, and the pass that it was found in, if that was of exactly these images and just now."""
         source, recording = self._source, None
-        if source is None or (isinstance(source, Attachment) and source.state != state_of(self._root)):
+        # While a graph is traced the parameters have no memory: what was found before holds.
+        traced = torch.compiler.is_compiling()
+        if source is None or (not traced and isinstance(source, Attachment) and source.state != state_of(self._root)):
             with _autograd_works():
                 source, recording = self._find(images)
             self._source = source
-        return source, recording if recording is not None and len(images) == 1 else None
+        return source, recording if recording is not None and images.shape[0] == 1 else None
 
     def extract(self, images: Tensor, index: Index | None = None, *, top_k: int | None = None) -> Extraction:
         """Run the model once: see :meth:`fastcam.extractors.Extractor.extract`."""
@@ -117,7 +119,7 @@ class Automatic:
         ):
             self._check_parameters()
             if recording is None:
-                logits = logits_of(self._model(images.clone() if images.is_inference() else images), len(images))
+                logits = logits_of(self._model(images.clone() if images.is_inference() else images), images.shape[0])
                 grid = _aspect(cut, size)
             else:
                 logits, grid, held[:] = recording.logits, recording.grid, [recording.tensor(source.features)]
@@ -208,7 +210,7 @@ class Automatic:
             return recording.logits.detach(), source.layout.planes(features, recording.grid)
         module, reads_input = self._module(source.features)
         with torch.no_grad(), self._stem(source) as cut, listening(module, reads_input) as heard, eager():
-            logits = logits_of(self._model(images), len(images))
+            logits = logits_of(self._model(images), images.shape[0])
         found = first_tensor(heard[0]) if heard else None
         if found is None:
             raise self._not_called(source)

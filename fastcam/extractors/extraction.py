@@ -217,7 +217,7 @@ def chosen_classes(logits: Tensor, index: Index | None = None, top_k: int | None
     """
     check_choice(index, top_k)
     if index is not None:
-        return checked_index(index, len(logits), logits.device, classes=logits.shape[1])
+        return checked_index(index, logits.shape[0], logits.device, classes=logits.shape[1])
     if top_k is None:
         return logits.argmax(1)
     if isinstance(top_k, bool) or not isinstance(top_k, int):

@@ -164,7 +164,7 @@ def logits_of(output: object, count: int | None = None) -> Tensor:
         logits = logits.flatten(1)
     if not logits.is_floating_point():
         raise TypeError(f"the model must return logits in floating point, got {logits.dtype}")
-    if logits.dim() != 2 or logits.shape[1] == 0 or (count is not None and len(logits) != count):
+    if logits.dim() != 2 or logits.shape[1] == 0 or (count is not None and logits.shape[0] != count):
         images = "" if count is None else f" with N={count} images and a column for each class"
         raise ValueError(f"the model must return logits (N, K){images}, got shape {tuple(logits.shape)}")
     return logits

@@ -114,7 +114,7 @@ class NamedModules:
         return logits_of(output), features.dequantize() if features.is_quantized else features, received, parameters[0]
 
     def _check_shapes(self, features: Tensor, weight: Tensor, logits: Tensor, images: Tensor) -> None:
-        count, channels, shape = len(images), weight.shape[1], tuple(features.shape)
+        count, channels, shape = images.shape[0], weight.shape[1], tuple(features.shape)
         if features.dim() not in _FEATURES or shape[:2] != (count, channels):
             last = features.dim() > 3 and shape[-1] == channels
             hint = "; its channels come last: name a module that permutes them, or add one" if last else ""

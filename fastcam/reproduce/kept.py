@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fastcam.data import Split
-from fastcam.export import replacing, write_json
+from fastcam.result_files import replacing, write_json
 from fastcam.safe_load import short
 from fastcam.training.config import ConfigError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fastcam.evaluation.plots import empty_figure, figure_bytes
-from fastcam.export import replacing
+from fastcam.result_files import replacing
 
 __all__ = ["MEASURE_TITLES", "cell", "choice_line", "markdown", "write_plot"]
 

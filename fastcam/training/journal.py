@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastcam.export import table_bytes, write_table
+from fastcam.result_files import table_bytes, write_table
 
 if TYPE_CHECKING:
     from tensorboardX.record_writer import RecordWriter

@@ -1,6 +1,7 @@
 """libfastcam: what its C functions find equals what the package finds; what cannot be found is refused by a status."""
 
 import ctypes
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -20,6 +21,8 @@ LIBRARY = BUILDS[-1] / "libfastcam.so" if BUILDS else Path("libfastcam.so")
 
 if not LIBRARY.exists():
     pytest.skip("libfastcam is not built (make .make/test builds it)", allow_module_level=True)
+
+NO_CLANG = pytest.mark.skipif(shutil.which("clang") is None, reason="there is no clang")
 
 OK, NULL, NEGATIVE, SIZE, MEMORY, NAME, FIELD, VALUE, OF_ALL = range(9)
 LAST_STATUS = 10
@@ -301,13 +304,14 @@ def test_every_status_has_words():
     assert library.fastcam_instruction_set().decode() == _C.core()
 
 
-def test_the_example_is_c99_and_runs(tmp_path):
+@pytest.mark.parametrize("compiler", ["cc", pytest.param("clang", marks=NO_CLANG)])
+def test_the_example_is_c99_and_runs(tmp_path, compiler):
     """Under AddressSanitizer where this test is."""
     program = tmp_path / "maps_to_boxes"
     flags = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{ROOT / 'csrc' / 'c'}"]
     flags += ["-fsanitize=address,undefined"] if SANITIZED else []
     libraries = [LIBRARY.with_name("libfastcam.a"), "-lstdc++", "-lm", "-lpthread", "-ldl"]
-    subprocess.run(["cc", *flags, ROOT / "examples" / "maps_to_boxes.c", *libraries, "-o", program], check=True)
+    subprocess.run([compiler, *flags, ROOT / "examples" / "maps_to_boxes.c", *libraries, "-o", program], check=True)
     printed = subprocess.run([program], check=True, capture_output=True, text=True, env={}).stdout
     assert printed == (
         "largest: 24 24 103 103, 5348 pixels above 0.2961\n"

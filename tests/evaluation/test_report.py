@@ -19,7 +19,7 @@ from fastcam.evaluation.numbers import ORACLE, Number, beside_judged, of_box, of
 from fastcam.evaluation.per_image import COLUMNS, Row, write_rows
 from fastcam.evaluation.plots import plot_precision_recall, plot_thresholds
 from fastcam.evaluation.report import Report
-from fastcam.export import write_json
+from fastcam.result_files import write_json
 
 REPORT = Report(
     {"dataset": "toys", "images": 2},

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastcam.evaluation.plots import figure_bytes
-from fastcam.export import json_bytes
 from fastcam.files import write_whole
+from fastcam.result_files import json_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,7 +9,8 @@ import stat
 import numpy as np
 import pytest
 
-from fastcam.export import (
+from fastcam.files import write_whole
+from fastcam.result_files import (
     CSV_COLUMNS,
     Detection,
     Picture,
@@ -20,7 +21,6 @@ from fastcam.export import (
     write_json,
     write_picture,
 )
-from fastcam.files import write_whole
 
 CAT = Picture(1, "photos/cat, sitting.png", 451, 300)
 DOG = Picture(2, "photos/犬.png", 640, 480)
