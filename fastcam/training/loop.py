@@ -133,14 +133,14 @@ class _Run:
 
     def one_epoch(self) -> None:
         """Train for an epoch, look at the images held out, and save."""
-        config, engine, started = self.config, self.engine, time.perf_counter()
+        started = time.perf_counter()
         # All that the epoch draws follows from this: a resumed epoch draws the same.
-        torch.manual_seed(mixed_seed(config.seed, 1, self.epoch, engine.global_rank))
+        torch.manual_seed(mixed_seed(self.config.seed, 1, self.epoch, self.engine.global_rank))
         self.order.epoch = self.epoch
         sums = self._train()
-        images = self.order.steps * config.batch_size
-        speed = images / (time.perf_counter() - started)
         loss, right, count = self._summed(sums)
+        # After the sums have come: a GPU works on the last steps until then.
+        speed = count / (time.perf_counter() - started)
         self._check(loss, self.order.steps)
         entry = {"epoch": self.epoch + 1, "lr": self._rate(0), "train_loss": loss / count, "train_top1": right / count}
         self.history.append({**entry, **self._judge(), "images_per_second": speed})
