@@ -42,7 +42,7 @@ class ExportedNetwork(nn.Module):
         >>> network = fastcam.load(VGG16(num_classes=3, width=1 / 16), size=(64, 64), device="cpu")
         >>> logits, maps = ExportedNetwork(network, fastcam.PAPER, "maps")(torch.rand(2, 3, 64, 64))
         >>> logits.shape, maps.shape
-        (torch.Size([2, 3]), torch.Size([2, 8, 8]))
+        (torch.Size([2, 3]), torch.Size([2, 4, 4]))
     """
 
     def __init__(self, network: Network, protocol: Protocol, what: What, top_k: int | None = None) -> None:
