@@ -106,4 +106,6 @@ def _epoch_line(entry: Mapping[str, float | None], epochs: int | None = None) ->
     of = "" if epochs is None else f" of {epochs}"
     top1 = entry["held_out_top1"]
     held = "" if top1 is None else f", {100 * top1:.1f}% right of those held out"
-    return f"epoch {entry['epoch']}{of}: training loss {entry['train_loss']:.4f}{held}"
+    speed = entry.get("images_per_second")
+    told = "" if speed is None else f", {speed:.1f} images/s"
+    return f"epoch {entry['epoch']}{of}: training loss {entry['train_loss']:.4f}{held}{told}"

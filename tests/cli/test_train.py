@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 
@@ -129,6 +130,7 @@ def test_a_line_an_epoch_at_once(birds):
             lines.append((line, (birds / "out" / "results.json").exists()))
     assert process.returncode == 0
     assert [line.partition(":")[0] for line, _ in lines] == ["epoch 1 of 3", "epoch 2 of 3", "epoch 3 of 3", "epoch 3"]
+    assert all(re.search(r", \d+\.\d images/s\b", line) for line, _ in lines)
     assert not lines[0][1]
 
 
