@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
-__all__ = ["ALONE", "ProcessError", "Processes", "joined", "told"]
+__all__ = ["ALONE", "ProcessError", "Processes", "joined", "processors", "told"]
 
 T = TypeVar("T")
 
@@ -117,6 +117,16 @@ class Processes:
 
 ALONE = Processes()
 """One process."""
+
+
+def processors() -> int:
+    """Return how many processors this process may use.
+
+    Example:
+        >>> processors() >= 1
+        True
+    """
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def told() -> Processes:

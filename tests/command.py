@@ -39,6 +39,7 @@ def invoke(*arguments, code=0):
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
     return result
 
 

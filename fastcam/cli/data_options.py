@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from fastcam.cli.options import FOLDER, all_options
 from fastcam.data import DataError, Split, read_dataset, read_metadata
 from fastcam.data.layout import judged_part
 from fastcam.images import PictureError
-from fastcam.processes import told
+from fastcam.processes import processors, told
 
 __all__ = ["DataOptions", "data_options", "has_any_box", "usual_workers"]
 
@@ -111,5 +110,4 @@ def has_any_box(split: Split) -> bool:
 
 def usual_workers() -> int:
     """How many processes read where none says: one less than this process has processors, at most 8."""
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(0, min(8, processors // told().local_count - 1))
+    return max(0, min(8, processors() // told().local_count - 1))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fastcam.evaluation.plots import empty_figure, figure_bytes
+from fastcam.reproduce.statistics import in_points
 from fastcam.result_files import replacing
 
 __all__ = ["MEASURE_TITLES", "cell", "choice_line", "markdown", "write_plot"]
@@ -69,7 +70,7 @@ def cell(values: Mapping[str, Any]) -> str:
     difference = values.get("difference")
     if difference is None or not (difference["mean"] or difference["low"] or difference["high"]):
         return text
-    mean, low, high = (f"{100 * difference[key]:+.1f}" for key in ("mean", "low", "high"))
+    mean, low, high = in_points(difference)
     return f"{text} ({mean}, {low} to {high}{'' if difference['resolved'] else ', *n.r.*'})"
 
 

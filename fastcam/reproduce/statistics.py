@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastcam.reproduce.extra import pxap_of
 
-__all__ = ["Difference", "paired_difference", "pxap_difference", "spread_over_seeds"]
+__all__ = ["Difference", "in_points", "paired_difference", "pxap_difference", "spread_over_seeds"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,21 @@ class Difference:
     def resolved(self) -> bool:
         """Whether the images tell it from nothing: the interval leaves 0 out."""
         return self.low > 0 or self.high < 0
+
+    def to_json(self) -> dict[str, float | bool]:
+        """Return it as numbers, and whether it is resolved."""
+        return {**asdict(self), "resolved": self.resolved}
+
+
+def in_points(difference: Mapping[str, float]) -> tuple[str, str, str]:
+    """Say the mean of a difference, and the ends of its interval, in points.
+
+    Example:
+        >>> in_points(Difference(0.015, -0.002, 0.035).to_json())
+        ('+1.5', '-0.2', '+3.5')
+    """
+    mean, low, high = (f"{100 * difference[key]:+.1f}" for key in ("mean", "low", "high"))
+    return mean, low, high
 
 
 def paired_difference(

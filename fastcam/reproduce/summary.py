@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -48,7 +47,7 @@ def summarize(
         entry |= _measured(seeds, baseline)
         if centred is not None:
             hits = np.stack([one.judged.hits()["gt_loc"] for one in seeds])
-            entry["against_centred"] = _difference(hits, centred[None])
+            entry["against_centred"] = paired_difference(hits, centred[None]).to_json()
             best = [np.nanmax(one.curve) for one in seeds]
             entry["oracle_gt_loc"] = {"mean": float(np.mean(best)), "seeds": [float(one) for one in best]}
             entry["oracle_threshold"] = [float(THRESHOLDS[np.nanargmax(one.curve)]) for one in seeds]
@@ -65,15 +64,14 @@ def _measured(seeds: Sequence[RowJudged], baseline: Sequence[RowJudged] | None) 
         mean, std = spread_over_seeds(values)
         told[measure] = {"mean": mean, "std": std, "seeds": values.mean(axis=1).tolist()}
         if others is not None:
-            told[measure]["difference"] = _difference(values, others[measure])
+            told[measure]["difference"] = paired_difference(values, others[measure]).to_json()
     if "pxap" in seeds[0].extra:
         counts = [one.extra["pxap"] for one in seeds]
         found = np.array([pxap_of(one.sum(axis=0)) for one in counts])
         std = float(found.std(ddof=1)) if len(found) > 1 else 0.0
         told["pxap"] = {"mean": float(found.mean()), "std": std, "seeds": found.tolist()}
         if baseline is not None:
-            difference = pxap_difference(counts, [one.extra["pxap"] for one in baseline])
-            told["pxap"]["difference"] = {**asdict(difference), "resolved": difference.resolved}
+            told["pxap"]["difference"] = pxap_difference(counts, [one.extra["pxap"] for one in baseline]).to_json()
     return told
 
 
@@ -104,8 +102,3 @@ def _of_images(seeds: Sequence[RowJudged]) -> dict[str, NDArray[Any]]:
     """What is a mean over images: for each measure (S, N)."""
     every = [{**one.judged.hits(), **one.extra} for one in seeds]
     return {name: np.stack([one[name] for one in every]) for name in (*MEASURES, "maxboxaccv2") if name in every[0]}
-
-
-def _difference(row: NDArray[Any], other: NDArray[Any]) -> dict[str, Any]:
-    difference = paired_difference(row, other)
-    return {**asdict(difference), "resolved": difference.resolved}

@@ -6,7 +6,6 @@ processes, of workers and of parts sees the same images, each its slice of them.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from fastcam.data import Record
 from fastcam.evaluation.loading import plain_signals
 from fastcam.inputs import Inputs
+from fastcam.processes import processors
 
 __all__ = ["Augmentation", "Order", "Pictures", "mixed_seed", "picture_loader", "resized_crops", "usable_workers"]
 
@@ -31,8 +31,7 @@ def mixed_seed(*numbers: int) -> int:
 
 def usable_workers(wanted: int) -> int:
     """Return how many processes are to decode: no more than there are cores for this one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(wanted, cores)
+    return min(wanted, processors())
 
 
 class Pictures(Dataset[tuple[Tensor, int]]):

@@ -4,20 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from command import invoke
 
-from fastcam.cli.main import main
 from fastcam.data.synthetic import write_synthetic
 
 BACKBONE = ["--model", "vgg16", "--model-option", "width=0.0625", "--weights", "None", "--crop", "32", "--workers", "0"]
 TRAINED = [*BACKBONE[:6], "--crop", "32", "--resize", "32", "--epochs", "1", "--hold-out", "0", "--workers", "0"]
-
-
-def run(*arguments, code=0):
-    result = CliRunner().invoke(main, arguments)
-    assert result.exit_code == code, result.output
-    assert "Traceback" not in result.output
-    return result
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +28,7 @@ def here(birds, monkeypatch):
 @pytest.mark.parametrize("name", [f"figure{number}" for number in range(2, 7)])
 def test_a_frozen_backbone(here, name):
     options = ["--data", "birds", *BACKBONE, "--out", "out", "--sample", "8"]
-    first = run("reproduce", name, *options)
+    first = invoke("reproduce", name, *options)
     files = {kind: (here / "out" / f"{name}.{kind}").read_bytes() for kind in ("png", "svg", "json")}
     assert files["png"].startswith(b"\x89PNG")
     assert b"<svg" in files["svg"]
@@ -44,27 +36,27 @@ def test_a_frozen_backbone(here, name):
     assert told["says"] in first.output
     assert (told["figure"], told["pictures"], told["of_pictures"], told["seed"]) == (name, 8, 12, 0)
     # What is kept is taken from there, and the same numbers give the same files.
-    run("reproduce", name, *options)
+    invoke("reproduce", name, *options)
     assert files == {kind: (here / "out" / f"{name}.{kind}").read_bytes() for kind in files}
 
 
 def test_checkpoints(here):  # noqa: ARG001
     for pooling in ("gap", "tap"):
-        run("train", "--data", "birds", *TRAINED, "--pooling", pooling, "--out", pooling)
+        invoke("train", "--data", "birds", *TRAINED, "--pooling", pooling, "--out", pooling)
     trained = ["--gap", "gap/last.pt", "--tap", "tap/last.pt"]
-    run("reproduce", "figure2", "--data", "birds", *trained, "--out", "two", "--workers", "0")
+    invoke("reproduce", "figure2", "--data", "birds", *trained, "--out", "two", "--workers", "0")
     told = json.loads(Path("two/figure2.json").read_text())
     assert set(told["networks"]) == {"GAP", "TAP"}
-    run("reproduce", "figure6", "--data", "birds", "--pair", "gap/last.pt", "tap/last.pt", "--out", "six")
+    invoke("reproduce", "figure6", "--data", "birds", "--pair", "gap/last.pt", "tap/last.pt", "--out", "six")
     assert set(json.loads(Path("six/figure6.json").read_text())["rows"]) == {"VGG16, CAM", "VGG16, CAM + Ours"}
-    refused = run(
+    refused = invoke(
         "reproduce", "figure2", "--data", "birds", "--gap", "tap/last.pt", "--tap", "tap/last.pt", "--out", "x", code=1
     )
     assert "tap/last.pt must be trained with pooling 'gap', got 'tap'" in refused.output
-    beside = run("reproduce", "figure2", "--data", "birds", *trained, "--model", "vgg16", "--out", "x", code=2)
+    beside = invoke("reproduce", "figure2", "--data", "birds", *trained, "--model", "vgg16", "--out", "x", code=2)
     assert "--model cannot go with --gap and --tap: the checkpoints say it" in beside.output
     write_synthetic("others", train=8, test=4, classes=3, size=32)
-    classes = run("reproduce", "figure3", "--data", "others", *trained, "--out", "y", code=1)
+    classes = invoke("reproduce", "figure3", "--data", "others", *trained, "--out", "y", code=1)
     assert "was trained on other classes than the data has: 2 classes and 3" in classes.output
     assert not list(Path().glob("[xy]/figure*"))
 
@@ -85,7 +77,7 @@ def test_what_is_refused(here, options, code, message):  # noqa: ARG001
     if "--gap" in given:
         given = {name: given[name] for name in ("--data", "--gap")}
     arguments = [word for pair in given.items() for word in pair]
-    assert message in run("reproduce", "figure4", *arguments, "--out", "refused", code=code).output
+    assert message in invoke("reproduce", "figure4", *arguments, "--out", "refused", code=code).output
     assert not list(Path("refused").glob("figure*"))
 
 
@@ -98,4 +90,4 @@ def test_pictures_without_boxes(here):
             for number in range(4):
                 Image.new("RGB", (32, 32), (9 * number, 0, 0)).save(here / "bare" / part / name / f"{number}.png")
     arguments = ["reproduce", "figure5", "--data", "bare", *BACKBONE, "--out", "bare-out"]
-    assert "the figures compare with true boxes" in run(*arguments, code=1).output
+    assert "the figures compare with true boxes" in invoke(*arguments, code=1).output

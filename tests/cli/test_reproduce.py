@@ -4,6 +4,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from command import invoke
 
 from fastcam.checkpoint import read_checkpoint
 from fastcam.cli.ablate import ablate
@@ -22,10 +23,7 @@ def birds(tmp_path, monkeypatch):
 
 
 def run(*arguments, code=0):
-    result = CliRunner().invoke(main, ["reproduce", *arguments])
-    assert result.exit_code == code, result.output
-    assert "Traceback" not in result.output
-    return result
+    return invoke("reproduce", *arguments, code=code)
 
 
 def test_the_tables_are_listed():

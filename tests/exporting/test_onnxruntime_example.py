@@ -2,19 +2,17 @@
 
 import csv
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from numpy_package import BUILDS, ROOT, write_site
 
 pytest.importorskip("onnxruntime")
 skimage = pytest.importorskip("skimage")
 command = pytest.importorskip("command")
 
-ROOT = Path(__file__).resolve().parents[2]
-BUILDS = sorted(ROOT.glob("build/cp3*/libfastcam.so"), key=lambda path: path.stat().st_mtime)
 NAMES = ("chelsea.png", "coffee.png", "rocket.jpg", "astronaut.png", "motorcycle_left.png")
 PHOTOS = [Path(skimage.__file__).parent / "data" / name for name in NAMES]
 
@@ -50,10 +48,7 @@ def boxes_of_localize(folder, *options):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("site")
-    shutil.copytree(ROOT / "without_torch" / "fastcam_numpy", folder / "fastcam_numpy")
-    shutil.copy(BUILDS[-1], folder / "fastcam_numpy")
-    return folder
+    return write_site(tmp_path_factory.mktemp("site"))
 
 
 @pytest.mark.parametrize("protocol", ["paper", pytest.param("authors", marks=pytest.mark.long)])

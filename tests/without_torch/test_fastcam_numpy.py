@@ -5,18 +5,16 @@ import importlib
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from cases import heat_maps
+from numpy_package import BUILDS, ROOT, write_site
 
 import fastcam
 from fastcam.protocol import NAMED
 
-ROOT = Path(__file__).resolve().parents[2]
-BUILDS = sorted(ROOT.glob("build/cp3*/libfastcam.so"), key=lambda path: path.stat().st_mtime)
 MAPS = torch.stack(list(heat_maps(7, 9).values())).numpy()
 
 pytestmark = pytest.mark.skipif(not BUILDS, reason="libfastcam is not built (make .make/test builds it)")
@@ -24,10 +22,7 @@ pytestmark = pytest.mark.skipif(not BUILDS, reason="libfastcam is not built (mak
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("site")
-    shutil.copytree(ROOT / "without_torch" / "fastcam_numpy", folder / "fastcam_numpy")
-    shutil.copy(BUILDS[-1], folder / "fastcam_numpy")
-    return folder
+    return write_site(tmp_path_factory.mktemp("site"))
 
 
 @pytest.fixture(scope="module")

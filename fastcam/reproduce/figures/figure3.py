@@ -15,7 +15,7 @@ from fastcam.evaluation.truth import ground_truth
 from fastcam.localization import localize_maps
 from fastcam.network import Network
 from fastcam.protocol import VANILLA
-from fastcam.reproduce.figures.drawn import Drawn, sentence
+from fastcam.reproduce.figures.drawn import Drawn, sentence, told_difference
 from fastcam.reproduce.figures.networks import linear
 from fastcam.reproduce.observed import extractions
 from fastcam.reproduce.statistics import paired_difference
@@ -114,7 +114,7 @@ def _summary(inside: Mapping[str, NDArray[np.float64]], share: float) -> dict[st
     summary["difference"] = None
     if both.any():
         found = paired_difference(inside["negative"][both][None], inside["positive"][both][None])
-        summary["difference"] = {"mean": found.mean, "low": found.low, "high": found.high, "resolved": found.resolved}
+        summary["difference"] = found.to_json()
     return summary
 
 
@@ -126,9 +126,8 @@ def _told(title: str, summary: Mapping[str, Any]) -> str:
     difference = summary["difference"]
     apart = ""
     if difference is not None:
-        mean, low, high = (f"{100 * difference[key]:+.1f}" for key in ("mean", "low", "high"))
-        unclear = "" if difference["resolved"] else ", not resolved"
-        apart = f", {mean} points ({low} to {high}{unclear}) against the positive ones' {positive}"
+        mean, interval = told_difference(difference)
+        apart = f", {mean} points ({interval}) against the positive ones' {positive}"
     return (
         f"under {title} what negative weights activate lies to {negative} inside the true boxes{apart}, and the boxes "
         f"take {share} of a picture"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from fastcam.data import Split
 from fastcam.evaluation.plots import empty_figure
 from fastcam.network import Network
-from fastcam.reproduce.figures.drawn import Drawn, sentence
+from fastcam.reproduce.figures.drawn import Drawn, sentence, told_difference
 from fastcam.reproduce.figures.panels import Located, draw_panel, evenly, locate
 from fastcam.reproduce.statistics import paired_difference
 from fastcam.reproduce.table import Row
@@ -54,9 +54,7 @@ def _told(located: Mapping[str, Located], images: int) -> str:
     parts = []
     for row in _ROWS[1:]:
         right, before = (one.ious[None] >= 0.5 for one in (located[row.name], baseline))
-        found = paired_difference(right, before)
-        unclear = "" if found.resolved else ", not resolved"
-        mean, low, high = (f"{100 * one:+.1f}" for one in (found.mean, found.low, found.high))
-        parts.append(f"{row.name} {mean} ({low} to {high}{unclear})")
+        mean, interval = told_difference(paired_difference(right, before).to_json())
+        parts.append(f"{row.name} {mean} ({interval})")
     whole = f"of {images} pictures the baseline's box is right in {100 * baseline.gt_loc:.1f}%"
     return sentence([whole, f"the differences in points are {', '.join(parts)}"])

@@ -15,7 +15,7 @@ from fastcam.evaluation.plots import empty_figure
 from fastcam.methods import METHODS
 from fastcam.network import Network
 from fastcam.protocol import PAPER, VANILLA
-from fastcam.reproduce.figures.drawn import Drawn, sentence
+from fastcam.reproduce.figures.drawn import Drawn, sentence, told_difference
 from fastcam.reproduce.figures.networks import trained_network
 from fastcam.reproduce.figures.panels import Located, draw_panel, evenly, locate
 from fastcam.reproduce.grids import BACKBONES
@@ -55,8 +55,8 @@ class Pair:
         method = METHODS[recipes[0].method]
         own = getattr(method, "replaces_pooling", False)
         networks = [
-            trained_network(path, classes, pooling=None if own else pooling, device=device)
-            for path, pooling in ((without, "gap"), (ours, "tap"))
+            trained_network(path, recipe, classes, pooling=None if own else pooling, device=device)
+            for path, recipe, pooling in zip((without, ours), recipes, ("gap", "tap"), strict=True)
         ]
         model = recipes[0].model
         return cls(f"{BACKBONES.get(model, model)}, {method.__name__}", *networks)
@@ -102,10 +102,8 @@ def figure6(pairs: Sequence[Pair], split: Split, *, panels: int = 4, workers: in
 
 
 def _told(title: str, without: Located, ours: Located) -> str:
-    found = paired_difference(ours.ious[None] >= 0.5, without.ious[None] >= 0.5)
-    mean, low, high = (f"{100 * one:+.1f}" for one in (found.mean, found.low, found.high))
-    unclear = "" if found.resolved else ", not resolved"
+    mean, interval = told_difference(paired_difference(ours.ious[None] >= 0.5, without.ious[None] >= 0.5).to_json())
     return (
         f"{title} {100 * without.gt_loc:.1f}%, with the three techniques {100 * ours.gt_loc:.1f}% "
-        f"({mean} points, {low} to {high}{unclear})"
+        f"({mean} points, {interval})"
     )

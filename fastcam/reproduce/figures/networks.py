@@ -14,6 +14,7 @@ from fastcam.checkpoint import read_trained
 from fastcam.data import Split
 from fastcam.extractors import Extraction
 from fastcam.extractors.extraction import LinearExtraction
+from fastcam.methods import Recipe
 from fastcam.models import Classifier
 from fastcam.network import Network
 from fastcam.pooling import TAP
@@ -55,11 +56,14 @@ def sampled(split: Split, count: int, seed: int = 0) -> Split:
     return replace(split, records=tuple(split[number] for number in sorted(drawn.tolist())))
 
 
-def trained_network(path: Path, classes: Sequence[str], *, pooling: str | None = None, device: torch.device) -> Network:
+def trained_network(
+    path: Path, recipe: Recipe, classes: Sequence[str], *, pooling: str | None = None, device: torch.device
+) -> Network:
     """Load a checkpoint of ``fastcam train``.
 
     Args:
         path: the file.
+        recipe: what it says of the training.
         classes: of the data, by label, which have to be the network's.
         pooling: that it has to be trained with.
         device: where the network goes.
@@ -69,7 +73,6 @@ def trained_network(path: Path, classes: Sequence[str], *, pooling: str | None =
         LoadError: no checkpoint, or a damaged one; a ValueError.
         OSError: it cannot be read.
     """
-    recipe = read_trained(path).recipe
     if recipe.method in NOT_OURS:
         raise ConfigError(
             f"{path}: its method {recipe.method!r} has no form with the three techniques: {NOT_OURS[recipe.method]}"
@@ -95,11 +98,11 @@ def trained_networks(gap: Path, tap: Path, classes: Sequence[str], *, device: to
     Raises:
         ConfigError: they are of two architectures, or see pictures in two ways.
     """
-    networks = {
-        "GAP": trained_network(gap, classes, pooling="gap", device=device),
-        "TAP": trained_network(tap, classes, pooling="tap", device=device),
-    }
     first, second = (read_trained(path).recipe for path in (gap, tap))
+    networks = {
+        "GAP": trained_network(gap, first, classes, pooling="gap", device=device),
+        "TAP": trained_network(tap, second, classes, pooling="tap", device=device),
+    }
     for name in ("model", "model_options", "method"):
         one, other = getattr(first, name), getattr(second, name)
         if one != other:
